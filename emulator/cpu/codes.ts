@@ -1,0 +1,54 @@
+/**
+ * Small enumerations shared by the interpreter, the core and the driver.
+ * Like layout.ts, compiled by AssemblyScript too: plain numeric constants only.
+ */
+
+// Why `enter()` returned.
+/** The successor at OP is not linked yet. */
+export const EXIT_UNLINKED = 1;
+/** An indirect branch missed the jump cache; RIP is the target. */
+export const EXIT_LOOKUP = 2;
+/** The instruction at OP did not complete; FAULT_* says why. State is exactly at its start. */
+export const EXIT_FAULT = 3;
+/** The budget is nearly used up, or the block at OP is hot. */
+export const EXIT_BUDGET = 4;
+/** A block counted down to hot (place of the region translator). */
+export const EXIT_HOT = 5;
+/** A stop record was reached (single-step scratch blocks). */
+export const EXIT_STOP = 6;
+/** A system instruction at OP: TypeScript executes it. */
+export const EXIT_SYSTEM = 7;
+/** A breakpoint record at OP; nothing was executed. */
+export const EXIT_BREAK = 8;
+
+// FAULT_KIND: what kind of fault waits.
+export const FAULT_NONE = 0;
+/** FAULT_VECTOR, FAULT_ERROR (and FAULT_GVA for #PF). */
+export const FAULT_EXCEPTION = 1;
+/** FAULT_GPA, FAULT_GVA, FAULT_QUALIFICATION. */
+export const FAULT_EPT_VIOLATION = 2;
+export const FAULT_EPT_MISCONFIG = 3;
+/** Not a fault of the guest: the interpreter must redo this one instruction with care (self-modifying code, watched page, unbacked address). */
+export const FAULT_BAIL = 4;
+
+// Lazy-flag kinds (CC_OP >> 2).
+/** CC_A holds the six flags in RFLAGS positions. */
+export const CC_FLAGS = 0;
+/** result = CC_A + CC_B. */
+export const CC_ADD = 1;
+/** result = CC_A - CC_B. */
+export const CC_SUB = 2;
+/** result = CC_A; CF = OF = AF = 0. */
+export const CC_LOGIC = 3;
+/** result = CC_A; CF = CC_B. */
+export const CC_INC = 4;
+export const CC_DEC = 5;
+/** result = CC_A; CC_B = the operand shifted by count - 1. */
+export const CC_SHL = 6;
+export const CC_SHR = 7;
+export const CC_SAR = 8;
+
+// Access kinds of the memory management unit.
+export const ACCESS_READ = 0;
+export const ACCESS_WRITE = 1;
+export const ACCESS_EXEC = 2;

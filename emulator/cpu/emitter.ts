@@ -1,0 +1,135 @@
+/**
+ * The abstract emitter: the only thing an instruction's meaning is written against.
+ *
+ * Two back-ends implement it: the interpreter generator (build time, operands come from the decoded
+ * record) and, later, the region translator (run time, operands are constants and locals). A semantic
+ * function therefore never knows where an operand lives.
+ *
+ * Rules for semantic functions
+ *  - A `Value` is a pure expression. Reads of registers, memory and flags happen where they are called, in
+ *    order, and are kept in locals; pure operations may be emitted wherever they are used, also twice: use
+ *    `let` for anything used more than once.
+ *  - Precise faults: no register, flag or memory may be written before the last access that can fault.
+ *    A read-modify-write loads with `forWrite`, so that the fault says "write" and the store cannot fail.
+ *  - Sizes are in bytes. 1, 2 and 4-byte integers travel zero-extended in an i32, 8-byte ones in an i64.
+ */
+import type { Operand } from './instruction.ts';
+
+export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
+export type Size = 1 | 2 | 4 | 8;
+
+/** A pure expression of one wasm type. Opaque to semantics. */
+export interface Value {
+  readonly type: ValueType;
+}
+
+/** A mutable local. Reading it is `get(variable)`. */
+export interface Variable {
+  readonly type: ValueType;
+}
+
+/** Kinds of lazy flags; see CC_* in codes.ts. */
+export type FlagKind = 'flags' | 'add' | 'sub' | 'logic' | 'inc' | 'dec' | 'shl' | 'shr' | 'sar';
+
+export interface Emitter {
+  // ---- pure values
+  i32(value: number): Value;
+  i64(value: bigint | number): Value;
+  f32(value: number): Value;
+  f64(value: number): Value;
+  v128(bytes: readonly number[]): Value;
+  /** Any wasm instruction without immediate: `op('i64.add', a, b)`, `op('f64x2.mul', a, b)`, `op('i32.wrap_i64', a)`. */
+  op(name: string, ...args: Value[]): Value;
+  /** Lane instructions: `lane('f64x2.extract_lane', 0, v)`, `lane('i32x4.replace_lane', 3, v, x)`. */
+  lane(name: string, lane: number, ...args: Value[]): Value;
+  /** `i8x16.shuffle`: 16 lane numbers, 0..15 of a, 16..31 of b. */
+  shuffle(lanes: readonly number[], a: Value, b: Value): Value;
+  /** `condition ? a : b`; both are evaluated. */
+  select(condition: Value, a: Value, b: Value): Value;
+
+  // ---- locals
+  /** Evaluates now and keeps the result. */
+  let(value: Value): Value;
+  variable(type: ValueType, initial?: Value): Variable;
+  get(variable: Variable): Value;
+  set(variable: Variable, value: Value): void;
+
+  // ---- control flow inside one instruction
+  if(condition: Value, then: () => void, otherwise?: () => void): void;
+  /** Repeats `body` until it calls `exit`; `again` continues at once. */
+  loop(body: (exit: () => void, again: () => void) => void): void;
+
+  // ---- guest registers and operands
+  /** Reads a register, immediate or memory operand. Immediates are sign-extended to `size`. */
+  read(operand: Operand, size: Size): Value;
+  /** Writes a register or memory operand. Memory: computes the address again only if no `address()` of this operand was taken before. */
+  write(operand: Operand, size: Size, value: Value): void;
+  /** As `read`, but a memory access is checked for writing first (read-modify-write). */
+  readForWrite(operand: Operand, size: Size): Value;
+  /** A register by number, whatever the operands are: `gpr(4, 8)` is RSP. 32-bit writes clear the upper half. */
+  gpr(register: number, size: Size): Value;
+  setGpr(register: number, size: Size, value: Value): void;
+  /** 128-bit vector register operand, or 16 bytes of memory (`aligned`: #GP(0) unless the address is a multiple of 16). */
+  readVector(operand: Operand, aligned?: boolean): Value;
+  writeVector(operand: Operand, value: Value, aligned?: boolean): void;
+  /** The low `size` bytes of an XMM register or that much memory, as i32/i64. */
+  readVectorLow(operand: Operand, size: 4 | 8): Value;
+  /** Memory: stores `size` bytes. Register: replaces the low bytes, keeping the others. */
+  writeVectorLow(operand: Operand, size: 4 | 8, value: Value): void;
+  /** MMX register operand (`mm0`..) or 8 bytes of memory, as i64. Does not touch TOP or tags. */
+  readMmx(operand: Operand): Value;
+  writeMmx(operand: Operand, value: Value): void;
+
+  // ---- memory
+  /** Linear address (i64) of a memory operand: segment base, address size and all. Evaluated once an operand. */
+  address(operand: Operand): Value;
+  /** Offset part only, truncated to the address size (LEA). */
+  effectiveAddress(operand: Operand): Value;
+  /** Loads at a linear address; i64 for 8 bytes, else i32. `forWrite` checks write permission as well. */
+  load(address: Value, size: Size, forWrite?: boolean): Value;
+  store(address: Value, size: Size, value: Value): void;
+  load128(address: Value, aligned?: boolean): Value;
+  store128(address: Value, value: Value, aligned?: boolean): void;
+  /** Checks that `bytes` at the address can be written (and takes the fault now). */
+  probeWrite(address: Value, bytes: number): void;
+
+  // ---- flags
+  /** Records the flags lazily. `b` as CC_* in codes.ts asks; left out for 'logic' and 'flags'. */
+  setFlags(kind: FlagKind, size: Size, a: Value, b?: Value): void;
+  /** The six arithmetic flags in their RFLAGS positions, as an i32. */
+  arithmeticFlags(): Value;
+  /** CF as 0 or 1 (i32). */
+  carry(): Value;
+  /** Condition code 0..15 (O NO B AE E NE BE A S NS P NP L GE LE G) as 0 or 1 (i32). */
+  condition(cc: number): Value;
+  /** DF: +1 or -1 (i64). */
+  direction(): Value;
+
+  // ---- machine state by address in layout.ts
+  loadState(address: number, size: Size): Value;
+  storeState(address: number, size: Size, value: Value): void;
+  loadStateF64(address: number): Value;
+
+  // ---- helpers of the AssemblyScript core (exports of emulator/core/index.ts)
+  call(helper: string, ...args: Value[]): Value;
+  callVoid(helper: string, ...args: Value[]): void;
+
+  // ---- faults
+  /** Ends the instruction with an exception; nothing may have been written. */
+  raise(vector: number, errorCode?: number): void;
+  raiseIf(condition: Value, vector: number, errorCode?: number): void;
+  /** Ends the instruction if the i32 is not 0: a helper has filled FAULT_*. */
+  faultIf(condition: Value): void;
+
+  // ---- ends of blocks
+  /** Direct jump to the instruction's branch target. */
+  jump(): void;
+  /** To the target if the condition (i32) holds, else falls through. */
+  jumpIf(condition: Value): void;
+  /** To a computed linear address (i64). */
+  jumpTo(target: Value): void;
+  /** Linear address of the next instruction (i64). */
+  nextRip(): Value;
+  /** Leaves the instruction to TypeScript (cpu/system/): state is exactly at its start. */
+  system(): void;
+}

@@ -1,0 +1,84 @@
+/** What the rest of the emulator may ask of the engine (cpu/engine.ts implements it). */
+import type { Instruction } from './instruction.ts';
+import type { CpuState, LinearMemory } from './state.ts';
+
+/** Why `run` came back. */
+export const enum RunStop {
+  /** The budget is used up, to the instruction. */
+  Budget = 0,
+  /** RIP stands on a code breakpoint; the instruction was not executed. */
+  Breakpoint = 1,
+  /** A hook called `requestStop`. */
+  Requested = 2,
+  /** The vCPU is in HLT, shutdown or wait-for-SIPI. */
+  Halted = 3,
+}
+
+/** An exception, or a fault of the EPT, on its way to whoever handles it. */
+export type Fault =
+  | {
+      readonly kind: 'exception';
+      readonly vector: number;
+      readonly errorCode?: number;
+      /** Linear address for #PF. */
+      readonly gva?: bigint;
+      /** Hardware exception; INT n; INT1; INT3 and INTO; external interrupt; NMI (VMCS type numbers, SDM 3C 25.9.2). */
+      readonly type?: InterruptionType;
+      /** Bytes, for software interrupts and exceptions. */
+      readonly instructionLength?: number;
+      /** Why, in words, when the raiser knows more than the vector says ("MOVAPS at an address that is not a multiple of 16"). */
+      readonly because?: string;
+    }
+  | { readonly kind: 'ept-violation'; readonly gva: bigint; readonly gpa: number; readonly qualification: bigint }
+  | { readonly kind: 'ept-misconfiguration'; readonly gva: bigint; readonly gpa: number };
+
+export const enum InterruptionType {
+  External = 0,
+  Nmi = 2,
+  HardwareException = 3,
+  SoftwareInterrupt = 4,
+  PrivilegedSoftwareException = 5,
+  SoftwareException = 6,
+}
+
+/**
+ * The kernel under the guest when there is no guest kernel: in VMX root operation with a supervisor attached, what would
+ * enter ring 0 enters these functions. Without one (bare metal) the CPU uses its IDT and LSTAR.
+ */
+export interface Supervisor {
+  /** SYSCALL at CPL 3 in root operation. RIP stands after the instruction; RCX and R11 are already set as the CPU sets them. */
+  syscall(): void;
+  /** An exception at CPL 3 in root operation. RIP stands on the faulting instruction (after it, for traps). */
+  exception(fault: Fault): void;
+  /** A VM exit has been taken and the host state loaded; the exit is in the current VMCS. */
+  vmExit(): void;
+}
+
+export interface Engine {
+  readonly mem: LinearMemory;
+  readonly cpu: CpuState;
+  supervisor: Supervisor | undefined;
+
+  /** Executes at most `instructions`, exactly that many when it returns `Budget`. A fault delivered counts nothing; a VM exit or system call counts its instruction. */
+  run(instructions: number): RunStop;
+  /** As `run(1)`, passing over a breakpoint at RIP. */
+  step(): RunStop;
+  /** Makes the present `run` return at the next instruction boundary. Callable from any hook. */
+  requestStop(): void;
+  /** To be called after anything a translation depends on has changed: CR0, CR3, CR4, EFER, CPL, AC, VPID, EPTP, `cpu.load`, the logical CPU. Selects the TLB bank. */
+  contextChanged(): void;
+  /** Which logical CPU's TLB is in force (0-based). */
+  selectCpu(cpu: number): void;
+
+  /** Linear addresses at which `run` stops. Replaces the set; re-decodes only blocks that hold a changed address. */
+  setBreakpoints(gvas: ReadonlySet<bigint>): void;
+  /** Drops decoded code of a frame (4 KB), after someone other than the guest wrote it. */
+  invalidateCode(pfn: number): void;
+  /** Drops everything decoded or cached that depends on memory or tables (after restore). */
+  reset(): void;
+  /** Decodes the instruction at a linear address in the current context; undefined if it cannot be fetched. */
+  decodeAt(gva: bigint): Instruction | undefined;
+
+  /** Instructions executed since creation or since `retired` was set (restore). */
+  retired: number;
+}

@@ -1,0 +1,203 @@
+/**
+ * The one map of the engine's linear memory (wasm32). Every address is a byte offset.
+ *
+ * This file is compiled twice: as TypeScript, and by AssemblyScript as part of the core
+ * (`emulator/core/`). Keep it to plain `export const NAME = <number expression>;`.
+ *
+ *   CPU state | engine scratch | TLB banks | jump caches | core statics | code bitmap |
+ *   frame flags | decoded records | guest frames (host physical memory)
+ */
+
+// ---------------------------------------------------------------- CPU state (the running vCPU)
+/** Start of the state that is saved and loaded whole when another vCPU or thread runs. */
+export const STATE = 0x1000;
+/** Bytes of it. */
+export const STATE_SIZE = 0x1000;
+
+/** RAX RCX RDX RBX RSP RBP RSI RDI R8..R15, 8 bytes each. */
+export const GPR = 0x1000;
+/** Always 0: what an absent base, index or segment base reads. */
+export const ZERO = 0x1080;
+/** Address of the next instruction; exact only outside `enter()`. */
+export const RIP = 0x1088;
+/** Lazy flags: kind * 4 + log2(operand bytes); see cpu/flags.ts. */
+export const CC_OP = 0x1090;
+export const CC_A = 0x1098;
+export const CC_B = 0x10a0;
+/** RFLAGS without CF PF AF ZF SF OF and without bit 1: TF IF DF IOPL NT RF VM AC VIF VIP ID. 4 bytes. */
+export const SYSTEM_FLAGS = 0x10a8;
+/** Current privilege level, 4 bytes. */
+export const CPL = 0x10ac;
+/** 1 while in VMX non-root operation, 4 bytes. */
+export const NON_ROOT = 0x10b0;
+/** Bytes blocked: bit 0 by STI, bit 1 by MOV SS, bit 3 by NMI (VMCS interruptibility format), 4 bytes. */
+export const INTERRUPTIBILITY = 0x10b4;
+/** 0 active, 1 HLT, 2 shutdown, 3 wait for SIPI (VMCS activity format), 4 bytes. */
+export const ACTIVITY = 0x10b8;
+/** Code mode of CS: 0 16-bit, 1 32-bit, 2 64-bit. 4 bytes. */
+export const CODE_MODE = 0x10bc;
+
+/** Segment registers ES CS SS DS FS GS LDTR TR (VMCS order), SEG_STRIDE bytes each. */
+export const SEG = 0x10c0;
+export const SEG_STRIDE = 24;
+export const SEG_BASE = 0; // u64
+export const SEG_LIMIT = 8; // u32, in bytes (granularity applied)
+export const SEG_RIGHTS = 12; // u32, VMCS access-rights format (SDM 3C 25.4.1); bit 16 unusable
+export const SEG_SELECTOR = 16; // u16
+export const ES = 0x10c0;
+export const CS = 0x10d8;
+export const SS = 0x10f0;
+export const DS = 0x1108;
+export const FS = 0x1120;
+export const GS = 0x1138;
+export const LDTR = 0x1150;
+export const TR = 0x1168;
+export const GDTR_BASE = 0x1180;
+export const GDTR_LIMIT = 0x1188;
+export const IDTR_BASE = 0x1190;
+export const IDTR_LIMIT = 0x1198;
+
+export const CR0 = 0x11a0;
+export const CR2 = 0x11a8;
+export const CR3 = 0x11b0;
+export const CR4 = 0x11b8;
+export const CR8 = 0x11c0;
+export const XCR0 = 0x11c8;
+export const DR0 = 0x11d0; // DR0..DR3 8 bytes each, then DR6, DR7
+export const DR6 = 0x11f0;
+export const DR7 = 0x11f8;
+
+export const MSR_EFER = 0x1200;
+export const MSR_STAR = 0x1208;
+export const MSR_LSTAR = 0x1210;
+export const MSR_CSTAR = 0x1218;
+export const MSR_FMASK = 0x1220;
+export const MSR_KERNEL_GS_BASE = 0x1228;
+export const MSR_SYSENTER_CS = 0x1230;
+export const MSR_SYSENTER_ESP = 0x1238;
+export const MSR_SYSENTER_EIP = 0x1240;
+export const MSR_PAT = 0x1248;
+export const MSR_TSC_AUX = 0x1250;
+export const MSR_TSC_ADJUST = 0x1258;
+export const MSR_DEBUGCTL = 0x1260;
+export const MSR_APIC_BASE = 0x1268;
+export const MSR_FEATURE_CONTROL = 0x1270;
+export const MSR_MISC_ENABLE = 0x1278;
+
+// VMX, of this logical processor
+/** 1 after VMXON. 4 bytes. */
+export const VMX_ON = 0x1280;
+/** Physical address of the VMXON region, or all ones. 8 bytes. */
+export const VMXON_POINTER = 0x1288;
+/** Physical address of the current VMCS, or all ones. 8 bytes. */
+export const VMCS_POINTER = 0x1290;
+/** EPTP in force (0 when EPT is off). 8 bytes. */
+export const EPTP = 0x1298;
+/** VPID in force (0 in root operation). 4 bytes. */
+export const VPID = 0x12a0;
+/** TSC offset in force, 8 bytes. */
+export const TSC_OFFSET = 0x12a8;
+
+/** Instructions retired by this thread or vCPU, 8 bytes. */
+export const RETIRED = 0x12c0;
+/** Modelled cycles of this vCPU, 8 bytes. */
+export const CYCLES = 0x12c8;
+
+/** XMM/YMM0..15, 32 bytes each (the upper halves arrive with AVX). */
+export const XMM = 0x1400;
+export const XMM_STRIDE = 32;
+/** x87 physical registers R0..R7 (not ST order), 16 bytes each: 64-bit significand, 16-bit sign and exponent. MMX aliases the significands. */
+export const X87 = 0x1600;
+/** u32 each: control word, status word (TOP kept in X87_TOP), TOP, tag (2 bits a register, as FNSTENV gives). */
+export const X87_CW = 0x1680;
+export const X87_SW = 0x1684;
+export const X87_TOP = 0x1688;
+export const X87_TAG = 0x168c;
+export const X87_LAST_OPCODE = 0x1690;
+export const X87_LAST_IP = 0x1698;
+export const X87_LAST_DP = 0x16a0;
+export const MXCSR = 0x16a8;
+
+// ---------------------------------------------------------------- engine scratch (not part of a vCPU)
+export const SCRATCH = 0x2000;
+/** Record at which `enter()` stopped. u32. */
+export const OP = 0x2000;
+/** Budget left when `enter()` returned. i32. */
+export const BUDGET = 0x2004;
+export const LINK = 0x2008;
+export const SITE = 0x200c;
+/** Base of the TLB bank in force. u32. */
+export const TLB_BASE = 0x2010;
+/** Base of the jump cache in force. u32. */
+export const JC_BASE = 0x2014;
+/** Bytes of guest frames behind RAM_BASE. u32 (up to 3 GB). */
+export const RAM_SIZE = 0x2018;
+/** Physical-address width (MAXPHYADDR) in bits. u32. */
+export const PHYS_BITS = 0x201c;
+
+/** What the slow path or a semantic refused: FaultKind. u32. Cleared by the reader. */
+export const FAULT_KIND = 0x2020;
+/** Vector of an exception. u32. */
+export const FAULT_VECTOR = 0x2024;
+/** Error code of an exception. u32. */
+export const FAULT_ERROR = 0x2028;
+/** Linear address of the access. u64. */
+export const FAULT_GVA = 0x2030;
+/** Guest-physical address (EPT faults). u64. */
+export const FAULT_GPA = 0x2038;
+/** Exit qualification of an EPT violation (SDM 3C table 28-7). u64. */
+export const FAULT_QUALIFICATION = 0x2040;
+
+/** Where page-crossing loads are assembled. 64 bytes. */
+export const BOUNCE = 0x2080;
+/** Where the core leaves the answer of a diagnostic walk (see core/walk.ts). 0x400 bytes. */
+export const WALK = 0x2400;
+/** Scratch the TypeScript side may use to pass blocks to the core. */
+export const EXCHANGE = 0x3000;
+export const EXCHANGE_SIZE = 0x1000;
+
+// ---------------------------------------------------------------- TLB
+export const TLB_BANKS = 16;
+export const TLB_ENTRIES = 1024;
+/** log2 of bytes per entry. */
+export const TLB_SHIFT = 5;
+export const TLB_BANK_BYTES = 0x8000;
+export const TLB = 0x10000;
+// offsets in an entry; a tag is the page's linear address, or all ones
+export const TLB_READ = 0; // u64
+export const TLB_WRITE = 8; // u64
+export const TLB_EXEC = 16; // u64
+/** Linear memory offset = wrap(gva) + addend. i32 */
+export const TLB_ADDEND = 24;
+/** Bit 0 global page; bits 31:12 unused. u32 */
+export const TLB_FLAGS = 28;
+
+// ---------------------------------------------------------------- jump caches: one a bank
+export const JC = 0x90000;
+export const JC_ENTRIES = 4096;
+/** 16 bytes: gva u64, record u32, spare u32. */
+export const JC_SHIFT = 4;
+export const JC_BANK_BYTES = 0x10000;
+
+// ---------------------------------------------------------------- statics of the AssemblyScript core
+export const CORE_STATICS = 0x190000;
+
+// ---------------------------------------------------------------- per frame of guest memory
+/** u64 a frame: bit g set when 64-byte granule g holds decoded code. */
+export const CODE_BITMAP = 0x400000;
+/** u8 a frame: FRAME_* bits. */
+export const FRAME_FLAGS = 0xa00000;
+/** Written since the last snapshot. */
+export const FRAME_DIRTY = 1;
+/** Do not hand out a write tag: a watchpoint or other observer wants every write. */
+export const FRAME_WATCHED = 2;
+export const MAX_FRAMES = 0xc0000;
+
+// ---------------------------------------------------------------- decoded records
+export const RECORDS = 0x1000000;
+export const RECORDS_END = 0x8000000;
+export const RECORD_SIZE = 32;
+
+// ---------------------------------------------------------------- host physical memory
+/** Offset of host physical address 0. */
+export const RAM_BASE = 0x8000000;

@@ -1,0 +1,107 @@
+/** The kernel personality as the machine and the Dune module see it (linux/kernel.ts implements it). */
+import type { Supervisor } from '../cpu/engine-api.ts';
+import type { ThreadInfo, Explanation } from '../machine/api.ts';
+
+/**
+ * A Linux thread. Plain serialisable data: snapshots clone it with structuredClone.
+ * `context` is the CPU state page (layout.ts STATE) while the thread is not running.
+ */
+export interface Thread {
+  readonly tid: number;
+  pid: number;
+  name: string;
+  context: Uint8Array;
+  /** What it waits for; a blocked system call is dispatched again when the condition may hold. Undefined = runnable. */
+  wait: WaitState | undefined;
+  exited: boolean;
+  /** Bit n-1 = signal n. */
+  pendingSignals: bigint;
+  blockedSignals: bigint;
+  /** The vCPU this thread is running (it is inside ioctl ENTER), as the Dune module's handle; 0 in Linux mode. */
+  vcpu: number;
+  cpu: number;
+}
+
+export interface WaitState {
+  readonly number: number;
+  readonly args: readonly bigint[];
+  /** Virtual nanoseconds at which it times out, or -1. */
+  readonly deadline: number;
+  /** What the system call keeps across re-dispatch; plain data. */
+  readonly data?: unknown;
+  readonly text: string;
+}
+
+/** Result of a system call: a value for RAX (negative errno as Linux returns it), or not yet. */
+export type SyscallResult = bigint | 'blocked' | 'no-return';
+
+/** What the Dune module (emulator/dune) implements for the kernel: the character device. */
+export interface DuneDevice {
+  ioctl(thread: Thread, fd: number, request: number, arg: bigint): SyscallResult;
+  /** Last close of an open file description. */
+  release(openFile: number): void;
+  /** Linux unmapped, protected, or broke the sharing of pages [start, end) of a process: drop EPT entries (mmu notifier). */
+  invalidateRange(pid: number, start: bigint, end: bigint): void;
+  /** A vCPU exited; host state is loaded; the module decides. */
+  vmExit(thread: Thread): void;
+  /** Thread with vcpu != 0 is about to run: enter or re-enter the guest. */
+  resume(thread: Thread): void;
+  /** Before a Linux-mode thread runs at RIP: the TRAP_ENABLE trigger. */
+  trapRip(pid: number): bigint | undefined;
+  trapHit(thread: Thread): void;
+  threadExited(thread: Thread): void;
+  explanation(thread: Thread): Explanation | undefined;
+  /** Plain data for snapshots. */
+  save(): unknown;
+  restore(saved: unknown): void;
+}
+
+/** What the module may ask of the kernel. */
+export interface KernelServices {
+  /** HPA of a zeroed frame; throws nothing, returns -1 when RAM is exhausted. */
+  allocateFrame(): number;
+  freeFrame(hpa: number): void;
+  /** get_user_pages: the frame behind an address of the process, faulting it in as Linux would. `pageSize` is the backing page's size (4096, 2 MB). Undefined = Linux refuses (no VMA, PROT_NONE, read-only). */
+  userPage(pid: number, hva: bigint, write: boolean): { hpa: number; pageSize: number; writable: boolean; special: boolean } | undefined;
+  /** Copies through the process's own mappings, faulting pages in. False = EFAULT. */
+  copyIn(pid: number, hva: bigint, bytes: number): Uint8Array | undefined;
+  copyOut(pid: number, hva: bigint, data: Uint8Array): boolean;
+  /** mm->mmap_base and mm->start_stack at exec. */
+  layout(pid: number): { mmapBase: bigint; startStack: bigint };
+  /** Dispatches a Linux system call for a thread in Dune mode (VMCALL). */
+  syscall(thread: Thread, number: number, args: readonly bigint[]): SyscallResult;
+  /** fork, vfork, clone from Dune mode: the child starts in Linux mode with this context page. Returns the child's tid or -errno. */
+  cloneFromDune(thread: Thread, number: number, args: readonly bigint[], childContext: Uint8Array): SyscallResult;
+  /** True if a signal that is not blocked is pending. */
+  signalPending(thread: Thread): boolean;
+  /** The thread's Linux-mode system call (ENTER) completes with this value in RAX. */
+  finishEnter(thread: Thread, result: bigint): void;
+  /** Virtual time, ns. */
+  now(): number;
+  addCycles(cycles: number): void;
+  /** Describes the VMA at an address, or the nearest ones around it, in words. */
+  describeAddress(pid: number, hva: bigint): string;
+  log(text: string): void;
+}
+
+export interface Kernel extends Supervisor {
+  /** Loads the first program; throws LaunchError with one sentence. */
+  start(): void;
+  /** Picks and loads the next runnable thread. */
+  schedule(): 'run' | 'idle-input' | 'deadlock' | 'exited';
+  /** Saves the running thread's context. */
+  park(): void;
+  current(): Thread | undefined;
+  threads(): ThreadInfo[];
+  thread(tid: number): Thread | undefined;
+  exitStatus(): { status: number; signal?: number };
+  input(data: Uint8Array | null): void;
+  memoryMap(pid: number): { start: bigint; end: bigint; permissions: string; offset: number; name: string }[];
+  images(pid: number): { path: string; bias: bigint }[];
+  /** Plain data of every kernel object. */
+  save(): unknown;
+  restore(saved: unknown): void;
+}
+
+/** Bad input at launch: one sentence that says what is wrong and what to do. */
+export class LaunchError extends Error {}

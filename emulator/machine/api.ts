@@ -1,0 +1,235 @@
+/**
+ * The Machine API: all that the debug adapter, the runner and the tests know of the emulator.
+ * No Node, no DAP in here. Addresses: gva bigint; gpa, hpa number.
+ */
+import type { Walk, TlbEntry } from '../mmu/api.ts';
+import type { CheckFailure } from '../vmx/api.ts';
+import type { EventBus, MachineEvent } from './events.ts';
+
+/** Compiled or raw wasm and tables made by the build; the host (Node, worker) loads them. */
+export interface MachineAssets {
+  readonly core: WebAssembly.Module;
+  readonly interpreter: WebAssembly.Module;
+  /** Contents of dist/forms.json. */
+  readonly forms: unknown;
+}
+
+/** Files of the host, as far as the launch grants them. Synchronous; every read is an input of the machine. */
+export interface HostFiles {
+  /** Bytes, 'directory' entries, or undefined if absent. Paths are absolute, '/'-separated. */
+  stat(path: string): HostStat | undefined;
+  readFile(path: string): Uint8Array | undefined;
+  readDirectory(path: string): readonly string[] | undefined;
+  readLink?(path: string): string | undefined;
+  /** Only for paths granted rw. */
+  writeFile?(path: string, data: Uint8Array): void;
+  remove?(path: string): void;
+  makeDirectory?(path: string): void;
+}
+export interface HostStat {
+  readonly type: 'file' | 'directory' | 'symlink' | 'other';
+  readonly size: number;
+  readonly mode: number;
+  /** Seconds. */
+  readonly mtime: number;
+  readonly inode: number;
+}
+
+export interface MachineOptions {
+  /** The ELF image and the path it is known by inside. */
+  readonly program: { readonly path: string; readonly image: Uint8Array };
+  /** argv[1..]; argv[0] is the path. */
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  /** Grants of host paths; anything else is absent for the program. */
+  readonly grants: readonly { readonly path: string; readonly write: boolean }[];
+  readonly files: HostFiles;
+  /** Dune system-call table: `modern` (default) passes real calls, `strict` imitates the 312-entry table of old kernels. */
+  readonly syscalls: 'modern' | 'strict';
+  /** MAXPHYADDR, 37..48. */
+  readonly physBits: number;
+  /** Model CPUs, 1..64. */
+  readonly cpus: number;
+  /** Bytes of RAM. */
+  readonly memory: number;
+  /** Seeds getrandom, AT_RANDOM, layout randomisation, the scheduler. */
+  readonly seed: number;
+  /** Randomise mmap base and stack top (from the seed). Default false. */
+  readonly aslr: boolean;
+  /** Called with the program's output as it is written: fd 1 or 2. */
+  readonly output: (fd: 1 | 2, data: Uint8Array) => void;
+}
+
+export interface ThreadInfo {
+  readonly id: number;
+  readonly process: number;
+  readonly name: string;
+  /** Linux mode (VMX root, ring 3) or Dune mode (non-root). */
+  readonly mode: 'linux' | 'dune';
+  readonly cpl: number;
+  readonly state: 'running' | 'runnable' | 'blocked' | 'stopped' | 'exited';
+  /** e.g. "futex(0x7ffff7d8a990, FUTEX_WAIT)" when blocked. */
+  readonly blockedOn?: string;
+  readonly cpu: number;
+}
+
+export type StopReason =
+  /** The instruction budget of this call is used up. */
+  | { readonly kind: 'budget' }
+  | { readonly kind: 'breakpoint'; readonly thread: number; readonly gva: bigint }
+  | { readonly kind: 'step'; readonly thread: number }
+  /** A subscriber asked to stop (machine.stop), e.g. an event breakpoint. */
+  | { readonly kind: 'event'; readonly thread: number; readonly event: MachineEvent }
+  | { readonly kind: 'watchpoint'; readonly thread: number; readonly gva: bigint }
+  | { readonly kind: 'requested' }
+  /** Every thread waits for stdin. */
+  | { readonly kind: 'input' }
+  /** Every thread waits and nothing can ever wake one. */
+  | { readonly kind: 'deadlock' }
+  /** All processes are gone: exit status of the first one as a shell shows it (128 + signal when killed). */
+  | { readonly kind: 'exited'; readonly status: number; readonly signal?: number };
+
+/** A register as the debugger shows and sets it. */
+export interface RegisterInfo {
+  readonly name: string;
+  readonly group: 'general' | 'segment' | 'control' | 'debug' | 'msr' | 'sse' | 'x87' | 'mode';
+  readonly bits: number;
+  readonly value: bigint;
+  readonly writable: boolean;
+  /** Decoded parts, e.g. flags of RFLAGS or bits of CR0, base/limit/rights of a segment. */
+  readonly parts?: readonly RegisterPart[];
+  /** One line in words, if there is something to say. */
+  readonly text?: string;
+}
+export interface RegisterPart {
+  readonly name: string;
+  readonly value: bigint;
+  readonly meaning?: string;
+  /** Bits hi..lo when the part can be set alone. */
+  readonly hi?: number;
+  readonly lo?: number;
+}
+
+export type Space = 'gva' | 'gpa' | 'hpa';
+
+/** An explanation of an abnormal stop: what was attempted, by whom, what refused it. */
+export interface Explanation {
+  /** One sentence. */
+  readonly headline: string;
+  /** Further lines: walk, table entry, rule, window, VMA. */
+  readonly details: readonly string[];
+  /** What to do, if known. */
+  readonly advice?: string;
+  readonly walk?: Walk;
+  readonly checks?: readonly CheckFailure[];
+}
+
+export interface VmcsFieldInfo {
+  readonly encoding: number;
+  readonly name: string;
+  readonly group: 'control' | 'exit-information' | 'guest' | 'host';
+  readonly bits: 16 | 32 | 64;
+  readonly value: bigint;
+  readonly writable: boolean;
+  /** Decoded bits or meaning. */
+  readonly parts?: readonly RegisterPart[];
+  readonly text?: string;
+}
+
+/** A run of table entries with equal rights, or one table: a node of the page-table tree. */
+export interface PageTableNode {
+  /** First and last+1 input address covered (GVA or GPA). */
+  readonly start: bigint;
+  readonly end: bigint;
+  /** Level of the entry: 4 PML4E .. 1 PTE. */
+  readonly level: number;
+  readonly kind: 'table' | 'leaf' | 'range';
+  /** HPA of the (first) entry, and its value. */
+  readonly entryHpa: number;
+  readonly entry: bigint;
+  /** First output address for leaves and ranges (GPA for guest tables, HPA for EPT). */
+  readonly target?: number;
+  readonly pageSize?: number;
+  /** "R W X U A D G 2M" in words. */
+  readonly flags: string;
+  /** For tables: HPA and GPA of the next table. */
+  readonly tableHpa?: number;
+  readonly tableGpa?: number;
+}
+
+export interface DisassembledInstruction {
+  readonly gva: bigint;
+  readonly bytes: Uint8Array;
+  readonly text: string;
+}
+
+export interface MachineStats {
+  readonly instructions: number;
+  readonly cycles: number;
+  /** Exit-reason name to count. */
+  readonly exits: Readonly<Record<string, number>>;
+}
+
+/** Opaque; hold as many as you like. */
+export interface Snapshot {
+  readonly instructions: number;
+}
+
+export interface Machine {
+  readonly events: EventBus;
+
+  /** Runs until something stops it, at most `instructions`. */
+  run(instructions: number): StopReason;
+  /** One instruction of a thread (other threads do not run). An exception, system call or VM exit on the way is carried through to its handler's first instruction. */
+  stepInstruction(thread: number): StopReason;
+  /** To be called from an event listener: stop with this event. */
+  stop(event?: MachineEvent): void;
+  /** Bytes for the program's standard input; null is end of file. */
+  input(data: Uint8Array | null): void;
+
+  threads(): ThreadInfo[];
+  /** The thread that ran last. */
+  currentThread(): number;
+
+  /** Code breakpoints by linear address; they apply to every thread. */
+  setBreakpoints(gvas: ReadonlySet<bigint>): void;
+
+  /** All registers of a thread, in display order. */
+  registers(thread: number): RegisterInfo[];
+  /** By name as `registers` gives it ('rax', 'eax', 'cr3', 'xmm0', 'rflags', 'fs_base', 'cs'); undefined if unknown. */
+  readRegister(thread: number, name: string): bigint | undefined;
+  /** Throws a one-sentence error if the name or value is not acceptable. */
+  writeRegister(thread: number, name: string, value: bigint): void;
+
+  /** Bytes up to the first unreadable page. */
+  readMemory(thread: number, space: Space, address: bigint, bytes: number): Uint8Array;
+  /** Returns bytes written. Debugger's right: ignores page permissions, honours what is mapped. */
+  writeMemory(thread: number, space: Space, address: bigint, data: Uint8Array): number;
+
+  walk(thread: number, gva: bigint, access: 'read' | 'write' | 'execute', user?: boolean): Walk;
+  /** Children of a table; without `tableHpa` the root of the tables in force. */
+  pageTable(thread: number, which: 'guest' | 'ept', tableHpa?: number, level?: number, start?: bigint): PageTableNode[];
+  tlb(thread: number): TlbEntry[];
+
+  /** All fields of the thread's VMCS in encoding order; undefined if it has none. */
+  vmcs(thread: number): VmcsFieldInfo[] | undefined;
+  writeVmcs(thread: number, encoding: number, value: bigint): void;
+  /** Checks a VM entry now would violate. */
+  entryChecks(thread: number): CheckFailure[];
+
+  disassemble(thread: number, gva: bigint, count: number): DisassembledInstruction[];
+  /** Linux memory map of the thread's process, as /proc/self/maps has it. */
+  memoryMap(thread: number): { start: bigint; end: bigint; permissions: string; offset: number; name: string }[];
+  /** ELF images loaded in the process: path and load bias. */
+  images(thread: number): { path: string; bias: bigint }[];
+
+  /** Why the last abnormal stop of a thread happened, if there was one. */
+  explanation(thread: number): Explanation | undefined;
+
+  stats(): MachineStats;
+  snapshot(): Snapshot;
+  restore(snapshot: Snapshot): void;
+  /** A digest of the whole state, for tests of determinism. */
+  digest(): string;
+}

@@ -1,0 +1,100 @@
+/**
+ * Everything that happens is an event of one shape. Breakpoints, the log, the trace file and the tests read this stream.
+ * While nobody wants a kind, `wants(kind)` is false and nobody builds the event: it costs one test of a bit.
+ */
+
+export const EVENT_KINDS = [
+  'vm-exit',
+  'vm-entry',
+  'exception',
+  'page-fault',
+  'ept-violation',
+  'trapped-syscall',
+  'vmcall-syscall',
+  'host-syscall',
+  'ring-change',
+  'cr-write',
+  'msr-write',
+  'tlb-flush',
+  'signal',
+  'process',
+  'console',
+  'diagnostic',
+] as const;
+export type EventKind = (typeof EVENT_KINDS)[number];
+
+/** Facts are what conditions are written over: names in the field's terms (reason, gpa, gva, vector, cpl, syscall, number, msr, ...). */
+export type Fact = number | bigint | string | boolean;
+
+export interface MachineEvent {
+  readonly kind: EventKind;
+  /** Position in the stream, from 0. */
+  readonly sequence: number;
+  /** Linux thread id, or vCPU number on bare metal. */
+  readonly thread: number;
+  /** Instructions retired by the machine when it happened. */
+  readonly instructions: number;
+  /** Modelled cycles. */
+  readonly cycles: number;
+  readonly rip: bigint;
+  readonly cpl: number;
+  readonly mode: 'linux' | 'dune' | 'root' | 'guest';
+  /** One line in words. */
+  readonly summary: string;
+  readonly facts: Readonly<Record<string, Fact>>;
+}
+
+export type EventListener = (event: MachineEvent) => void;
+
+/** What the emitter of an event supplies; the bus adds the rest. */
+export type EventBody = { readonly summary: string; readonly facts: Readonly<Record<string, Fact>> };
+
+export class EventBus {
+  #mask = 0;
+  #sequence = 0;
+  readonly #listeners: { mask: number; listener: EventListener }[] = [];
+  /** Supplies thread, instructions, cycles, rip, cpl, mode. Set by the machine. */
+  context: () => Omit<MachineEvent, 'kind' | 'sequence' | 'summary' | 'facts'> = () => ({
+    thread: 0,
+    instructions: 0,
+    cycles: 0,
+    rip: 0n,
+    cpl: 0,
+    mode: 'root',
+  });
+
+  wants(kind: EventKind): boolean {
+    return (this.#mask & (1 << EVENT_KINDS.indexOf(kind))) !== 0;
+  }
+
+  /** `body` is only called if someone listens. */
+  emit(kind: EventKind, body: () => EventBody): void {
+    const bit = 1 << EVENT_KINDS.indexOf(kind);
+    if (!(this.#mask & bit)) return;
+    const event: MachineEvent = { ...this.context(), kind, sequence: this.#sequence++, ...body() };
+    for (const entry of this.#listeners) if (entry.mask & bit) entry.listener(event);
+  }
+
+  /** Returns the function that unsubscribes. */
+  subscribe(kinds: readonly EventKind[], listener: EventListener): () => void {
+    const entry = { mask: kinds.reduce((mask, kind) => mask | (1 << EVENT_KINDS.indexOf(kind)), 0), listener };
+    this.#listeners.push(entry);
+    this.#update();
+    return () => {
+      const at = this.#listeners.indexOf(entry);
+      if (at >= 0) this.#listeners.splice(at, 1);
+      this.#update();
+    };
+  }
+
+  get sequence(): number {
+    return this.#sequence;
+  }
+  set sequence(value: number) {
+    this.#sequence = value;
+  }
+
+  #update(): void {
+    this.#mask = this.#listeners.reduce((mask, entry) => mask | entry.mask, 0);
+  }
+}
