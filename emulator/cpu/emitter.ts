@@ -133,3 +133,19 @@ export interface Emitter {
   /** Leaves the instruction to TypeScript (cpu/system/): state is exactly at its start. */
   system(): void;
 }
+
+/**
+ * What a semantic function knows of its instruction: everything that makes a different handler. Register numbers, immediates
+ * and displacements are placeholders in the interpreter and real in the translator; only `kind` may be looked at.
+ */
+export interface Form {
+  readonly op: string;
+  /** Operand size in bytes. */
+  readonly size: number;
+  readonly operands: readonly Operand[];
+  readonly condition?: number;
+  readonly rep: 'none' | 'rep' | 'repne';
+}
+
+/** An instruction's meaning. Registered by op name in cpu/semantics/index.ts. An op without one is left to cpu/system/. */
+export type Semantic = (e: Emitter, form: Form) => void;

@@ -1,0 +1,49 @@
+/** One row of the instruction table: decoder, interpreter, disassembler checks, documentation and (later) the assembler read the same rows. */
+
+/**
+ * Operand codes, in the manner of the SDM's opcode map (SDM 2D appendix A.2):
+ *  Eb Ev Ew Ed Eq Ey  general register or memory (b 1, w 2, d 4, q 8, v operand size, y 4 or 8)
+ *  Gb Gv Gw Gd Gq Gy  general register of ModRM.reg
+ *  Zb Zv Zq           general register of the opcode's low three bits
+ *  Ib Iw Iz Iv        immediates (z: 2 or 4, sign-extended; v: full operand size); Ibs: sign-extended byte
+ *  Jb Jz              relative branch targets
+ *  M Mb Mw Md Mq Mdq  memory only; Ob Ov  moffs
+ *  Vx Wx              xmm of reg; xmm of rm or 16 bytes of memory; Wss Wsd: xmm or 4/8 bytes; Ux: xmm of rm only
+ *  Pq Qq Nq           mmx of reg; mmx or memory; mmx of rm only
+ *  Sw Cy Dy           segment, control, debug register
+ *  st0 sti            x87 stack
+ *  AL eAX rAX CL DX 1 fixed operands
+ */
+export type OperandCode = string;
+
+export interface OpcodeRow {
+  /** Hex bytes after prefixes: '0F 58 /r', '80 /0', 'B8+r', 'D9 C0+i', '0F 01 C1' (exact ModRM). */
+  readonly encoding: string;
+  /** Mandatory prefix, or 'NP' when none of 66 F2 F3 may stand there; absent = prefixes have their usual meaning. */
+  readonly prefix?: 'NP' | '66' | 'F2' | 'F3';
+  /** Semantics key, and (unless `mnemonic` differs) the Intel mnemonic in lower case. */
+  readonly op: string;
+  readonly mnemonic?: string;
+  readonly operands?: readonly OperandCode[];
+  /** Operand sizes in bytes this row exists in (a handler is made for each). Absent: [0] (no size). */
+  readonly sizes?: readonly number[];
+  /** Operand size defaults to 64 bits in 64-bit mode (push, near call). */
+  readonly default64?: boolean;
+  readonly invalid64?: boolean;
+  readonly only64?: boolean;
+  /** LOCK allowed with a memory destination. */
+  readonly lock?: boolean;
+  /** Meaning of F2/F3 here: repeat prefix of string instructions. */
+  readonly rep?: 'rep' | 'repz';
+  /** Arithmetic flags read and written, as letters "oszapc"; 'u' after a letter is not used: undefined flags count as written. */
+  readonly reads?: string;
+  readonly writes?: string;
+  /** Ends a block. */
+  readonly branch?: 'jump' | 'conditional' | 'call' | 'return' | 'indirect' | 'system';
+  /** Executed by cpu/system/ in TypeScript. */
+  readonly system?: boolean;
+  /** Worth a place in the interpreter's hot switch. */
+  readonly hot?: boolean;
+  /** CPUID feature it needs; absent = always there. */
+  readonly feature?: string;
+}
