@@ -1,0 +1,46 @@
+/** Layers only look down (ARCHITECTURE.md, "Folders"). */
+const notInSpecs = { pathNot: '\\.spec\\.ts$' };
+module.exports = {
+  forbidden: [
+    {
+      name: 'emulator-stands-alone',
+      comment: 'emulator/ imports nothing outside itself but npm packages that run in Node and in a browser.',
+      severity: 'error',
+      from: { path: '^emulator/', ...notInSpecs },
+      to: { path: '^(debug-adapter|extension|test|scripts|bench)/' },
+    },
+    {
+      name: 'emulator-has-no-node',
+      severity: 'error',
+      from: { path: '^emulator/', ...notInSpecs },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'adapter-knows-no-vscode',
+      severity: 'error',
+      from: { path: '^(emulator|debug-adapter)/' },
+      to: { path: '^vscode$' },
+    },
+    {
+      name: 'adapter-core-has-no-node',
+      comment: 'Only debug-adapter/hosting/ may use Node.',
+      severity: 'error',
+      from: { path: '^debug-adapter/', pathNot: '(\\.spec\\.ts$|^debug-adapter/hosting/)' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'extension-talks-dap',
+      comment: 'The extension imports of the adapter only its hosting entry points and types, of the emulator only types.',
+      severity: 'error',
+      from: { path: '^extension/', ...notInSpecs },
+      to: { path: '^emulator/', dependencyTypesNot: ['type-only'] },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: 'emulator/core/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+  },
+};
