@@ -44,7 +44,8 @@ export interface MachineEvent {
   readonly facts: Readonly<Record<string, Fact>>;
 }
 
-export type EventListener = (event: MachineEvent) => void;
+/** A listener that answers 'hold' asks the machine to stop before the event takes effect, where its emitter can still do so. */
+export type EventListener = (event: MachineEvent) => void | 'hold';
 
 /** What the emitter of an event supplies; the bus adds the rest. */
 export type EventBody = { readonly summary: string; readonly facts: Readonly<Record<string, Fact>> };
@@ -52,6 +53,8 @@ export type EventBody = { readonly summary: string; readonly facts: Readonly<Rec
 export class EventBus {
   #mask = 0;
   #sequence = 0;
+  /** Where an instruction is being held, and what has been told of it. */
+  #held: { instructions: number; rip: bigint; thread: number; kinds: Set<EventKind> } | undefined;
   readonly #listeners: { mask: number; listener: EventListener }[] = [];
   /** Supplies thread, instructions, cycles, rip, cpl, mode. Set by the machine. */
   context: () => Omit<MachineEvent, 'kind' | 'sequence' | 'summary' | 'facts'> = () => ({
@@ -67,12 +70,31 @@ export class EventBus {
     return (this.#mask & (1 << EVENT_KINDS.indexOf(kind))) !== 0;
   }
 
-  /** `body` is only called if someone listens. */
-  emit(kind: EventKind, body: () => EventBody): void {
+  /**
+   * `body` is only called if someone listens.
+   *
+   * Returns true when the event is held: an emitter that has not changed anything yet then gives up the instruction,
+   * leaving the state exactly at its start (whoever held it has asked the engine to stop). When the machine goes on, the
+   * instruction is executed again and its event, the same kind at the same place, passes in silence: it was told already.
+   * Emitters that cannot go back ignore the result.
+   */
+  emit(kind: EventKind, body: () => EventBody): boolean {
     const bit = 1 << EVENT_KINDS.indexOf(kind);
-    if (!(this.#mask & bit)) return;
-    const event: MachineEvent = { ...this.context(), kind, sequence: this.#sequence++, ...body() };
-    for (const entry of this.#listeners) if (entry.mask & bit) entry.listener(event);
+    if (!(this.#mask & bit)) return false;
+    const where = this.context();
+    const held = this.#held;
+    if (held && held.instructions === where.instructions && held.rip === where.rip && held.thread === where.thread) {
+      if (held.kinds.has(kind)) return false;
+    } else this.#held = undefined;
+    const event: MachineEvent = { ...where, kind, sequence: this.#sequence++, ...body() };
+    let hold = false;
+    for (const entry of [...this.#listeners])
+      if (entry.mask & bit && entry.listener(event) === 'hold') hold = true;
+    if (hold || this.#held) {
+      this.#held ??= { instructions: where.instructions, rip: where.rip, thread: where.thread, kinds: new Set() };
+      this.#held.kinds.add(kind);
+    }
+    return hold;
   }
 
   /** Returns the function that unsubscribes. */
