@@ -84,7 +84,7 @@ export class EventBus {
     const where = this.context();
     const held = this.#held;
     if (held && held.instructions === where.instructions && held.rip === where.rip && held.thread === where.thread) {
-      if (held.kinds.has(kind)) return false;
+      if (held.kinds.delete(kind)) return false;
     } else this.#held = undefined;
     const event: MachineEvent = { ...where, kind, sequence: this.#sequence++, ...body() };
     let hold = false;
