@@ -35,17 +35,30 @@ export interface WaitState {
 /** Result of a system call: a value for RAX (negative errno as Linux returns it), or not yet. */
 export type SyscallResult = bigint | 'blocked' | 'no-return';
 
-/** What the Dune module (emulator/dune) implements for the kernel: the character device. */
+/**
+ * What the Dune module (emulator/dune) implements for the kernel: the character device.
+ *
+ * One rule joins the two: whenever the kernel is about to return to a thread with `vcpu != 0` whose CPU state is in root
+ * operation (after ioctl ENTER, after `vmExit`, when it is scheduled and its wait is over), it calls `resume`. `resume` and
+ * `vmExit` may end the stay in Dune mode: then `vcpu` is 0, the Linux-mode state is loaded and `finishEnter` was called.
+ * A thread preempted in non-root operation may be parked and loaded again as it is (its state page holds VMCS pointer,
+ * EPTP and VPID); nothing needs `resume` then.
+ */
 export interface DuneDevice {
+  /** A successful ENTER saves the Linux-mode state (as after SYSCALL), sets `thread.vcpu` and returns 'no-return'. */
   ioctl(thread: Thread, fd: number, request: number, arg: bigint): SyscallResult;
   /** Last close of an open file description. */
   release(openFile: number): void;
   /** Linux unmapped, protected, or broke the sharing of pages [start, end) of a process: drop EPT entries (mmu notifier). */
   invalidateRange(pid: number, start: bigint, end: bigint): void;
-  /** A vCPU exited; host state is loaded; the module decides. */
+  /** A vCPU of the running thread exited; host state is loaded. A VMCALL that blocks leaves `thread.wait` set by the kernel. */
   vmExit(thread: Thread): void;
-  /** Thread with vcpu != 0 is about to run: enter or re-enter the guest. */
+  /** Enters or re-enters the guest of the running thread, or leaves Dune mode (a signal is pending, the entry fails). */
   resume(thread: Thread): void;
+  /** The VMCALL system call that had blocked this thread has its result (-512..-516 ask for a restart). */
+  completeSyscall(thread: Thread, result: bigint): void;
+  /** Takes an external-interrupt VM exit if the running thread is in non-root operation: how the host gets control for a signal. */
+  interrupt(thread: Thread): void;
   /** Before a Linux-mode thread runs at RIP: the TRAP_ENABLE trigger. */
   trapRip(pid: number): bigint | undefined;
   trapHit(thread: Thread): void;
@@ -74,7 +87,7 @@ export interface KernelServices {
   cloneFromDune(thread: Thread, number: number, args: readonly bigint[], childContext: Uint8Array): SyscallResult;
   /** True if a signal that is not blocked is pending. */
   signalPending(thread: Thread): boolean;
-  /** The thread's Linux-mode system call (ENTER) completes with this value in RAX. */
+  /** The thread's Linux-mode system call (ENTER) completes with this value in RAX. The module has loaded its Linux-mode state and cleared `vcpu`; the kernel goes on as at the end of any system call (signals). */
   finishEnter(thread: Thread, result: bigint): void;
   /** Virtual time, ns. */
   now(): number;
