@@ -45,8 +45,8 @@ export type SyscallResult = bigint | 'blocked' | 'no-return';
  * EPTP and VPID); nothing needs `resume` then.
  */
 export interface DuneDevice {
-  /** A successful ENTER saves the Linux-mode state (as after SYSCALL), sets `thread.vcpu` and returns 'no-return'. */
-  ioctl(thread: Thread, fd: number, request: number, arg: bigint): SyscallResult;
+  /** `openFile` is the open file description, as `release` gets it. A successful ENTER saves the Linux-mode state (as after SYSCALL), sets `thread.vcpu` and returns 'no-return'. */
+  ioctl(thread: Thread, openFile: number, request: number, arg: bigint): SyscallResult;
   /** Last close of an open file description. */
   release(openFile: number): void;
   /** Linux unmapped, protected, or broke the sharing of pages [start, end) of a process: drop EPT entries (mmu notifier). */
