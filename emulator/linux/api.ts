@@ -100,8 +100,13 @@ export interface KernelServices {
 export interface Kernel extends Supervisor {
   /** Loads the first program; throws LaunchError with one sentence. */
   start(): void;
-  /** Picks and loads the next runnable thread. */
-  schedule(): 'run' | 'idle-input' | 'deadlock' | 'exited';
+  /**
+   * Makes the thread that may run now the running one (its context loaded): the present one while its quantum lasts and it is
+   * runnable, else the next. `only` restricts the choice to one thread (single-stepping); it answers 'blocked' if that one waits.
+   */
+  schedule(only?: number): 'run' | 'blocked' | 'idle-input' | 'deadlock' | 'exited';
+  /** Instructions the running thread may retire before `schedule` has to be called again. A function of machine state alone, never of how `run` is sliced. */
+  quantum(): number;
   /** Saves the running thread's context. */
   park(): void;
   current(): Thread | undefined;
@@ -111,6 +116,8 @@ export interface Kernel extends Supervisor {
   input(data: Uint8Array | null): void;
   memoryMap(pid: number): { start: bigint; end: bigint; permissions: string; offset: number; name: string }[];
   images(pid: number): { path: string; bias: bigint }[];
+  /** Why a thread was killed by a signal, or what its Dune device says of its abnormal end. */
+  explanation(tid: number): Explanation | undefined;
   /** Plain data of every kernel object. */
   save(): unknown;
   restore(saved: unknown): void;
