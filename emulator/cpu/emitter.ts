@@ -76,9 +76,11 @@ export interface Emitter {
   readVectorLow(operand: Operand, size: 4 | 8): Value;
   /** Memory: stores `size` bytes. Register: replaces the low bytes, keeping the others. */
   writeVectorLow(operand: Operand, size: 4 | 8, value: Value): void;
-  /** MMX register operand (`mm0`..) or 8 bytes of memory, as i64. Does not touch TOP or tags. */
+  /** MMX register operand (`mm0`..) or 8 bytes of memory, as i64. Writing also sets the register's exponent to all ones; TOP and tags are the semantic's business. */
   readMmx(operand: Operand): Value;
   writeMmx(operand: Operand, value: Value): void;
+  /** The i of an ST(i) operand, as an i32 (x87 arithmetic is done by helpers that take register numbers). */
+  stNumber(operand: Operand): Value;
 
   // ---- memory
   /** Linear address (i64) of a memory operand: segment base, address size and all. Evaluated once an operand. */

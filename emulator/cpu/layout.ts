@@ -108,7 +108,7 @@ export const XMM = 0x1400;
 export const XMM_STRIDE = 32;
 /** x87 physical registers R0..R7 (not ST order), 16 bytes each: 64-bit significand, 16-bit sign and exponent. MMX aliases the significands. */
 export const X87 = 0x1600;
-/** u32 each: control word, status word (TOP kept in X87_TOP), TOP, tag (2 bits a register, as FNSTENV gives). */
+/** u32 each: control word, status word (TOP kept in X87_TOP), TOP, tag (2 bits a physical register: 3 empty, 0 in use; FNSTENV classifies the values in use). */
 export const X87_CW = 0x1680;
 export const X87_SW = 0x1684;
 export const X87_TOP = 0x1688;
@@ -150,6 +150,8 @@ export const FAULT_QUALIFICATION = 0x2040;
 
 /** Where page-crossing loads are assembled. 64 bytes. */
 export const BOUNCE = 0x2080;
+/** Where floating-point helpers leave their result (16 bytes; see core/softfloat-sse.ts, core/x87.ts). */
+export const FP_RESULT = 0x20c0;
 /** Where the core leaves the answer of a diagnostic walk (see core/walk.ts). 0x400 bytes. */
 export const WALK = 0x2400;
 /** Scratch the TypeScript side may use to pass blocks to the core. */
