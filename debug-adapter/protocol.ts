@@ -1,0 +1,174 @@
+/**
+ * Custom DAP requests and events between the adapter and its views. Standard requests are not repeated here.
+ * Types only: the extension may import this file. Addresses and 64-bit values travel as '0x...' strings.
+ */
+
+export type Hex = string;
+
+/** `dune/pageTable`: children of one table, or of the root in force. */
+export interface PageTableArguments {
+  threadId: number;
+  which: 'guest' | 'ept';
+  /** From a node's `table`; absent for the root. */
+  table?: { hpa: Hex; level: number; start: Hex };
+}
+export interface PageTableResponse {
+  /** Why there is nothing to show, in words (no EPT in Linux mode, paging off). */
+  message?: string;
+  /** "CR3 0x... PCID 0" or "EPTP 0x...". */
+  root: string;
+  nodes: PageTableNodeBody[];
+}
+export interface PageTableNodeBody {
+  start: Hex;
+  /** Last byte covered. */
+  last: Hex;
+  level: number;
+  kind: 'table' | 'leaf' | 'range';
+  /** Where the (first) entry stands. */
+  entryHpa: Hex;
+  entry: Hex;
+  target?: Hex;
+  /** "4 KB", "2 MB", "1 GB". */
+  pageSize?: string;
+  /** "P W U A D" in words. */
+  flags: string;
+  /** Bits of the entry by name, for toggling. */
+  bits: { name: string; bit: number; set: boolean; meaning: string }[];
+  table?: { hpa: Hex; level: number; start: Hex };
+}
+
+/** `dune/setPageTableEntry`: writes one 8-byte entry; TLBs keep what they have, as hardware would, unless `flush`. */
+export interface SetPageTableEntryArguments {
+  threadId: number;
+  hpa: Hex;
+  value: Hex;
+  flush?: boolean;
+}
+
+/** `dune/walk`: the whole (two-dimensional) walk of an address. */
+export interface WalkArguments {
+  threadId: number;
+  /** A number, register or expression. */
+  address: string;
+  access?: 'read' | 'write' | 'execute';
+  user?: boolean;
+}
+export interface WalkResponse {
+  gva: Hex;
+  gpa?: Hex;
+  hpa?: Hex;
+  /** One line: what came of it. */
+  result: string;
+  ok: boolean;
+  steps: {
+    table: 'guest' | 'ept';
+    level: number;
+    forGuestLevel: number;
+    /** "PML4E", "EPT PDPTE", ... */
+    name: string;
+    gpa: Hex;
+    hpa: Hex;
+    entry: Hex;
+    /** Flags in words. */
+    flags: string;
+    outcome: string;
+  }[];
+  /** The same as text, for a terminal. */
+  text: string[];
+}
+
+/** `dune/vmcs` */
+export interface VmcsArguments {
+  threadId: number;
+}
+export interface VmcsResponse {
+  message?: string;
+  fields: VmcsFieldBody[];
+  /** Violated VM-entry checks. */
+  checks: { id: string; section: string; wants: string; found: string; fields: number[] }[];
+}
+export interface VmcsFieldBody {
+  encoding: number;
+  name: string;
+  group: 'control' | 'exit-information' | 'guest' | 'host';
+  bits: number;
+  value: Hex;
+  writable: boolean;
+  text?: string;
+  parts: { name: string; value: Hex; meaning?: string }[];
+}
+
+/** `dune/setVmcsField`; fails with one sentence. */
+export interface SetVmcsFieldArguments {
+  threadId: number;
+  encoding: number;
+  value: Hex;
+}
+
+/** `dune/events`: the log, oldest first. */
+export interface EventsArguments {
+  kinds: string[];
+  /** Only events with a sequence of at least this. */
+  since?: number;
+  /** At most this many, the newest ones. */
+  limit?: number;
+}
+export interface EventsResponse {
+  events: EventBody[];
+  /** Pass as `since` next time. */
+  next: number;
+}
+export interface EventBody {
+  sequence: number;
+  kind: string;
+  thread: number;
+  instructions: number;
+  cycles: number;
+  rip: Hex;
+  cpl: number;
+  mode: string;
+  summary: string;
+  facts: Record<string, string | number | boolean>;
+  /** Symbol and source of RIP. */
+  symbol?: string;
+  source?: { path: string; line: number };
+}
+
+/** `dune/eventFilters`: the event breakpoints there are, as a tree. */
+export interface EventFiltersResponse {
+  filters: EventFilterBody[];
+}
+export interface EventFilterBody {
+  filter: string;
+  /** Parent filter in the tree. */
+  parent?: string;
+  label: string;
+  description: string;
+  /** Names a condition may use. */
+  facts: string[];
+  conditionExample: string;
+}
+
+/** `dune/setEventBreakpoints`: replaces those of the view (those set through setExceptionBreakpoints stay). */
+export interface SetEventBreakpointsArguments {
+  breakpoints: { filter: string; condition?: string; hitCondition?: string; logMessage?: string }[];
+}
+export interface SetEventBreakpointsResponse {
+  breakpoints: { verified: boolean; message?: string }[];
+}
+
+/** `dune/explanation`: why a thread's last abnormal stop happened. */
+export interface ExplanationResponse {
+  explanation?: { headline: string; details: string[]; advice?: string };
+}
+
+/** `dune/memoryMap` */
+export interface MemoryMapResponse {
+  areas: { start: Hex; end: Hex; permissions: string; offset: Hex; name: string; window: string }[];
+}
+
+/** Event `dune/log`: new events are in the log (sent at most a few times a second while running, and at each stop). */
+export interface LogEventBody {
+  next: number;
+}
