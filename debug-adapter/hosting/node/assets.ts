@@ -1,0 +1,22 @@
+/** Loads what the build made for the machine, from the folder the running script stands in or from `dist/` of the source tree. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { MachineAssets } from '../../../emulator/machine/api.ts';
+
+/** Throws with one sentence when the build has not been run. */
+export function loadAssets(directory = assetsDirectory()): MachineAssets {
+  const compile = (name: string): WebAssembly.Module => new WebAssembly.Module(readFileSync(join(directory, name)));
+  return {
+    core: compile('core.wasm'),
+    interpreter: compile('interpreter.wasm'),
+    forms: JSON.parse(readFileSync(join(directory, 'forms.json'), 'utf8')),
+  };
+}
+
+function assetsDirectory(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  for (const candidate of [here, join(here, '../../../dist')])
+    if (existsSync(join(candidate, 'interpreter.wasm'))) return candidate;
+  throw new Error('The emulator has not been built: run "npm run build".');
+}
