@@ -1,0 +1,154 @@
+/** Command-line options of `dune-debug run`, one table: parsing, help text and defaults come from it. */
+
+export interface RunOptions {
+  program: string;
+  args: string[];
+  strict: boolean;
+  physBits: number;
+  cpus: number;
+  /** Bytes. */
+  memory: number;
+  seed: number;
+  grants: { path: string; write: boolean }[];
+  env: string[];
+  stats: boolean;
+  trace: { kinds: string[]; file: string | undefined } | undefined;
+  maxInstructions: number;
+  help: boolean;
+}
+
+/** Bad use of the command line: one sentence. */
+export class UsageError extends Error {}
+
+interface OptionRow {
+  readonly name: string;
+  /** Name of its value in the help; absent for a switch. */
+  readonly value?: string;
+  readonly help: string;
+  readonly set: (options: RunOptions, value: string) => void;
+}
+
+function integer(name: string, low: number, high: number, value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < low || number > high)
+    throw new UsageError(`${name} takes a whole number from ${low} to ${high}, not "${value}".`);
+  return number;
+}
+
+export const OPTION_ROWS: readonly OptionRow[] = [
+  {
+    name: '--strict',
+    help: 'imitate the 312-entry system-call table of the kernels Dune ran on',
+    set: (o) => (o.strict = true),
+  },
+  {
+    name: '--phys-bits',
+    value: 'N',
+    help: 'physical-address width of the processor, 37 to 48 (default 46)',
+    set: (o, v) => (o.physBits = integer('--phys-bits', 37, 48, v)),
+  },
+  {
+    name: '--cpus',
+    value: 'N',
+    help: 'model CPUs, 1 to 64 (default 1)',
+    set: (o, v) => (o.cpus = integer('--cpus', 1, 64, v)),
+  },
+  {
+    name: '--memory',
+    value: 'MB',
+    help: 'physical memory (default 1024)',
+    set: (o, v) => (o.memory = integer('--memory', 64, 3072, v) * 1024 * 1024),
+  },
+  {
+    name: '--seed',
+    value: 'N',
+    help: 'seed of everything random (default 1)',
+    set: (o, v) => (o.seed = integer('--seed', 0, 0xffffffff, v)),
+  },
+  {
+    name: '--grant',
+    value: 'PATH[:rw]',
+    help: 'let the program see a file or folder; read-only unless :rw',
+    set: (o, v) => o.grants.push(v.endsWith(':rw') ? { path: v.slice(0, -3), write: true } : { path: v, write: false }),
+  },
+  {
+    name: '--env',
+    value: 'NAME=VALUE',
+    help: 'add to the environment, which is otherwise empty',
+    set: (o, v) => {
+      if (!v.includes('=')) throw new UsageError(`--env takes NAME=VALUE, not "${v}".`);
+      o.env.push(v);
+    },
+  },
+  {
+    name: '--trace',
+    value: 'KINDS[=FILE]',
+    help: 'write events as JSON lines to FILE, else to standard error; KINDS is a comma list or "all"',
+    set: (o, v) => {
+      const [kinds, file] = v.split('=', 2);
+      o.trace = { kinds: kinds!.split(','), file };
+    },
+  },
+  {
+    name: '--stats',
+    help: 'print instructions, modelled cycles, exits by reason and wall time as JSON on standard error',
+    set: (o) => (o.stats = true),
+  },
+  {
+    name: '--max-instructions',
+    value: 'N',
+    help: 'stop after so many instructions, with exit status 124',
+    set: (o, v) => (o.maxInstructions = integer('--max-instructions', 1, Number.MAX_SAFE_INTEGER, v)),
+  },
+  { name: '--help', help: 'this text', set: (o) => (o.help = true) },
+];
+
+export function parseRunOptions(argv: readonly string[]): RunOptions {
+  const options: RunOptions = {
+    program: '',
+    args: [],
+    strict: false,
+    physBits: 46,
+    cpus: 1,
+    memory: 1024 * 1024 * 1024,
+    seed: 1,
+    grants: [],
+    env: [],
+    stats: false,
+    trace: undefined,
+    maxInstructions: Infinity,
+    help: false,
+  };
+  let at = 0;
+  for (; at < argv.length && argv[at]!.startsWith('-'); at++) {
+    if (argv[at] === '--') {
+      at++;
+      break;
+    }
+    const word = argv[at]!;
+    const row = OPTION_ROWS.find(({ name, value }) => word === name || (value && word.startsWith(`${name}=`)));
+    if (!row) throw new UsageError(`Unknown option ${word}: see "dune-debug run --help".`);
+    if (!row.value) row.set(options, '');
+    else if (word.length > row.name.length) row.set(options, word.slice(row.name.length + 1));
+    else if (at + 1 < argv.length) row.set(options, argv[++at]!);
+    else throw new UsageError(`${row.name} needs a value: ${row.value}.`);
+  }
+  options.program = argv[at] ?? '';
+  options.args = argv.slice(at + 1);
+  if (!options.program && !options.help)
+    throw new UsageError('Which program? Use: dune-debug run [options] PROGRAM [ARGS]');
+  return options;
+}
+
+export function runHelp(): string {
+  const left = OPTION_ROWS.map(({ name, value }) => (value ? `${name} ${value}` : name));
+  const width = Math.max(...left.map((text) => text.length));
+  return [
+    'dune-debug run [options] PROGRAM [ARGS]',
+    '',
+    'Runs a static x86-64 Linux program, Dune or not, in the emulator. Its output and exit code pass through.',
+    '',
+    ...OPTION_ROWS.map(({ help }, row) => `  ${left[row]!.padEnd(width)}  ${help}`),
+    '',
+  ].join('\n');
+}
