@@ -52,3 +52,15 @@ export const CC_SAR = 8;
 export const ACCESS_READ = 0;
 export const ACCESS_WRITE = 1;
 export const ACCESS_EXEC = 2;
+/** The kind alone. */
+export const ACCESS_KIND = 3;
+/** Joined to a kind: a supervisor access whatever CPL is (descriptor tables, TSS, stacks of interrupt delivery). */
+export const ACCESS_IMPLICIT = 4;
+/** Joined to a kind: a user access whatever CPL is (the debugger's walks). */
+export const ACCESS_USER = 8;
+
+/**
+ * Bit of a `site`: the operand's segment is SS (or the instruction pushes or pops), so that a non-canonical address is #SS(0)
+ * instead of #GP(0).
+ */
+export const SITE_STACK = 0x80000000;
