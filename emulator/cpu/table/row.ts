@@ -5,19 +5,23 @@
  *  Eb Ev Ew Ed Eq Ey  general register or memory (b 1, w 2, d 4, q 8, v operand size, y 4 or 8)
  *  Gb Gv Gw Gd Gq Gy  general register of ModRM.reg
  *  Zb Zv Zq           general register of the opcode's low three bits
- *  Ib Iw Iz Iv        immediates (z: 2 or 4, sign-extended; v: full operand size); Ibs: sign-extended byte
- *  Jb Jz              relative branch targets
- *  M Mb Mw Md Mq Mdq  memory only; Ob Ov  moffs
+ *  Rv Ry              general register of rm only (Ry with Cy, Dy: the mod bits are ignored)
+ *  Ib Iw              immediates, zero-extended (counts, vectors, ports, frame sizes)
+ *  Ibs Iz Iv          immediates of 1, 2 or 4, and the operand size in bytes, sign-extended
+ *  Jb Jz              relative branch targets; Ap: far pointer
+ *  M Mb Mw Md Mq Mdq Mt  memory only; Ob Ov  moffs
+ *  X Y                string operands: DS:rSI (override allowed), ES:rDI; Xbx, Xdi: DS:rBX, DS:rDI
  *  Vx Wx              xmm of reg; xmm of rm or 16 bytes of memory; Wss Wsd: xmm or 4/8 bytes; Ux: xmm of rm only
- *  Pq Qq Nq           mmx of reg; mmx or memory; mmx of rm only
+ *  Pq Qq Qd Nq        mmx of reg; mmx or memory; mmx of rm only
  *  Sw Cy Dy           segment, control, debug register
+ *  ES CS SS DS FS GS  fixed segment register
  *  st0 sti            x87 stack
- *  AL eAX rAX CL DX 1 fixed operands
+ *  AL AX eAX rAX CL DX 1 fixed operands
  */
 export type OperandCode = string;
 
 export interface OpcodeRow {
-  /** Hex bytes after prefixes: '0F 58 /r', '80 /0', 'B8+r', 'D9 C0+i', '0F 01 C1' (exact ModRM). */
+  /** Hex bytes after prefixes: '0F 58 /r', '80 /0', 'B8+r', '70+cc' (condition), 'D9 C0+i', '0F 01 C1' (exact ModRM). */
   readonly encoding: string;
   /** Mandatory prefix, or 'NP' when none of 66 F2 F3 may stand there; absent = prefixes have their usual meaning. */
   readonly prefix?: 'NP' | '66' | 'F2' | 'F3';

@@ -1,0 +1,30 @@
+/** The instruction table. */
+import { arithmetic } from './arithmetic.ts';
+import { bits } from './bits.ts';
+import { control } from './control.ts';
+import { mmx } from './mmx.ts';
+import { movement } from './movement.ts';
+import type { OpcodeRow } from './row.ts';
+import { shiftByZero, shifts } from './shifts.ts';
+import { sse } from './sse.ts';
+import { sse2 } from './sse2.ts';
+import { string } from './string.ts';
+import { systemRows } from './system.ts';
+import { vmx } from './vmx.ts';
+import { x87 } from './x87.ts';
+
+export const table: readonly OpcodeRow[] = [
+  ...arithmetic,
+  ...movement,
+  ...shifts,
+  shiftByZero,
+  ...bits,
+  ...control,
+  ...string,
+  ...sse,
+  ...sse2,
+  ...mmx,
+  ...x87,
+  ...systemRows,
+  ...vmx,
+];
