@@ -147,6 +147,10 @@ export const FAULT_GVA = 0x2030;
 export const FAULT_GPA = 0x2038;
 /** Exit qualification of an EPT violation (SDM 3C table 28-7). u64. */
 export const FAULT_QUALIFICATION = 0x2040;
+/** Bit n: TLB bank n belongs to the address space in force (same CPU, VPID, PCID); set with TLB_BASE. u32. */
+export const TLB_SIBLINGS = 0x2048;
+/** Not 0: nothing may be cached in the bank in force (alignment checks at CPL 3). u32. */
+export const TLB_UNCACHED = 0x204c;
 
 /** Where page-crossing loads are assembled. 64 bytes. */
 export const BOUNCE = 0x2080;

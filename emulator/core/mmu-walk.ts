@@ -1,0 +1,333 @@
+/**
+ * The one page walker (AssemblyScript): guest 4- or 5-level paging (SDM 3A 4.5), and under it the EPT (SDM 3C 29.3).
+ * The slow paths of loads, stores and fetches use it with side effects (accessed and dirty flags); the debugger uses the
+ * same code with `quiet` set and every step written to the buffer at WALK (mmu/walk.ts reads it).
+ */
+import {
+  CPL, CR0, CR3, CR4, EPTP, FAULT_ERROR, FAULT_GPA, FAULT_GVA, FAULT_KIND, FAULT_QUALIFICATION, FAULT_VECTOR,
+  MSR_EFER, PHYS_BITS, RAM_BASE, RAM_SIZE, SYSTEM_FLAGS, WALK, FRAME_FLAGS, FRAME_DIRTY,
+} from '../cpu/layout';
+import {
+  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_USER, ACCESS_WRITE, FAULT_EPT_MISCONFIG, FAULT_EPT_VIOLATION,
+  FAULT_EXCEPTION, FAULT_NONE,
+} from '../cpu/codes';
+
+const CR0_WP: u64 = 1 << 16;
+const CR0_PG: u64 = 1 << 31;
+const CR4_LA57: u64 = 1 << 12;
+const CR4_SMEP: u64 = 1 << 20;
+const CR4_SMAP: u64 = 1 << 21;
+const EFER_NXE: u64 = 1 << 11;
+const RFLAGS_AC: u32 = 1 << 18;
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 2;
+const USER: u64 = 4;
+const ACCESSED: u64 = 0x20;
+const DIRTY: u64 = 0x40;
+const LARGE: u64 = 0x80;
+const GLOBAL: u64 = 0x100;
+const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+// #PF error code (SDM 3A 4.7)
+const PF_PRESENT: u32 = 1;
+const PF_WRITE: u32 = 2;
+const PF_USER: u32 = 4;
+const PF_RESERVED: u32 = 8;
+const PF_FETCH: u32 = 16;
+
+const EPT_READ: u64 = 1;
+const EPT_WRITE: u64 = 2;
+const EPT_EXECUTE: u64 = 4;
+const EPT_RIGHTS: u64 = 7;
+const EPT_ACCESSED: u64 = 0x100;
+const EPT_DIRTY: u64 = 0x200;
+const EPTP_AD: u64 = 0x40;
+/** Bit 7: a linear address is valid; bit 8: it was the final translation. */
+const QUALIFICATION_GVA: u64 = 0x80;
+const QUALIFICATION_FINAL: u64 = 0x100;
+
+// What a traced step decided; mmu/walk.ts has the words.
+const OUTCOME_TABLE: u8 = 0;
+const OUTCOME_LEAF: u8 = 1;
+const OUTCOME_NOT_PRESENT: u8 = 2;
+const OUTCOME_RESERVED: u8 = 3;
+const OUTCOME_MISCONFIGURED: u8 = 4;
+const OUTCOME_NO_MEMORY: u8 = 5;
+
+// ---- answer of the last walk that returned FAULT_NONE
+/** Guest-physical and host-physical address of the byte asked for. */
+export let walkGpa: u64 = 0;
+export let walkHpa: u64 = 0;
+/** Whether there is RAM behind `walkHpa`. */
+export let walkBacked: bool = false;
+/** What the TLB may grant from now on. `walkWritable` implies that no dirty flag remains to be set. */
+export let walkReadable: bool = false;
+export let walkWritable: bool = false;
+export let walkExecutable: bool = false;
+export let walkGlobal: bool = false;
+/** log2 of the guest page's size: 12, 21 or 30. */
+export let walkPageShift: u32 = 12;
+/** Memory references made. */
+export let walkReferences: u32 = 0;
+
+// ---- state within a walk
+let quiet: bool = false;
+let steps: u32 = 0;
+let eptHpa: u64 = 0;
+let eptRights: u64 = 0;
+let eptDirty: bool = false;
+let eptShift: u32 = 12;
+
+@inline function reservedAddressBits(): u64 {
+  return ADDRESS & ~((<u64>1 << load<u32>(PHYS_BITS)) - 1);
+}
+
+@inline function backed(hpa: u64): bool {
+  return hpa < <u64>load<u32>(RAM_SIZE);
+}
+
+/** Memory that does not exist reads all ones. */
+@inline function readEntry(hpa: u64): u64 {
+  walkReferences++;
+  return backed(hpa) ? load<u64>(<usize>RAM_BASE + <usize>hpa) : ~(<u64>0);
+}
+
+function updateEntry(hpa: u64, entry: u64): void {
+  if (quiet) return;
+  store<u64>(<usize>RAM_BASE + <usize>hpa, entry);
+  const flags = <usize>FRAME_FLAGS + <usize>(hpa >> 12);
+  store<u8>(flags, load<u8>(flags) | <u8>FRAME_DIRTY);
+}
+
+/** Appends a step to the trace; without `quiet` nobody reads it and it is not written. */
+function trace(ept: u8, level: u32, forGuestLevel: u32, outcome: u8, gpa: u64, hpa: u64, entry: u64): void {
+  const at = <usize>WALK + 64 + <usize>steps * 32;
+  store<u8>(at, ept);
+  store<u8>(at, <u8>level, 1);
+  store<u8>(at, <u8>forGuestLevel, 2);
+  store<u8>(at, backed(hpa) ? outcome : OUTCOME_NO_MEMORY, 3);
+  store<u64>(at, gpa, 8);
+  store<u64>(at, hpa, 16);
+  store<u64>(at, entry, 24);
+  steps++;
+}
+
+function eptViolation(gpa: u64, gva: u64, want: u64, rights: u64, guestLevel: u32): i32 {
+  store<u32>(FAULT_KIND, FAULT_EPT_VIOLATION);
+  store<u64>(FAULT_GPA, gpa);
+  store<u64>(FAULT_GVA, gva);
+  store<u64>(FAULT_QUALIFICATION, want | (rights << 3) | QUALIFICATION_GVA | (guestLevel == 0 ? QUALIFICATION_FINAL : 0));
+  return FAULT_EPT_VIOLATION;
+}
+
+/** Whether an EPT entry can never be right (SDM 3C 29.3.3.1). Execute-only is supported. */
+function eptMisconfigured(entry: u64, level: u32, leaf: bool): bool {
+  if ((entry & (EPT_READ | EPT_WRITE)) == EPT_WRITE) return true;
+  if (entry & reservedAddressBits()) return true;
+  if (!leaf) return (entry & (level == 4 ? 0xf8 : 0x78)) != 0;
+  const memoryType = (entry >> 3) & 7;
+  if (memoryType == 2 || memoryType == 3 || memoryType == 7) return true;
+  return level > 1 && (entry & ((<u64>1 << (9 * level + 3)) - 1) & ADDRESS) != 0;
+}
+
+/**
+ * GPA to HPA through the EPT in force: `eptHpa`, `eptRights`, `eptDirty`.
+ * @param want EPT_* rights of the access
+ * @param guestLevel level of the guest entry at `gpa`, 0 for the translation of the linear address itself
+ */
+function walkEpt(gpa: u64, gva: u64, want: u64, guestLevel: u32): i32 {
+  const eptp = load<u64>(EPTP);
+  const ad = (eptp & EPTP_AD) != 0;
+  // With accessed and dirty flags on, references to guest paging structures count as writes (SDM 3C 29.3.3.2).
+  if (ad && guestLevel != 0) want |= EPT_WRITE;
+  let table = eptp & ADDRESS;
+  let rights = EPT_RIGHTS;
+  if (gpa >> 48) return eptViolation(gpa, gva, want, 0, guestLevel);
+  for (let level: u32 = 4; ; level--) {
+    const shift = 9 * level + 3;
+    const hpa = table | (((gpa >> shift) & 511) << 3);
+    const entry = readEntry(hpa);
+    rights &= entry;
+    if (!(entry & EPT_RIGHTS)) {
+      if (quiet) trace(1, level, guestLevel, OUTCOME_NOT_PRESENT, gpa, hpa, entry);
+      return eptViolation(gpa, gva, want, 0, guestLevel);
+    }
+    const leaf = level == 1 || ((entry & LARGE) != 0 && level < 4);
+    if (eptMisconfigured(entry, level, leaf)) {
+      if (quiet) trace(1, level, guestLevel, OUTCOME_MISCONFIGURED, gpa, hpa, entry);
+      store<u32>(FAULT_KIND, FAULT_EPT_MISCONFIG);
+      store<u64>(FAULT_GPA, gpa);
+      store<u64>(FAULT_GVA, gva);
+      return FAULT_EPT_MISCONFIG;
+    }
+    if (quiet) trace(1, level, guestLevel, leaf ? OUTCOME_LEAF : OUTCOME_TABLE, gpa, hpa, entry);
+    if (!leaf) {
+      if (ad && !(entry & EPT_ACCESSED)) updateEntry(hpa, entry | EPT_ACCESSED);
+      table = entry & ADDRESS;
+      continue;
+    }
+    if (want & ~rights) return eptViolation(gpa, gva, want, rights, guestLevel);
+    const dirty = (want & EPT_WRITE) != 0;
+    const set = EPT_ACCESSED | (dirty ? EPT_DIRTY : 0);
+    if (ad && (entry & set) != set) updateEntry(hpa, entry | set);
+    const offset = (<u64>1 << shift) - 1;
+    eptHpa = (entry & ADDRESS & ~offset) | (gpa & offset);
+    eptRights = rights;
+    eptDirty = !ad || dirty || (entry & EPT_DIRTY) != 0;
+    eptShift = shift;
+    return FAULT_NONE;
+  }
+}
+
+@inline function isUser(access: i32): bool {
+  if (access & ACCESS_USER) return true;
+  return !(access & ACCESS_IMPLICIT) && load<u32>(CPL) == 3;
+}
+
+function pageFault(gva: u64, access: i32, cause: u32): i32 {
+  const kind = access & ACCESS_KIND;
+  let code = cause | (isUser(access) ? PF_USER : 0);
+  if (kind == ACCESS_WRITE) code |= PF_WRITE;
+  // Bit 4 exists only when execute can be refused at all (SDM 3A 4.7).
+  if (kind == ACCESS_EXEC && ((load<u64>(MSR_EFER) & EFER_NXE) != 0 || (load<u64>(CR4) & CR4_SMEP) != 0)) code |= PF_FETCH;
+  store<u32>(FAULT_KIND, FAULT_EXCEPTION);
+  store<u32>(FAULT_VECTOR, 14);
+  store<u32>(FAULT_ERROR, code);
+  store<u64>(FAULT_GVA, gva);
+  return FAULT_EXCEPTION;
+}
+
+/** The last step: GPA of the byte to HPA, with the guest's rights already settled. */
+function finish(gpa: u64, gva: u64, access: i32, writable: bool): i32 {
+  walkGpa = gpa;
+  walkHpa = gpa;
+  walkWritable = writable;
+  if (load<u64>(EPTP)) {
+    const kind = access & ACCESS_KIND;
+    const want = kind == ACCESS_EXEC ? EPT_EXECUTE : kind == ACCESS_WRITE ? EPT_WRITE : EPT_READ;
+    const fault = walkEpt(gpa, gva, want, 0);
+    if (fault) return fault;
+    walkHpa = eptHpa;
+    walkReadable = walkReadable && (eptRights & EPT_READ) != 0;
+    walkWritable = writable && (eptRights & EPT_WRITE) != 0 && eptDirty;
+    walkExecutable = walkExecutable && (eptRights & EPT_EXECUTE) != 0;
+  }
+  walkBacked = backed(walkHpa);
+  return FAULT_NONE;
+}
+
+/** Bits that must be 0 in a present guest entry. */
+function reservedBits(entry: u64, level: u32, leaf: bool, noExecute: bool): u64 {
+  let bits = reservedAddressBits();
+  if (!noExecute) bits |= NO_EXECUTE;
+  if (level >= 4) bits |= LARGE;
+  else if (leaf && level > 1) bits |= ((<u64>1 << (9 * level + 3)) - 1) & ~(<u64>0x1fff);
+  return entry & bits;
+}
+
+/**
+ * Translates `gva` for an access (ACCESS_*), in the current context. Returns FAULT_NONE with the answer in `walk*`, or the
+ * kind of fault with FAULT_* filled. The caller has checked that the address is canonical.
+ */
+export function walk(gva: u64, access: i32): i32 {
+  const cr0 = load<u64>(CR0);
+  walkReferences = 0;
+  walkReadable = true;
+  walkExecutable = true;
+  walkGlobal = false;
+  walkPageShift = 12;
+  if (!(cr0 & CR0_PG)) return finish(gva & 0xffff_ffff, gva, access, true);
+
+  const kind = access & ACCESS_KIND;
+  const user = isUser(access);
+  const cr4 = load<u64>(CR4);
+  const noExecute = (load<u64>(MSR_EFER) & EFER_NXE) != 0;
+  const nested = load<u64>(EPTP) != 0;
+  let table = load<u64>(CR3) & ADDRESS;
+  let allowed = WRITABLE | USER;
+  let forbidden: u64 = 0;
+
+  for (let level: u32 = cr4 & CR4_LA57 ? 5 : 4; ; level--) {
+    const shift = 9 * level + 3;
+    const entryGpa = table | (((gva >> shift) & 511) << 3);
+    let hpa = entryGpa;
+    if (nested) {
+      const fault = walkEpt(entryGpa, gva, EPT_READ, level);
+      if (fault) return fault;
+      hpa = eptHpa;
+    }
+    const tableRights = eptRights;
+    let entry = readEntry(hpa);
+    if (!(entry & PRESENT)) {
+      if (quiet) trace(0, level, 0, OUTCOME_NOT_PRESENT, entryGpa, hpa, entry);
+      return pageFault(gva, access, 0);
+    }
+    const leaf = level == 1 || ((entry & LARGE) != 0 && level < 4);
+    if (reservedBits(entry, level, leaf, noExecute)) {
+      if (quiet) trace(0, level, 0, OUTCOME_RESERVED, entryGpa, hpa, entry);
+      return pageFault(gva, access, PF_PRESENT | PF_RESERVED);
+    }
+    if (quiet) trace(0, level, 0, leaf ? OUTCOME_LEAF : OUTCOME_TABLE, entryGpa, hpa, entry);
+    allowed &= entry;
+    forbidden |= entry & NO_EXECUTE;
+
+    let writable = false;
+    let set = ACCESSED;
+    if (leaf) {
+      const userPage = (allowed & USER) != 0;
+      const smap =
+        (cr4 & CR4_SMAP) != 0 && ((access & ACCESS_IMPLICIT) != 0 || !(load<u32>(SYSTEM_FLAGS) & RFLAGS_AC));
+      walkReadable = user ? userPage : !(userPage && smap);
+      writable = walkReadable && ((allowed & WRITABLE) != 0 || (!user && !(cr0 & CR0_WP)));
+      walkExecutable = (user ? userPage : !(userPage && (cr4 & CR4_SMEP) != 0)) && !forbidden;
+      const permitted = kind == ACCESS_EXEC ? walkExecutable : kind == ACCESS_WRITE ? writable : walkReadable;
+      if (!permitted) return pageFault(gva, access, PF_PRESENT);
+      if (kind == ACCESS_WRITE) set |= DIRTY;
+    }
+    if ((entry & set) != set) {
+      if (nested && !(tableRights & EPT_WRITE)) return eptViolation(entryGpa, gva, EPT_WRITE, tableRights, level);
+      entry |= set;
+      updateEntry(hpa, entry);
+    }
+    if (!leaf) {
+      table = entry & ADDRESS;
+      continue;
+    }
+    const offset = (<u64>1 << shift) - 1;
+    walkGlobal = (entry & GLOBAL) != 0;
+    walkPageShift = shift;
+    return finish((entry & ADDRESS & ~offset) | (gva & offset), gva, access, writable && (entry & DIRTY) != 0);
+  }
+}
+
+/**
+ * The walk of an address without side effects, every step recorded at WALK: steps u32, FAULT_* kind u32, log2 of the
+ * smallest page u32, backed u32, GPA u64, HPA u64; steps of 32 bytes from +64. FAULT_* tells of a fault; a right that would
+ * be refused is refused.
+ */
+export function walkTrace(gva: u64, access: i32): i32 {
+  quiet = true;
+  steps = 0;
+  const fault = walk(gva, access);
+  quiet = false;
+  const nested = load<u64>(EPTP) != 0;
+  store<u32>(WALK, steps);
+  store<u32>(WALK, fault, 4);
+  store<u32>(WALK, nested && eptShift < walkPageShift ? eptShift : walkPageShift, 8);
+  store<u32>(WALK, walkBacked ? 1 : 0, 12);
+  store<u64>(WALK, walkGpa, 16);
+  store<u64>(WALK, walkHpa, 24);
+  return fault;
+}
+
+/** GPA to HPA for reading through the EPT in force, without side effects; all ones if not mapped. */
+export function translateGpa(gpa: u64): u64 {
+  if (!load<u64>(EPTP)) return gpa;
+  quiet = true;
+  steps = 0;
+  const fault = walkEpt(gpa, 0, EPT_READ, 0);
+  quiet = false;
+  return fault ? ~(<u64>0) : eptHpa;
+}

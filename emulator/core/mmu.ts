@@ -1,0 +1,233 @@
+/** Slow paths of memory access (AssemblyScript): what the interpreter and translated code call when a TLB tag does not match. */
+import {
+  BOUNCE, CODE_BITMAP, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
+  FRAME_WATCHED, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE,
+} from '../cpu/layout';
+import {
+  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION,
+  SITE_STACK,
+} from '../cpu/codes';
+import { currentEntry, fill, flushFaulting } from './mmu-tlb';
+import { walk, walkBacked, walkHpa } from './mmu-walk';
+
+export { translateGpa, walkTrace } from './mmu-walk';
+export { banksReplaced, dropWriteTags, flushBank, flushPage } from './mmu-tlb';
+
+/** Told of a store into decoded code or a watched frame after the bytes are written; they lie in one frame. Careful mode only. */
+@external('env', 'observedWrite')
+declare function observedWrite(hpa: i32, bytes: i32): void;
+
+/** `host` answers of `locate`. */
+const FAULTED: i32 = -1;
+/** The address is good but there is no memory behind it: reads all ones, writes go nowhere. */
+const NOWHERE: i32 = -2;
+
+const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
+const CR0_AM: u64 = 0x40000;
+const CR4_LA57: u64 = 0x1000;
+const RFLAGS_AC: u32 = 0x40000;
+
+let careful: bool = false;
+
+/** While 1, stores into code and watched frames happen and call `observedWrite`; while 0 they end with FAULT_BAIL. */
+export function setCareful(on: i32): void {
+  careful = on != 0;
+}
+
+function raise(vector: u32, error: u32, gva: u64): i32 {
+  store<u32>(FAULT_KIND, FAULT_EXCEPTION);
+  store<u32>(FAULT_VECTOR, vector);
+  store<u32>(FAULT_ERROR, error);
+  store<u64>(FAULT_GVA, gva);
+  return FAULTED;
+}
+
+@inline function canonical(gva: u64): bool {
+  const unused: u64 = load<u64>(CR4) & CR4_LA57 ? 7 : 16;
+  return <u64>(<i64>(gva << unused) >> <i64>unused) == gva;
+}
+
+@inline function tagOffset(kind: i32): usize {
+  return kind == ACCESS_EXEC ? TLB_EXEC : kind == ACCESS_WRITE ? TLB_WRITE : TLB_READ;
+}
+
+/** Host offset of the byte at `gva`, FAULTED or NOWHERE. */
+function locate(gva: u64, access: i32, site: u32): i32 {
+  // The bank in force is that of the current ring: an access with other rights neither uses nor fills it.
+  const ordinary = !(access & (ACCESS_IMPLICIT | ACCESS_USER));
+  const entry = currentEntry(gva);
+  if (ordinary && load<u64>(entry + tagOffset(access & ACCESS_KIND)) == (gva & PAGE_MASK)) {
+    return <i32>gva + load<i32>(entry, TLB_ADDEND);
+  }
+  if (!canonical(gva)) return raise(site & SITE_STACK ? 12 : 13, 0, gva);
+  const fault = walk(gva, access);
+  if (fault) {
+    if (fault == FAULT_EXCEPTION) flushFaulting(gva);
+    return FAULTED;
+  }
+  if (ordinary) fill(gva, (access & ACCESS_KIND) == ACCESS_WRITE);
+  return walkBacked ? <i32>(<u32>RAM_BASE + <u32>walkHpa) : NOWHERE;
+}
+
+/** As `locate` for a write, which also bails out at frames that want to see their writes. Both bytes lie in one page. */
+function locateForWrite(gva: u64, bytes: i32, site: u32): i32 {
+  const host = locate(gva, ACCESS_WRITE, site);
+  if (host == FAULTED || host == NOWHERE || careful) return host;
+  if (!observed(<u32>host - <u32>RAM_BASE, bytes)) return host;
+  store<u32>(FAULT_KIND, FAULT_BAIL);
+  store<u64>(FAULT_GVA, gva);
+  return FAULTED;
+}
+
+/** Whether the bytes belong to decoded code or a watched frame. */
+@inline function observed(hpa: u32, bytes: i32): bool {
+  const frame = <usize>(hpa >> 12);
+  if (load<u8>(<usize>FRAME_FLAGS + frame) & FRAME_WATCHED) return true;
+  const granules = load<u64>(<usize>CODE_BITMAP + (frame << 3));
+  if (!granules) return false;
+  const first = <u64>((hpa >> 6) & 63);
+  const last = <u64>(((hpa + bytes - 1) >> 6) & 63);
+  return ((granules >> first) & ((<u64>2 << (last - first)) - 1)) != 0;
+}
+
+/** To be called after a store at `host`, which lies in one frame. */
+function written(host: i32, bytes: i32): void {
+  const hpa = <u32>host - <u32>RAM_BASE;
+  const flags = <usize>FRAME_FLAGS + <usize>(hpa >> 12);
+  store<u8>(flags, load<u8>(flags) | <u8>FRAME_DIRTY);
+  if (observed(hpa, bytes)) observedWrite(hpa, bytes);
+}
+
+@inline function crosses(gva: u64, bytes: i32): bool {
+  return <i32>(gva & 0xfff) + bytes > 4096;
+}
+
+/** First byte on the page after `gva`'s; wraps at the top of the address space as the CPU does. */
+@inline function nextPage(gva: u64): u64 {
+  return (gva & PAGE_MASK) + 4096;
+}
+
+/** #AC at CPL 3 with CR0.AM and RFLAGS.AC set; such contexts run with the TLB empty (TLB_UNCACHED). */
+@inline function misaligned(gva: u64, size: i32): bool {
+  if (!(gva & <u64>(size - 1)) || size > 8) return false;
+  return load<u32>(CPL) == 3 && (load<u32>(SYSTEM_FLAGS) & RFLAGS_AC) != 0 && (load<u64>(CR0) & CR0_AM) != 0;
+}
+
+function loadFrom(gva: u64, size: i32, access: i32, site: u32): i32 {
+  if (misaligned(gva, size)) return raise(17, 0, gva);
+  if (!crosses(gva, size)) {
+    const host = part(gva, size, access, site);
+    if (host != NOWHERE) return host;
+    memory.fill(BOUNCE, 0xff, size);
+    return BOUNCE;
+  }
+  const first = <i32>(nextPage(gva) - gva);
+  const low = part(gva, first, access, site);
+  if (low == FAULTED) return FAULTED;
+  const high = part(nextPage(gva), size - first, access, site);
+  if (high == FAULTED) return FAULTED;
+  gather(BOUNCE, low, first);
+  gather(BOUNCE + first, high, size - first);
+  return BOUNCE;
+}
+
+@inline function part(gva: u64, bytes: i32, access: i32, site: u32): i32 {
+  return access == ACCESS_WRITE ? locateForWrite(gva, bytes, site) : locate(gva, access, site);
+}
+
+@inline function gather(to: usize, host: i32, bytes: i32): void {
+  if (host == NOWHERE) memory.fill(to, 0xff, bytes);
+  else memory.copy(to, <usize>host, bytes);
+}
+
+/** Writes `bytes` from `source`; the places were found by `locateForWrite`. */
+@inline function scatter(host: i32, source: usize, bytes: i32): void {
+  if (host == NOWHERE) return;
+  memory.copy(<usize>host, source, bytes);
+  written(host, bytes);
+}
+
+/**
+ * Where `size` (1..16) bytes at `gva` can be read: their host offset, or BOUNCE where they were assembled if they cross a
+ * page; -1 with FAULT_* filled.
+ */
+export function slowLoad(gva: u64, size: i32, site: u32): i32 {
+  return loadFrom(gva, size, ACCESS_READ, site);
+}
+
+/** As `slowLoad`, and a store to the same bytes cannot fault any more. The store itself must go through the TLB or `slowStore`. */
+export function slowLoadForWrite(gva: u64, size: i32, site: u32): i32 {
+  return loadFrom(gva, size, ACCESS_WRITE, site);
+}
+
+export function slowLoad128(gva: u64, site: u32): i32 {
+  return loadFrom(gva, 16, ACCESS_READ, site);
+}
+
+/** Stores the low `size` (1, 2, 4, 8) bytes of `value`. Returns 0, or 1 with FAULT_* filled and nothing written. */
+export function slowStore(gva: u64, size: i32, site: u32, value: u64): i32 {
+  if (!crosses(gva, size) && !misaligned(gva, size)) {
+    const host = locateForWrite(gva, size, site);
+    if (host == FAULTED) return 1;
+    if (host == NOWHERE) return 0;
+    if (size == 8) store<u64>(<usize>host, value);
+    else if (size == 4) store<u32>(<usize>host, <u32>value);
+    else if (size == 2) store<u16>(<usize>host, <u16>value);
+    else store<u8>(<usize>host, <u8>value);
+    written(host, size);
+    return 0;
+  }
+  store<u64>(BOUNCE, value, 32);
+  return storeFrom(BOUNCE + 32, gva, size, site);
+}
+
+/** Stores 16 bytes from BOUNCE. Returns as `slowStore`. */
+export function slowStore128(gva: u64, site: u32): i32 {
+  return storeFrom(BOUNCE, gva, 16, site);
+}
+
+/** As `slowStore` for any `size` up to 32, from linear memory at `source`. */
+export function storeFrom(source: usize, gva: u64, size: i32, site: u32): i32 {
+  if (misaligned(gva, size)) {
+    raise(17, 0, gva);
+    return 1;
+  }
+  if (!crosses(gva, size)) {
+    const host = locateForWrite(gva, size, site);
+    if (host == FAULTED) return 1;
+    scatter(host, source, size);
+    return 0;
+  }
+  const first = <i32>(nextPage(gva) - gva);
+  const low = locateForWrite(gva, first, site);
+  if (low == FAULTED) return 1;
+  const high = locateForWrite(nextPage(gva), size - first, site);
+  if (high == FAULTED) return 1;
+  scatter(low, source, first);
+  scatter(high, source + first, size - first);
+  return 0;
+}
+
+/** Checks that `bytes` (1..4096) at `gva` can be written. Returns 0, or 1 with FAULT_* filled. */
+export function probeWrite(gva: u64, bytes: i32): i32 {
+  const first = crosses(gva, bytes) ? <i32>(nextPage(gva) - gva) : bytes;
+  if (locateForWrite(gva, first, 0) == FAULTED) return 1;
+  if (first < bytes && locateForWrite(nextPage(gva), bytes - first, 0) == FAULTED) return 1;
+  return 0;
+}
+
+/**
+ * Host offset of the byte at `gva` for an access (ACCESS_*); 0 with FAULT_* filled. FAULT_BAIL: the address is good but has no
+ * memory behind it (reads all ones, writes go nowhere). A writer tells of what it wrote (PhysicalMemory.touched).
+ * @param user 1 as CPL 3 accesses, 0 as a supervisor accesses, whatever CPL is
+ */
+export function translate(gva: u64, access: i32, user: i32): i32 {
+  const atUser = load<u32>(CPL) == 3;
+  const how = user ? (atUser ? 0 : ACCESS_USER) : atUser ? ACCESS_IMPLICIT : 0;
+  const host = locate(gva, access | how, 0);
+  if (host == FAULTED) return 0;
+  if (host != NOWHERE) return host;
+  store<u32>(FAULT_KIND, FAULT_BAIL);
+  store<u64>(FAULT_GVA, gva);
+  return 0;
+}
