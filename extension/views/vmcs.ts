@@ -1,0 +1,108 @@
+/** The VMCS of the thread's vCPU: every field by name, every control bit in words, violated entry checks on top. */
+import * as vscode from 'vscode';
+import type { VmcsFieldBody, VmcsResponse } from '../../debug-adapter/protocol.ts';
+import type { ActiveSession } from '../session.ts';
+import { NodeTree, type Node } from './tree.ts';
+
+const GROUPS: readonly (readonly [VmcsFieldBody['group'], string])[] = [
+  ['exit-information', 'Exit information'],
+  ['guest', 'Guest state'],
+  ['control', 'Controls'],
+  ['host', 'Host state'],
+];
+
+export class VmcsView implements vscode.Disposable {
+  readonly #tree: NodeTree;
+  readonly #subscriptions: vscode.Disposable[] = [];
+
+  constructor(readonly session: ActiveSession) {
+    this.#tree = new NodeTree('dune.vmcs', () => this.#roots(), true);
+    this.#subscriptions.push(
+      this.#tree,
+      session.onDidStop(() => this.#tree.advance()),
+      session.onDidChange(() => this.#tree.refresh()),
+      vscode.commands.registerCommand('dune.setVmcsField', (node: Node) => this.#edit(node.data as VmcsFieldBody)),
+    );
+  }
+
+  async #roots(): Promise<Node[]> {
+    if (!this.session.isStopped) return [];
+    const vmcs = await this.session.request<VmcsResponse>('dune/vmcs', { threadId: this.session.threadId });
+    if (vmcs.message) return [{ id: 'message', label: vmcs.message, icon: 'info' }];
+    const groups = GROUPS.map(([group, label]) => this.#group(group, label, vmcs));
+    return vmcs.checks.length > 0 ? [this.#checks(vmcs), ...groups] : groups;
+  }
+
+  #group(group: VmcsFieldBody['group'], label: string, { fields, checks }: VmcsResponse): Node {
+    const violated = new Set(checks.flatMap((check) => check.fields));
+    return {
+      id: group,
+      label,
+      icon: 'symbol-namespace',
+      expanded: group === 'exit-information',
+      children: () => fields.filter((field) => field.group === group).map((field) => this.#field(field, violated)),
+    };
+  }
+
+  #field(field: VmcsFieldBody, violated: ReadonlySet<number>): Node {
+    const id = `field/${field.encoding}`;
+    const encoding = field.encoding.toString(16).padStart(4, '0');
+    return {
+      id,
+      label: field.name,
+      description: field.text ? `${field.value}  ${field.text}` : field.value,
+      tooltip: `Encoding ${encoding}h, ${field.bits} bits${field.writable ? '' : ', read-only'}`,
+      icon: violated.has(field.encoding) ? 'error' : undefined,
+      context: field.writable ? 'dune.vmcsField' : undefined,
+      data: field,
+      children:
+        field.parts.length > 0
+          ? () =>
+              field.parts.map((part) => ({
+                id: `${id}/${part.name}`,
+                label: part.name,
+                description: part.meaning ? `${part.value}  ${part.meaning}` : part.value,
+              }))
+          : undefined,
+    };
+  }
+
+  #checks({ checks }: VmcsResponse): Node {
+    return {
+      id: 'checks',
+      label: 'A VM entry now would fail',
+      description: `${checks.length} violated`,
+      icon: 'error',
+      expanded: true,
+      children: () =>
+        checks.map((check) => ({
+          id: `check/${check.id}`,
+          label: check.wants,
+          description: `found ${check.found}`,
+          tooltip: `${check.id}, ${check.section}`,
+          icon: 'error',
+        })),
+    };
+  }
+
+  async #edit(field: VmcsFieldBody): Promise<void> {
+    const value = await vscode.window.showInputBox({
+      title: `Set ${field.name}`,
+      value: field.value,
+      validateInput: (text) => (/^(0x[0-9a-f]+|\d+)$/i.test(text.trim()) ? undefined : 'A number, e.g. 0x1f'),
+    });
+    if (value === undefined) return;
+    try {
+      const hex = `0x${BigInt(value.trim()).toString(16)}`;
+      const { threadId } = this.session;
+      await this.session.request('dune/setVmcsField', { threadId, encoding: field.encoding, value: hex });
+      this.#tree.advance();
+    } catch (error) {
+      void vscode.window.showErrorMessage((error as Error).message);
+    }
+  }
+
+  dispose(): void {
+    for (const subscription of this.#subscriptions) subscription.dispose();
+  }
+}
