@@ -15,10 +15,11 @@ import type { CpuState, LinearMemory } from './state.ts';
  */
 export interface CoreExports {
   /**
-   * Linear address to an offset in linear memory (read it as unsigned) for an access that stays within a page, by the whole rules of paging
-   * (A/D bits, TLB fill). 0: refused, FAULT_* says why. `access` is ACCESS_*; `user` 1 for CPL 3, 0 for supervisor.
+   * Host offset of the byte at `gva` for an access that stays within a page, by the whole rules of paging (A/D bits, TLB fill).
+   * -1: refused, FAULT_* says why; -2: the address is good but nothing is behind it. `access` is ACCESS_*, with ACCESS_IMPLICIT
+   * or ACCESS_USER when the rights are not those of the CPL. The caller tells `physical.touched` of what it writes.
    */
-  translate(gva: bigint, access: number, user: number): number;
+  translate(gva: bigint, access: number): number;
   /** The six arithmetic flags in RFLAGS positions, from the lazy ones. */
   arithmeticFlags(): number;
   setCareful(on: number): void;

@@ -1,0 +1,112 @@
+/** How a system handler ends its instruction with an exception. */
+import * as C from '../codes.ts';
+import type { CpuContext } from '../context.ts';
+import type { Fault } from '../engine-api.ts';
+import * as L from '../layout.ts';
+
+export const enum Vector {
+  DE = 0,
+  DB = 1,
+  NMI = 2,
+  BP = 3,
+  OF = 4,
+  BR = 5,
+  UD = 6,
+  NM = 7,
+  DF = 8,
+  TS = 10,
+  NP = 11,
+  SS = 12,
+  GP = 13,
+  PF = 14,
+  MF = 16,
+  AC = 17,
+  MC = 18,
+  XM = 19,
+  VE = 20,
+  CP = 21,
+}
+
+/** SDM 3A table 6-1. */
+export const VECTOR_NAMES: Readonly<Record<number, string>> = {
+  0: '#DE',
+  1: '#DB',
+  2: 'NMI',
+  3: '#BP',
+  4: '#OF',
+  5: '#BR',
+  6: '#UD',
+  7: '#NM',
+  8: '#DF',
+  10: '#TS',
+  11: '#NP',
+  12: '#SS',
+  13: '#GP',
+  14: '#PF',
+  16: '#MF',
+  17: '#AC',
+  18: '#MC',
+  19: '#XM',
+  20: '#VE',
+  21: '#CP',
+};
+
+/** "#GP", "#PF", "vector 32". */
+export function vectorName(vector: number): string {
+  return VECTOR_NAMES[vector] ?? `vector ${vector}`;
+}
+
+/**
+ * Thrown by a handler before it has changed anything. Not an Error: it is a guest's ordinary business and carries no stack.
+ */
+export class GuestFault {
+  constructor(readonly fault: Fault) {}
+}
+
+/** `because` says in words which check refused. */
+export function raise(vector: Vector, errorCode: number | undefined, because: string): never {
+  throw new GuestFault({ kind: 'exception', vector, ...(errorCode === undefined ? {} : { errorCode }), because });
+}
+/** `selector` without its RPL becomes the error code. */
+export function generalProtection(because: string, errorCode = 0): never {
+  raise(Vector.GP, errorCode, because);
+}
+export function undefinedOpcode(because: string): never {
+  raise(Vector.UD, undefined, because);
+}
+
+export function requireCpl0(context: CpuContext, what: string): void {
+  if (context.cpu.cpl !== 0) generalProtection(`${what} at CPL ${context.cpu.cpl}`);
+}
+
+/** Takes the fault that the core left in FAULT_*. */
+export function takeCoreFault(context: CpuContext): Fault {
+  const { mem } = context;
+  const kind = mem.get32(L.FAULT_KIND);
+  mem.set32(L.FAULT_KIND, C.FAULT_NONE);
+  const gva = mem.get64(L.FAULT_GVA);
+  switch (kind) {
+    case C.FAULT_EXCEPTION: {
+      const vector = mem.get32(L.FAULT_VECTOR);
+      const errorCode = mem.get32(L.FAULT_ERROR);
+      if (vector === Vector.PF) return { kind: 'exception', vector, errorCode, gva };
+      return hasErrorCode(vector) ? { kind: 'exception', vector, errorCode } : { kind: 'exception', vector };
+    }
+    case C.FAULT_EPT_VIOLATION:
+      return {
+        kind: 'ept-violation',
+        gva,
+        gpa: Number(mem.get64(L.FAULT_GPA)),
+        qualification: mem.get64(L.FAULT_QUALIFICATION),
+      };
+    case C.FAULT_EPT_MISCONFIG:
+      return { kind: 'ept-misconfiguration', gva, gpa: Number(mem.get64(L.FAULT_GPA)) };
+    default:
+      throw new Error(`the core reported fault kind ${kind}, which is not the guest's`);
+  }
+}
+
+/** SDM 3A 6.13. */
+export function hasErrorCode(vector: number): boolean {
+  return vector === 8 || (vector >= 10 && vector <= 14) || vector === 17 || vector === 21;
+}

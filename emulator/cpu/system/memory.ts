@@ -1,0 +1,142 @@
+/** Memory and operands as system instructions and event delivery access them: through the MMU, a page at most at a time. */
+import * as C from '../codes.ts';
+import type { CpuContext } from '../context.ts';
+import type { MemoryOperand, Operand } from '../instruction.ts';
+import * as L from '../layout.ts';
+import { Segment } from '../state.ts';
+import { GuestFault, Vector, generalProtection, raise, takeCoreFault, undefinedOpcode } from './fault.ts';
+
+export type Bytes = 1 | 2 | 4 | 8;
+
+const MASKS = { 1: 0xffn, 2: 0xffffn, 4: 0xffff_ffffn, 8: 0xffff_ffff_ffff_ffffn } as const;
+const ALL = 0xffff_ffff_ffff_ffffn;
+
+/** Bits 63:47 equal (SDM 1 3.3.7.1). */
+export function isCanonical(gva: bigint): boolean {
+  const top = gva >> 47n;
+  return top === 0n || top === 0x1ffffn;
+}
+
+/** Whose rights an access has: those of the CPL, or the supervisor's whatever the CPL (tables, TSS, stacks of delivery). */
+export type Rights = 'cpl' | 'supervisor';
+
+/** Throws GuestFault. */
+export function readLinear(context: CpuContext, gva: bigint, bytes: Bytes, rights: Rights): bigint {
+  const { view } = context.mem;
+  if (crossesPage(gva, bytes)) return readBytes(context, gva, bytes, rights);
+  const at = translate(context, gva, C.ACCESS_READ, rights);
+  if (at === NOWHERE) return MASKS[bytes];
+  if (bytes === 8) return view.getBigUint64(at, true);
+  if (bytes === 4) return BigInt(view.getUint32(at, true));
+  return BigInt(bytes === 2 ? view.getUint16(at, true) : view.getUint8(at));
+}
+
+/** Nothing is written if any byte is refused. Throws GuestFault. */
+export function writeLinear(context: CpuContext, gva: bigint, bytes: Bytes, value: bigint, rights: Rights): void {
+  const { view } = context.mem;
+  if (crossesPage(gva, bytes)) return writeBytes(context, gva, bytes, value, rights);
+  const at = translate(context, gva, C.ACCESS_WRITE, rights);
+  if (at === NOWHERE) return;
+  if (bytes === 8) view.setBigUint64(at, value & ALL, true);
+  else if (bytes === 4) view.setUint32(at, Number(value & MASKS[4]), true);
+  else if (bytes === 2) view.setUint16(at, Number(value & MASKS[2]), true);
+  else view.setUint8(at, Number(value & MASKS[1]));
+  context.physical.touched(at - L.RAM_BASE, bytes);
+}
+
+/** Any number of bytes, one by one. */
+export function readBlock(context: CpuContext, gva: bigint, bytes: number, rights: Rights): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, i) => Number(readLinear(context, (gva + BigInt(i)) & ALL, 1, rights)));
+}
+
+function crossesPage(gva: bigint, bytes: number): boolean {
+  return Number(gva & 0xfffn) + bytes > 4096;
+}
+
+function readBytes(context: CpuContext, gva: bigint, bytes: number, rights: Rights): bigint {
+  let value = 0n;
+  for (let i = 0; i < bytes; i++) {
+    const at = translate(context, (gva + BigInt(i)) & ALL, C.ACCESS_READ, rights);
+    value |= BigInt(at === NOWHERE ? 0xff : context.mem.bytes[at]!) << BigInt(i * 8);
+  }
+  return value;
+}
+
+function writeBytes(context: CpuContext, gva: bigint, bytes: number, value: bigint, rights: Rights): void {
+  const targets: number[] = [];
+  for (let i = 0; i < bytes; i++) targets.push(translate(context, (gva + BigInt(i)) & ALL, C.ACCESS_WRITE, rights));
+  targets.forEach((at, i) => {
+    if (at === NOWHERE) return;
+    context.mem.bytes[at] = Number((value >> BigInt(i * 8)) & 0xffn);
+    context.physical.touched(at - L.RAM_BASE, 1);
+  });
+}
+
+const REFUSED = -1;
+/** No memory behind the address: reads all ones, writes go nowhere. */
+const NOWHERE = -2;
+
+/** Offset in linear memory, or NOWHERE. */
+function translate(context: CpuContext, gva: bigint, kind: number, rights: Rights): number {
+  const implicit = rights === 'supervisor' && context.cpu.cpl === 3 ? C.ACCESS_IMPLICIT : 0;
+  const at = context.core.translate(gva, kind | implicit);
+  if (at === REFUSED) throw new GuestFault(takeCoreFault(context));
+  return at === NOWHERE ? NOWHERE : at >>> 0;
+}
+
+/** Offset part of a memory operand, truncated to the address size. */
+export function effectiveAddress(context: CpuContext, operand: MemoryOperand): bigint {
+  const { cpu } = context;
+  let offset = operand.displacement;
+  if (operand.base >= 0) offset += cpu.gpr(operand.base);
+  if (operand.index >= 0) offset += cpu.gpr(operand.index) << BigInt(operand.scale);
+  return BigInt.asUintN(operand.addressSize, offset);
+}
+
+/** Linear address of an access of `bytes`; #GP(0) or #SS(0) outside the segment or if not canonical. */
+export function linearAddress(context: CpuContext, operand: MemoryOperand, bytes: number): bigint {
+  const offset = effectiveAddress(context, operand);
+  const segment = context.cpu.segment(operand.segment as Segment);
+  const vector = operand.segment === Segment.SS ? Vector.SS : Vector.GP;
+  if (context.mem.get32(L.CODE_MODE) === 2) {
+    const flat = operand.segment !== Segment.FS && operand.segment !== Segment.GS;
+    const gva = BigInt.asUintN(64, flat ? offset : segment.base + offset);
+    if (!isCanonical(gva) || !isCanonical(BigInt.asUintN(64, gva + BigInt(bytes - 1)))) {
+      raise(vector, 0, `address ${hex(gva)} is not canonical`);
+    }
+    return gva;
+  }
+  if (segment.rights & 0x10000) generalProtection('access through a null segment');
+  if (offset + BigInt(bytes - 1) > BigInt(segment.limit)) raise(vector, 0, `offset ${hex(offset)} is outside the segment`);
+  return (segment.base + offset) & MASKS[4];
+}
+
+/** Reads a general register, immediate or memory operand, zero-extended. Memory is read with the rights of the CPL. */
+export function readOperand(context: CpuContext, operand: Operand, bytes: Bytes): bigint {
+  switch (operand.kind) {
+    case 'gpr':
+      return operand.high ? (context.cpu.gpr(operand.register & 3) >> 8n) & 0xffn : context.cpu.gpr(operand.register) & MASKS[bytes];
+    case 'immediate':
+      return operand.value & MASKS[bytes];
+    case 'memory':
+      return readLinear(context, linearAddress(context, operand, bytes), bytes, 'cpl');
+    default:
+      return undefinedOpcode(`operand of kind ${operand.kind}`);
+  }
+}
+
+/** Writes a general register (32 bits clear the upper half, fewer keep the rest) or memory. */
+export function writeOperand(context: CpuContext, operand: Operand, bytes: Bytes, value: bigint): void {
+  if (operand.kind === 'gpr') return writeGpr(context, operand.register, bytes, value);
+  if (operand.kind !== 'memory') undefinedOpcode(`operand of kind ${operand.kind} as a destination`);
+  writeLinear(context, linearAddress(context, operand, bytes), bytes, value, 'cpl');
+}
+
+export function writeGpr(context: CpuContext, register: number, bytes: Bytes, value: bigint): void {
+  const kept = bytes >= 4 ? 0n : context.cpu.gpr(register) & ~MASKS[bytes];
+  context.cpu.setGpr(register, BigInt.asUintN(64, kept | (value & MASKS[bytes])));
+}
+
+export function hex(value: bigint | number): string {
+  return `0x${value.toString(16)}`;
+}
