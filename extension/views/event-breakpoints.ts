@@ -1,0 +1,104 @@
+/** Event breakpoints as a tree of checkboxes, each with an optional condition. They are kept with the workspace and sent to every session. */
+import * as vscode from 'vscode';
+import { EVENT_FILTERS, type EventFilter } from '../../debug-adapter/breakpoints/event-filters.ts';
+import type { SetEventBreakpointsArguments, SetEventBreakpointsResponse } from '../../debug-adapter/protocol.ts';
+import type { ActiveSession } from '../session.ts';
+import { NodeTree, type Node } from './tree.ts';
+
+const STATE_KEY = 'dune.eventBreakpoints';
+
+interface Setting {
+  enabled: boolean;
+  condition?: string;
+}
+
+export class EventBreakpointsView implements vscode.Disposable {
+  readonly #tree: NodeTree;
+  readonly #subscriptions: vscode.Disposable[] = [];
+  readonly #settings: Map<string, Setting>;
+  /** What the adapter says of a refused condition, by filter. */
+  readonly #refused = new Map<string, string>();
+
+  constructor(
+    readonly session: ActiveSession,
+    readonly storage: vscode.Memento,
+  ) {
+    this.#settings = new Map(Object.entries(storage.get<Record<string, Setting>>(STATE_KEY, {})));
+    this.#tree = new NodeTree('dune.eventBreakpoints', () => this.#children(undefined));
+    this.#subscriptions.push(
+      this.#tree,
+      this.#tree.view.onDidChangeCheckboxState(({ items }) => {
+        for (const [node, state] of items)
+          this.#set(node.id, { enabled: state === vscode.TreeItemCheckboxState.Checked });
+        void this.#changed();
+      }),
+      session.onDidChange(() => void this.#send()),
+      vscode.commands.registerCommand('dune.editEventCondition', (node: Node) => this.#editCondition(node.id)),
+      vscode.commands.registerCommand('dune.clearEventBreakpoints', () => {
+        this.#settings.clear();
+        return this.#changed();
+      }),
+    );
+  }
+
+  #children(parent: string | undefined): Node[] {
+    return EVENT_FILTERS.filter((filter) => filter.parent === parent).map((filter) => this.#node(filter));
+  }
+
+  #node(filter: EventFilter): Node {
+    const setting = this.#settings.get(filter.filter);
+    const refused = this.#refused.get(filter.filter);
+    const hasChildren = EVENT_FILTERS.some(({ parent }) => parent === filter.filter);
+    return {
+      id: filter.filter,
+      label: filter.label,
+      description: refused ?? setting?.condition,
+      tooltip: `${filter.description}\nA condition may use: ${filter.facts.join(', ')}\ne.g. ${filter.conditionExample}`,
+      icon: refused ? 'warning' : undefined,
+      checked: setting?.enabled ?? false,
+      context: 'dune.eventFilter',
+      children: hasChildren ? () => this.#children(filter.filter) : undefined,
+    };
+  }
+
+  #set(filter: string, change: Partial<Setting>): void {
+    this.#settings.set(filter, { enabled: false, ...this.#settings.get(filter), ...change });
+  }
+
+  async #editCondition(filter: string): Promise<void> {
+    const row = EVENT_FILTERS.find((candidate) => candidate.filter === filter);
+    if (!row) return;
+    const condition = await vscode.window.showInputBox({
+      title: `Stop on ${row.label.toLowerCase()} when`,
+      prompt: `Facts: ${row.facts.join(', ')}. Empty: always.`,
+      placeHolder: row.conditionExample,
+      value: this.#settings.get(filter)?.condition,
+    });
+    if (condition === undefined) return;
+    this.#set(filter, { condition: condition.trim() || undefined, enabled: true });
+    await this.#changed();
+  }
+
+  async #changed(): Promise<void> {
+    await this.storage.update(STATE_KEY, Object.fromEntries(this.#settings));
+    await this.#send();
+    this.#tree.refresh();
+  }
+
+  async #send(): Promise<void> {
+    if (!this.session.session) return;
+    const enabled = [...this.#settings].filter(([, { enabled }]) => enabled);
+    const breakpoints = enabled.map(([filter, { condition }]) => ({ filter, condition }));
+    const args: SetEventBreakpointsArguments = { breakpoints };
+    const answer = await this.session.request<SetEventBreakpointsResponse>('dune/setEventBreakpoints', args);
+    this.#refused.clear();
+    answer.breakpoints.forEach(({ verified, message }, index) => {
+      if (!verified) this.#refused.set(breakpoints[index]!.filter, message ?? 'refused');
+    });
+    this.#tree.refresh();
+  }
+
+  dispose(): void {
+    for (const subscription of this.#subscriptions) subscription.dispose();
+  }
+}
