@@ -1,0 +1,48 @@
+/**
+ * Numbers shared by the floating-point helpers (AssemblyScript) and the semantics that call them
+ * (TypeScript). Plain constants only: both compilers read this file.
+ */
+
+// Exception flags, in the bit order of MXCSR and of the x87 status word (SDM 1, 8.1.3.3 and 10.2.3).
+export const FLAG_INVALID = 1;
+export const FLAG_DENORMAL = 2;
+export const FLAG_ZERO_DIVIDE = 4;
+export const FLAG_OVERFLOW = 8;
+export const FLAG_UNDERFLOW = 16;
+export const FLAG_INEXACT = 32;
+
+// Rounding control (MXCSR.RC and x87 CW.RC).
+export const ROUND_NEAREST = 0;
+export const ROUND_DOWN = 1;
+export const ROUND_UP = 2;
+export const ROUND_ZERO = 3;
+
+// Two-operand arithmetic.
+export const FP_ADD = 0;
+export const FP_SUB = 1;
+export const FP_MUL = 2;
+export const FP_DIV = 3;
+/** Of the second operand. */
+export const FP_SQRT = 4;
+export const FP_MIN = 5;
+export const FP_MAX = 6;
+/** + predicate 0..7 of CMPPS. */
+export const FP_COMPARE = 8;
+
+// Conversions of SSE lanes; the name is source to destination.
+export const CVT_F32_F64 = 0;
+export const CVT_F64_F32 = 1;
+export const CVT_I32_F32 = 2;
+export const CVT_I64_F32 = 3;
+export const CVT_I64_F64 = 4;
+export const CVT_F32_I32 = 5;
+export const CVT_F32_I64 = 6;
+export const CVT_F64_I32 = 7;
+export const CVT_F64_I64 = 8;
+/** Added to a float-to-integer conversion: truncate whatever MXCSR.RC says. */
+export const CVT_TRUNCATE = 16;
+
+// MXCSR (SDM 1, 10.2.3).
+export const MXCSR_DAZ = 0x40;
+export const MXCSR_FTZ = 0x8000;
+export const MXCSR_MASK = 0xffff;
