@@ -1,0 +1,246 @@
+/**
+ * The decoder's dispatch: for each code mode, opcode map, opcode and mandatory-prefix class, either one compiled row or
+ * 256 of them by ModRM byte. Built once from the instruction table.
+ */
+import { CLAIMED_FEATURES } from './table/features.ts';
+import { table } from './table/index.ts';
+import type { OpcodeRow } from './table/row.ts';
+
+/** 16-bit, 32-bit, 64-bit code. */
+export type CodeMode = 0 | 1 | 2;
+
+/** How an operand is read; see OperandCode in table/row.ts. */
+export const enum Read {
+  RmByte,
+  Rm,
+  RegByte,
+  Reg,
+  OpcodeByte,
+  Opcode,
+  ImmediateUnsigned8,
+  ImmediateUnsigned16,
+  ImmediateSigned8,
+  ImmediateZ,
+  ImmediateV,
+  TargetByte,
+  TargetZ,
+  Moffs,
+  StringSource,
+  StringDestination,
+  BxByte,
+  DiByte,
+  Xmm,
+  XmmRm,
+  Mmx,
+  MmxRm,
+  Segment,
+  Control,
+  Debug,
+  FarPointer,
+  St0,
+  Sti,
+  One,
+  Accumulator,
+  Count,
+  Port,
+  /** Plus the segment register's number. */
+  FixedSegment,
+}
+
+/** What decides the `size` of an instruction. */
+export const enum SizeRule {
+  Fixed,
+  OperandSize,
+  AddressSize,
+}
+
+/** A row made ready for decoding in one mode. */
+export interface CompiledRow {
+  readonly row: OpcodeRow;
+  readonly op: string;
+  readonly reads: readonly Read[];
+  readonly hasModrm: boolean;
+  /** rm names a register whatever mod says (MOV CR, MOV DR). */
+  readonly ignoresMod: boolean;
+  readonly sizeRule: SizeRule;
+  /** Size for an operand size of 2, 4 and 8 (index 1, 2, 3), or the fixed size at 0. */
+  readonly sizes: readonly number[];
+  readonly lock: boolean;
+  readonly repeat: 'rep' | 'repz' | undefined;
+  readonly hasCondition: boolean;
+  /** A shift or rotate by an immediate: a masked count of 0 makes it `shift_by_zero`. */
+  readonly shift: boolean;
+}
+
+export type Cell = CompiledRow | readonly (CompiledRow | undefined)[] | undefined;
+
+/** Index of a cell: map (0 one-byte, 1 0F, 2 0F38, 3 0F3A) * 1024 + prefix class (0 none, 1 66, 2 F3, 3 F2) * 256 + opcode. */
+export type DispatchTable = readonly Cell[];
+
+const FIXED_SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
+
+const EXACT: Record<string, Read> = {
+  Ib: Read.ImmediateUnsigned8,
+  Iw: Read.ImmediateUnsigned16,
+  Ibs: Read.ImmediateSigned8,
+  Iz: Read.ImmediateZ,
+  Iv: Read.ImmediateV,
+  Jb: Read.TargetByte,
+  Jz: Read.TargetZ,
+  Ap: Read.FarPointer,
+  X: Read.StringSource,
+  Y: Read.StringDestination,
+  Xbx: Read.BxByte,
+  Xdi: Read.DiByte,
+  Sw: Read.Segment,
+  Cy: Read.Control,
+  Dy: Read.Debug,
+  st0: Read.St0,
+  sti: Read.Sti,
+  AL: Read.Accumulator,
+  AX: Read.Accumulator,
+  eAX: Read.Accumulator,
+  rAX: Read.Accumulator,
+  CL: Read.Count,
+  DX: Read.Port,
+  '1': Read.One,
+  Eb: Read.RmByte,
+  Gb: Read.RegByte,
+  Zb: Read.OpcodeByte,
+};
+
+const BY_LETTER: Record<string, Read> = {
+  E: Read.Rm,
+  R: Read.Rm,
+  M: Read.Rm,
+  G: Read.Reg,
+  Z: Read.Opcode,
+  O: Read.Moffs,
+  V: Read.Xmm,
+  W: Read.XmmRm,
+  U: Read.XmmRm,
+  P: Read.Mmx,
+  Q: Read.MmxRm,
+  N: Read.MmxRm,
+};
+
+function readOf(code: string): Read {
+  const segment = FIXED_SEGMENTS.indexOf(code);
+  if (segment >= 0) return Read.FixedSegment + segment;
+  const read = EXACT[code] ?? BY_LETTER[code[0]!];
+  if (read === undefined) throw new Error(`operand code ${code} is not known`);
+  return read;
+}
+
+/** Where an encoding stands: map, opcode (several for +r and +cc), and the ModRM bytes it takes. */
+interface Place {
+  readonly map: number;
+  readonly opcode: number;
+  readonly opcodes: number;
+  readonly hasModrm: boolean;
+  readonly accepts: (modrm: number) => boolean;
+  /** More specific rows win over `/r`. */
+  readonly rank: number;
+}
+
+function placeOf(row: OpcodeRow): Place {
+  const escape = /^0F (38 |3A )?/.exec(row.encoding)?.[0] ?? '';
+  const map = ['', '0F ', '0F 38 ', '0F 3A '].indexOf(escape);
+  const [first, second] = row.encoding.slice(escape.length).split(' ') as [string, string | undefined];
+  const opcode = parseInt(first, 16);
+  const opcodes = first.endsWith('+r') ? 8 : first.endsWith('+cc') ? 16 : 1;
+  const operands = row.operands ?? [];
+  const memoryOnly = operands.some((code) => code.startsWith('M'));
+  const registerOnly = operands.some((code) => /^[UNR]/.test(code)) && !operands.some((code) => /^[CD]y$/.test(code));
+  const form = (modrm: number) => (memoryOnly ? modrm < 0xc0 : registerOnly ? modrm >= 0xc0 : true);
+  const where = { map, opcode, opcodes };
+  if (second === undefined) return { ...where, hasModrm: false, accepts: () => true, rank: 0 };
+  if (second === '/r') return { ...where, hasModrm: true, accepts: form, rank: memoryOnly || registerOnly ? 1 : 0 };
+  if (second.startsWith('/')) {
+    const reg = Number(second[1]);
+    return { ...where, hasModrm: true, accepts: (modrm) => ((modrm >> 3) & 7) === reg && form(modrm), rank: memoryOnly || registerOnly ? 3 : 2 };
+  }
+  const modrm = parseInt(second, 16);
+  const mask = second.endsWith('+i') ? 0xf8 : 0xff;
+  return { ...where, hasModrm: true, accepts: (byte) => (byte & mask) === modrm, rank: 4 };
+}
+
+function compile(row: OpcodeRow, mode: CodeMode, hasModrm: boolean): CompiledRow {
+  const reads = (row.operands ?? []).map(readOf);
+  const sizes = row.sizes ?? [0];
+  const four = row.default64 && mode === 2 ? 8 : sizes.includes(4) ? 4 : sizes[0]!;
+  const counted = /^(loop|jrcxz)/.test(row.op);
+  return {
+    row,
+    op: row.op,
+    reads,
+    hasModrm,
+    ignoresMod: reads.includes(Read.Control) || reads.includes(Read.Debug),
+    sizeRule: counted ? SizeRule.AddressSize : sizes.length === 1 ? SizeRule.Fixed : SizeRule.OperandSize,
+    sizes: [sizes[0]!, sizes.includes(2) ? 2 : four, four, sizes.includes(8) ? 8 : four],
+    lock: row.lock === true,
+    repeat: row.rep,
+    hasCondition: row.encoding.includes('+cc'),
+    shift: /^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd)$/.test(row.op) && reads.includes(Read.ImmediateUnsigned8),
+  };
+}
+
+interface Candidate {
+  readonly place: Place;
+  readonly compiled: CompiledRow;
+}
+
+const CLASSES = ['NP', '66', 'F3', 'F2'] as const;
+
+/** The best row for a prefix class and ModRM byte: one that names the prefix before one that does not care, then the most specific. */
+function best(candidates: readonly Candidate[], prefixClass: number, modrm: number): CompiledRow | undefined {
+  let found: Candidate | undefined;
+  let foundRank = -1;
+  for (const candidate of candidates) {
+    const { prefix } = candidate.compiled.row;
+    if (prefix !== undefined && prefix !== CLASSES[prefixClass]) continue;
+    if (!candidate.place.accepts(modrm)) continue;
+    const rank = candidate.place.rank + (prefix === undefined ? 0 : 10);
+    if (rank > foundRank) [found, foundRank] = [candidate, rank];
+  }
+  return found?.compiled;
+}
+
+function cellOf(candidates: readonly Candidate[], prefixClass: number): Cell {
+  if (!candidates.some((candidate) => candidate.place.hasModrm)) return best(candidates, prefixClass, 0);
+  const byModrm = Array.from({ length: 256 }, (_, modrm) => best(candidates, prefixClass, modrm));
+  const [first] = byModrm;
+  return byModrm.every((entry) => entry === first) ? first : byModrm;
+}
+
+function build(mode: CodeMode): DispatchTable {
+  const candidates = new Map<number, Candidate[]>();
+  for (const row of table) {
+    if (row.encoding === '' || (mode === 2 ? row.invalid64 : row.only64)) continue;
+    if (row.feature !== undefined && !CLAIMED_FEATURES.has(row.feature)) continue;
+    const place = placeOf(row);
+    const compiled = compile(row, mode, place.hasModrm);
+    for (let i = 0; i < place.opcodes; i++) {
+      const key = place.map * 256 + place.opcode + i;
+      const list = candidates.get(key);
+      // An exact opcode stands before a range that includes it (NOP before XCHG rAX).
+      if (!list) candidates.set(key, [{ place, compiled }]);
+      else if (place.opcodes > 1) list.push({ place, compiled });
+      else list.unshift({ place, compiled });
+    }
+  }
+  const cells: Cell[] = new Array<Cell>(4096).fill(undefined);
+  for (const [key, list] of candidates)
+    for (let prefixClass = 0; prefixClass < 4; prefixClass++)
+      cells[(key >> 8) * 1024 + prefixClass * 256 + (key & 255)] = cellOf(list, prefixClass);
+  return cells;
+}
+
+const tables: (DispatchTable | undefined)[] = [undefined, undefined, undefined];
+
+export function dispatchTable(mode: CodeMode): DispatchTable {
+  return (tables[mode] ??= build(mode));
+}
+
+/** XCHG r8, rAX: what 90 means with REX.B. */
+export const EXCHANGE_ACCUMULATOR = compile(table.find((row) => row.encoding === '90+r')!, 2, false);

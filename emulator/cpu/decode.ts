@@ -1,0 +1,372 @@
+/** The instruction decoder (SDM 2A chapter 2): bytes to `Instruction`, driven by the instruction table. */
+import { dispatchTable, EXCHANGE_ACCUMULATOR, Read, SizeRule } from './decode-table.ts';
+import type { CodeMode, CompiledRow } from './decode-table.ts';
+import type { Instruction, Operand } from './instruction.ts';
+import { shiftByZero } from './table/shifts.ts';
+import type { OpcodeRow } from './table/row.ts';
+
+export interface DecodedInstruction extends Instruction {
+  /** The table row it was decoded by. */
+  readonly row: OpcodeRow;
+}
+
+/** Why `decode` answered undefined: #UD; the bytes end before the instruction does; #GP(0) for more than 15 bytes. */
+export type DecodeFailure = 'invalid' | 'truncated' | 'too-long';
+
+/** Longest instruction, in bytes (SDM 2A 2.3.11). */
+export const MAX_INSTRUCTION_LENGTH = 15;
+
+// Operands that carry nothing but a number are shared.
+const numbered = <K extends string>(kind: K, count: number) => Array.from({ length: count }, (_, register) => ({ kind, register }));
+const GPR: readonly Operand[] = numbered('gpr', 16);
+const HIGH_BYTE: readonly Operand[] = [4, 5, 6, 7].map((register) => ({ kind: 'gpr', register: register - 4, high: true }));
+const XMM: readonly Operand[] = numbered('xmm', 16);
+const MMX: readonly Operand[] = numbered('mmx', 8);
+const ST: readonly Operand[] = numbered('st', 8);
+const SEGMENT: readonly Operand[] = numbered('segment', 6);
+const CONTROL: readonly Operand[] = numbered('control', 16);
+const DEBUG: readonly Operand[] = numbered('debug', 8);
+const SMALL: readonly Operand[] = Array.from({ length: 384 }, (_, index) => ({ kind: 'immediate', value: BigInt(index - 128) }));
+const NO_OPERANDS: readonly Operand[] = [];
+
+const SEGMENT_SS = 2;
+const SEGMENT_DS = 3;
+const SEGMENT_ES = 0;
+
+// Prefix classes of the first bytes of an instruction.
+const enum Prefix {
+  None,
+  Rex,
+  OperandSize,
+  AddressSize,
+  Lock,
+  Repeat,
+  Segment,
+}
+const PREFIXES: readonly Uint8Array[] = [0, 1, 2].map((mode) => {
+  const classes = new Uint8Array(256);
+  if (mode === 2) classes.fill(Prefix.Rex, 0x40, 0x50);
+  classes[0x66] = Prefix.OperandSize;
+  classes[0x67] = Prefix.AddressSize;
+  classes[0xf0] = Prefix.Lock;
+  classes[0xf2] = classes[0xf3] = Prefix.Repeat;
+  for (const byte of [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]) classes[byte] = Prefix.Segment;
+  return classes;
+});
+
+/** 16-bit addressing (SDM 2A table 2-1): base and index register by rm. */
+const BASE16 = [3, 3, 5, 5, 6, 7, 5, 3];
+const INDEX16 = [6, 7, 6, 7, -1, -1, -1, -1];
+
+// State of the decode in progress: kept here rather than in an object so that nothing is allocated for it.
+let code: Uint8Array;
+let at = 0;
+let rex = 0;
+let modrm = 0;
+let addressSize: 64 | 32 | 16 = 64;
+/** Segment override, or -1. */
+let override = -1;
+let ripRelative = false;
+let scale = 0;
+let base = -1;
+let index = -1;
+let displacement = 0;
+let failure: DecodeFailure = 'invalid';
+
+/** Why the latest `decode` answered undefined. */
+export function decodeFailure(): DecodeFailure {
+  return failure;
+}
+
+function signed8(): number {
+  return (code[at++]! << 24) >> 24;
+}
+function unsigned16(): number {
+  const value = code[at]! | (code[at + 1]! << 8);
+  at += 2;
+  return value;
+}
+function signed32(): number {
+  const value = code[at]! | (code[at + 1]! << 8) | (code[at + 2]! << 16) | (code[at + 3]! << 24);
+  at += 4;
+  return value;
+}
+function unsigned64(): bigint {
+  const low = signed32() >>> 0;
+  const high = signed32() >>> 0;
+  return (BigInt(high) << 32n) | BigInt(low);
+}
+
+function immediate(value: number): Operand {
+  return value >= -128 && value < 256 ? SMALL[value + 128]! : { kind: 'immediate', value: BigInt(value) };
+}
+
+/** Reads SIB and displacement of a memory ModRM. */
+function readAddress(mode: CodeMode): void {
+  const mod = modrm >> 6;
+  const rm = modrm & 7;
+  scale = 0;
+  index = -1;
+  displacement = 0;
+  ripRelative = false;
+  if (addressSize === 16) return readAddress16(mod, rm);
+  if (rm === 4) {
+    const sib = code[at++]!;
+    scale = sib >> 6;
+    index = ((sib >> 3) & 7) | ((rex & 2) << 2);
+    if (index === 4) index = -1;
+    base = (sib & 7) | ((rex & 1) << 3);
+    if ((sib & 7) === 5 && mod === 0) {
+      base = -1;
+      displacement = signed32();
+    }
+  } else if (rm === 5 && mod === 0) {
+    base = -1;
+    displacement = signed32();
+    ripRelative = mode === 2;
+  } else base = rm | ((rex & 1) << 3);
+  if (mod === 1) displacement = signed8();
+  else if (mod === 2) displacement = signed32();
+}
+
+function readAddress16(mod: number, rm: number): void {
+  base = BASE16[rm]!;
+  index = INDEX16[rm]!;
+  if (mod === 0 && rm === 6) {
+    base = -1;
+    displacement = (unsigned16() << 16) >> 16;
+  } else if (mod === 1) displacement = signed8();
+  else if (mod === 2) displacement = (unsigned16() << 16) >> 16;
+}
+
+/** The memory operand that `readAddress` has read. `end` is the address of the next instruction. */
+function memoryOperand(end: bigint | undefined): Operand {
+  const segment = override >= 0 ? override : base === 4 || base === 5 ? SEGMENT_SS : SEGMENT_DS;
+  let offset = BigInt(displacement);
+  if (end !== undefined) {
+    offset += end;
+    offset = addressSize === 64 ? BigInt.asIntN(64, offset) : BigInt.asUintN(32, offset);
+  }
+  return { kind: 'memory', base, index, scale, displacement: offset, segment, addressSize };
+}
+
+function implicitMemory(register: number, segment: number): Operand {
+  return { kind: 'memory', base: register, index: -1, scale: 0, displacement: 0n, segment, addressSize };
+}
+
+/** A direct branch target; the displacement counts from the end of the instruction. */
+function target(distance: number, gva: bigint, length: number, mode: CodeMode): Operand {
+  const address = gva + BigInt(distance + length);
+  return { kind: 'target', gva: BigInt.asUintN(mode === 2 ? 64 : 32, address) };
+}
+
+function byteRegister(register: number): Operand {
+  return rex === 0 && register >= 4 && register < 8 ? HIGH_BYTE[register - 4]! : GPR[register]!;
+}
+
+/** Reads one operand; undefined if it is not valid (#UD). `start` is where the instruction began. */
+function readOperand(read: Read, opcode: number, size: number, start: number, gva: bigint, mode: CodeMode, trailing: number): Operand | undefined {
+  const registerForm = modrm >= 0xc0;
+  const reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
+  const rm = (modrm & 7) | ((rex & 1) << 3);
+  switch (read) {
+    case Read.RmByte:
+    case Read.Rm:
+    case Read.XmmRm:
+    case Read.MmxRm:
+      if (!registerForm) return memoryOperand(ripRelative ? gva + BigInt(at - start + trailing) : undefined);
+      if (read === Read.Rm) return GPR[rm]!;
+      if (read === Read.XmmRm) return XMM[rm]!;
+      return read === Read.RmByte ? byteRegister(rm) : MMX[rm & 7]!;
+    case Read.RegByte:
+      return byteRegister(reg);
+    case Read.Reg:
+      return GPR[reg]!;
+    case Read.OpcodeByte:
+      return byteRegister((opcode & 7) | ((rex & 1) << 3));
+    case Read.Opcode:
+      return GPR[(opcode & 7) | ((rex & 1) << 3)]!;
+    case Read.ImmediateUnsigned8:
+      return SMALL[(code[at++]! & 255) + 128]!;
+    case Read.ImmediateUnsigned16:
+      return immediate(unsigned16());
+    case Read.ImmediateSigned8:
+      return SMALL[signed8() + 128]!;
+    case Read.ImmediateZ:
+      return immediate(size === 2 ? (unsigned16() << 16) >> 16 : signed32());
+    case Read.ImmediateV:
+      if (size === 8) return { kind: 'immediate', value: BigInt.asIntN(64, unsigned64()) };
+      return immediate(size === 2 ? (unsigned16() << 16) >> 16 : signed32());
+    case Read.TargetByte: {
+      const distance = signed8();
+      return target(distance, gva, at - start, mode);
+    }
+    case Read.TargetZ: {
+      const distance = size === 2 ? (unsigned16() << 16) >> 16 : signed32();
+      return target(distance, gva, at - start, mode);
+    }
+    case Read.Moffs: {
+      const offset = addressSize === 64 ? BigInt.asIntN(64, unsigned64()) : BigInt(addressSize === 32 ? signed32() >>> 0 : unsigned16());
+      const segment = override >= 0 ? override : SEGMENT_DS;
+      return { kind: 'memory', base: -1, index: -1, scale: 0, displacement: offset, segment, addressSize };
+    }
+    case Read.StringSource:
+      return implicitMemory(6, override >= 0 ? override : SEGMENT_DS);
+    case Read.StringDestination:
+      return implicitMemory(7, SEGMENT_ES);
+    case Read.BxByte:
+      return implicitMemory(3, override >= 0 ? override : SEGMENT_DS);
+    case Read.DiByte:
+      return implicitMemory(7, override >= 0 ? override : SEGMENT_DS);
+    case Read.Xmm:
+      return XMM[reg]!;
+    case Read.Mmx:
+      return MMX[reg & 7]!;
+    case Read.Segment:
+      return SEGMENT[reg & 7];
+    case Read.Control:
+      return reg === 0 || (reg >= 2 && reg <= 4) || reg === 8 ? CONTROL[reg]! : undefined;
+    case Read.Debug:
+      return DEBUG[reg];
+    case Read.FarPointer: {
+      const offset = BigInt(size === 2 ? unsigned16() : signed32() >>> 0);
+      return { kind: 'immediate', value: (BigInt(unsigned16()) << 32n) | offset };
+    }
+    case Read.St0:
+      return ST[0]!;
+    case Read.Sti:
+      return ST[modrm & 7]!;
+    case Read.One:
+      return SMALL[129]!;
+    case Read.Accumulator:
+      return GPR[0]!;
+    case Read.Count:
+      return GPR[1]!;
+    case Read.Port:
+      return GPR[2]!;
+    default:
+      return SEGMENT[read - Read.FixedSegment]!;
+  }
+}
+
+/** Bytes of immediates that follow the address, so that a RIP-relative operand knows where its instruction ends. */
+function trailingBytes(reads: readonly Read[], size: number): number {
+  for (let i = 0; i < reads.length; i++) {
+    const read = reads[i]!;
+    if (read === Read.ImmediateUnsigned8 || read === Read.ImmediateSigned8) return 1;
+    if (read === Read.ImmediateZ) return size === 2 ? 2 : 4;
+  }
+  return 0;
+}
+
+/**
+ * Decodes the instruction at `offset` of `bytes`, which stands at linear address `gva`. Undefined for #UD, for more than
+ * 15 bytes and when `bytes` ends too early; `decodeFailure()` tells which.
+ */
+export function decode(bytes: Uint8Array, offset: number, gva: bigint, mode: CodeMode): DecodedInstruction | undefined {
+  code = bytes;
+  at = offset;
+  const instruction = decodeHere(offset, gva, mode);
+  if (at > bytes.length) failure = 'truncated';
+  else if (at - offset > MAX_INSTRUCTION_LENGTH) failure = 'too-long';
+  else if (instruction) return instruction;
+  else failure = 'invalid';
+  return undefined;
+}
+
+function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruction | undefined {
+  const prefixes = PREFIXES[mode]!;
+  let operandSizePrefix = false;
+  let addressSizePrefix = false;
+  let lock = false;
+  let repeat = 0;
+  rex = 0;
+  modrm = 0;
+  override = -1;
+  let byte = code[at++]!;
+  for (let prefix = prefixes[byte]; prefix; prefix = prefixes[byte]) {
+    // A REX prefix counts only immediately before the opcode.
+    rex = 0;
+    if (prefix === Prefix.Rex) rex = byte;
+    else if (prefix === Prefix.OperandSize) operandSizePrefix = true;
+    else if (prefix === Prefix.AddressSize) addressSizePrefix = true;
+    else if (prefix === Prefix.Lock) lock = true;
+    else if (prefix === Prefix.Repeat) repeat = byte;
+    else if (byte >= 0x64) override = byte - 0x60;
+    else if (mode !== 2) override = (byte >> 3) & 3;
+    byte = code[at++]!;
+    if (at - start > MAX_INSTRUCTION_LENGTH + 1) return undefined;
+  }
+
+  addressSize = mode === 2 ? (addressSizePrefix ? 32 : 64) : (mode === 1) !== addressSizePrefix ? 32 : 16;
+  const operandSize = rex & 8 ? 8 : (mode === 0) !== operandSizePrefix ? 2 : 4;
+
+  let map = 0;
+  if (byte === 0x0f) {
+    byte = code[at++]!;
+    map = 1;
+    if (byte === 0x38 || byte === 0x3a) {
+      map = byte === 0x38 ? 2 : 3;
+      byte = code[at++]!;
+    }
+  }
+  const prefixClass = repeat === 0xf2 ? 3 : repeat === 0xf3 ? 2 : operandSizePrefix ? 1 : 0;
+  const cell = dispatchTable(mode)[map * 1024 + prefixClass * 256 + byte];
+  if (cell === undefined) return undefined;
+  modrm = code[at]!;
+  let compiled: CompiledRow | undefined = 'op' in cell ? cell : cell[modrm];
+  if (compiled === undefined) {
+    at++;
+    return undefined;
+  }
+  if (byte === 0x90 && map === 0 && rex & 1) compiled = EXCHANGE_ACCUMULATOR;
+
+  if (compiled.hasModrm) {
+    at++;
+    if (compiled.ignoresMod) modrm |= 0xc0;
+    else if (modrm < 0xc0) readAddress(mode);
+  }
+  const { sizeRule } = compiled;
+  const size =
+    sizeRule === SizeRule.Fixed
+      ? compiled.sizes[0]!
+      : sizeRule === SizeRule.AddressSize
+        ? addressSize >> 3
+        : compiled.sizes[operandSize === 2 ? 1 : operandSize === 4 ? 2 : 3]!;
+
+  const { reads } = compiled;
+  let operands = NO_OPERANDS as Operand[];
+  if (reads.length > 0) {
+    operands = new Array<Operand>(reads.length);
+    const trailing = ripRelative ? trailingBytes(reads, size) : 0;
+    for (let i = 0; i < reads.length; i++) {
+      const operand = readOperand(reads[i]!, byte, size, start, gva, mode, trailing);
+      if (operand === undefined) return undefined;
+      operands[i] = operand;
+    }
+  }
+
+  if (lock && !(compiled.lock && compiled.hasModrm && modrm < 0xc0)) return undefined;
+  let { row, op } = compiled;
+  if (op === 'mov_to_segment' && (modrm & 0x38) === 0x08) return undefined; // MOV CS
+  if (compiled.shift) {
+    const count = operands[operands.length - 1]!;
+    if (count.kind === 'immediate' && (Number(count.value) & (size === 8 ? 63 : 31)) === 0) {
+      row = shiftByZero;
+      op = row.op;
+      operands = [operands[0]!];
+    }
+  }
+  const rep = compiled.repeat === undefined || repeat === 0 ? 'none' : repeat === 0xf2 && compiled.repeat === 'repz' ? 'repne' : 'rep';
+  return {
+    op,
+    size,
+    operands,
+    gva,
+    length: at - start,
+    lock,
+    rep,
+    condition: compiled.hasCondition ? byte & 15 : undefined,
+    row,
+  };
+}
