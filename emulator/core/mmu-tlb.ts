@@ -19,6 +19,20 @@ const FLAG_1G: u32 = 4;
 /** Bit n: bank n holds, or held since its last flush, anything; a part of a large page. */
 let used: u32 = 0;
 let large: u32 = 0;
+/** 512 bits a bank: hashes of the pages code was looked up on since the last flush. Only these can be in the jump cache. */
+const codePages: usize = memory.data(TLB_BANKS * 64, 8);
+
+@inline function codePageByte(bank: i32, gva: u64): usize {
+  return codePages + <usize>bank * 64 + <usize>((gva >> 15) & 63);
+}
+
+/** To be called when code at `gva` is looked up in the bank in force. */
+export function noteCodePage(gva: u64): void {
+  const bank = <i32>((load<u32>(TLB_BASE) - TLB) / TLB_BANK_BYTES);
+  const at = codePageByte(bank, gva);
+  store<u8>(at, load<u8>(at) | <u8>(1 << (<u32>(gva >> 12) & 7)));
+  used |= <u32>1 << bank;
+}
 
 @inline function entryOf(bankBase: usize, gva: u64): usize {
   return bankBase + ((<usize>(gva >> 12) & (TLB_ENTRIES - 1)) << TLB_SHIFT);
@@ -79,6 +93,7 @@ export function fill(gva: u64, write: bool): void {
 }
 
 function dropJumps(bank: i32, page: u64, mask: u64): void {
+  if (mask == PAGE_MASK && !((load<u8>(codePageByte(bank, page)) >> <u8>(<u32>(page >> 12) & 7)) & 1)) return;
   const end = <usize>JC + <usize>(bank + 1) * JC_BANK_BYTES;
   for (let at = end - JC_BANK_BYTES; at < end; at += <usize>1 << JC_SHIFT) {
     if ((load<u64>(at) & mask) == page) store<u64>(at, NO_TAG);
@@ -90,9 +105,10 @@ function dropJumps(bank: i32, page: u64, mask: u64): void {
  * @param keepGlobal 1: global pages stay in the TLB
  */
 export function flushBank(bank: i32, keepGlobal: i32): void {
-  memory.fill(<usize>JC + <usize>bank * JC_BANK_BYTES, 0xff, JC_ENTRIES << JC_SHIFT);
   const bit = <u32>1 << bank;
   if (!(used & bit)) return;
+  memory.fill(<usize>JC + <usize>bank * JC_BANK_BYTES, 0xff, JC_ENTRIES << JC_SHIFT);
+  memory.fill(codePages + <usize>bank * 64, 0, 64);
   const base = bankBase(bank);
   if (!keepGlobal) {
     memory.fill(base, 0xff, TLB_BANK_BYTES);
@@ -103,6 +119,16 @@ export function flushBank(bank: i32, keepGlobal: i32): void {
   for (let entry = base; entry < base + TLB_BANK_BYTES; entry += <usize>1 << TLB_SHIFT) {
     if (!(load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL)) clear(entry);
   }
+}
+
+/** Drops the global pages of a bank. */
+export function flushGlobal(bank: i32): void {
+  if (!(used & (<u32>1 << bank))) return;
+  const base = bankBase(bank);
+  for (let entry = base; entry < base + TLB_BANK_BYTES; entry += <usize>1 << TLB_SHIFT) {
+    if (load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL) clear(entry);
+  }
+  memory.fill(<usize>JC + <usize>bank * JC_BANK_BYTES, 0xff, JC_ENTRIES << JC_SHIFT);
 }
 
 /**
@@ -134,7 +160,7 @@ export function flushPage(bank: i32, gva: u64, which: i32): void {
   return which == 1 ? global : !global;
 }
 
-/** What a #PF invalidates: the page in every bank of the address space in force (SDM 3A 5.10.4.1). */
+/** What a #PF or an EPT violation invalidates: the page in every bank of the address space in force (SDM 3A 5.10.4.1, 3C 29.4.3.1). */
 export function flushFaulting(gva: u64): void {
   const siblings = load<u32>(TLB_SIBLINGS);
   for (let bank = 0; bank < TLB_BANKS; bank++) {

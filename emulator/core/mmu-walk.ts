@@ -8,12 +8,13 @@ import {
   MSR_EFER, PHYS_BITS, RAM_BASE, RAM_SIZE, SYSTEM_FLAGS, WALK, FRAME_FLAGS, FRAME_DIRTY,
 } from '../cpu/layout';
 import {
-  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_USER, ACCESS_WRITE, FAULT_EPT_MISCONFIG, FAULT_EPT_VIOLATION,
+  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_UNCHECKED, ACCESS_USER, ACCESS_WRITE, FAULT_EPT_MISCONFIG, FAULT_EPT_VIOLATION,
   FAULT_EXCEPTION, FAULT_NONE,
 } from '../cpu/codes';
 
 const CR0_WP: u64 = 1 << 16;
 const CR0_PG: u64 = 1 << 31;
+const CR4_PGE: u64 = 1 << 7;
 const CR4_LA57: u64 = 1 << 12;
 const CR4_SMEP: u64 = 1 << 20;
 const CR4_SMAP: u64 = 1 << 21;
@@ -134,14 +135,14 @@ function eptMisconfigured(entry: u64, level: u32, leaf: bool): bool {
 
 /**
  * GPA to HPA through the EPT in force: `eptHpa`, `eptRights`, `eptDirty`.
- * @param want EPT_* rights of the access
+ * @param want EPT_* rights of the access; 0 checks none
  * @param guestLevel level of the guest entry at `gpa`, 0 for the translation of the linear address itself
  */
 function walkEpt(gpa: u64, gva: u64, want: u64, guestLevel: u32): i32 {
   const eptp = load<u64>(EPTP);
   const ad = (eptp & EPTP_AD) != 0;
   // With accessed and dirty flags on, references to guest paging structures count as writes (SDM 3C 29.3.3.2).
-  if (ad && guestLevel != 0) want |= EPT_WRITE;
+  if (ad && guestLevel != 0 && want != 0) want |= EPT_WRITE;
   let table = eptp & ADDRESS;
   let rights = EPT_RIGHTS;
   if (gpa >> 48) return eptViolation(gpa, gva, want, 0, guestLevel);
@@ -206,7 +207,8 @@ function finish(gpa: u64, gva: u64, access: i32, writable: bool): i32 {
   walkWritable = writable;
   if (load<u64>(EPTP)) {
     const kind = access & ACCESS_KIND;
-    const want = kind == ACCESS_EXEC ? EPT_EXECUTE : kind == ACCESS_WRITE ? EPT_WRITE : EPT_READ;
+    let want = kind == ACCESS_EXEC ? EPT_EXECUTE : kind == ACCESS_WRITE ? EPT_WRITE : EPT_READ;
+    if (access & ACCESS_UNCHECKED) want = 0;
     const fault = walkEpt(gpa, gva, want, 0);
     if (fault) return fault;
     walkHpa = eptHpa;
@@ -245,6 +247,7 @@ export function walk(gva: u64, access: i32): i32 {
   const cr4 = load<u64>(CR4);
   const noExecute = (load<u64>(MSR_EFER) & EFER_NXE) != 0;
   const nested = load<u64>(EPTP) != 0;
+  const unchecked = (access & ACCESS_UNCHECKED) != 0;
   let table = load<u64>(CR3) & ADDRESS;
   let allowed = WRITABLE | USER;
   let forbidden: u64 = 0;
@@ -254,7 +257,7 @@ export function walk(gva: u64, access: i32): i32 {
     const entryGpa = table | (((gva >> shift) & 511) << 3);
     let hpa = entryGpa;
     if (nested) {
-      const fault = walkEpt(entryGpa, gva, EPT_READ, level);
+      const fault = walkEpt(entryGpa, gva, unchecked ? 0 : EPT_READ, level);
       if (fault) return fault;
       hpa = eptHpa;
     }
@@ -283,10 +286,10 @@ export function walk(gva: u64, access: i32): i32 {
       writable = walkReadable && ((allowed & WRITABLE) != 0 || (!user && !(cr0 & CR0_WP)));
       walkExecutable = (user ? userPage : !(userPage && (cr4 & CR4_SMEP) != 0)) && !forbidden;
       const permitted = kind == ACCESS_EXEC ? walkExecutable : kind == ACCESS_WRITE ? writable : walkReadable;
-      if (!permitted) return pageFault(gva, access, PF_PRESENT);
+      if (!permitted && !unchecked) return pageFault(gva, access, PF_PRESENT);
       if (kind == ACCESS_WRITE) set |= DIRTY;
     }
-    if ((entry & set) != set) {
+    if ((entry & set) != set && !unchecked) {
       if (nested && !(tableRights & EPT_WRITE)) return eptViolation(entryGpa, gva, EPT_WRITE, tableRights, level);
       entry |= set;
       updateEntry(hpa, entry);
@@ -296,7 +299,7 @@ export function walk(gva: u64, access: i32): i32 {
       continue;
     }
     const offset = (<u64>1 << shift) - 1;
-    walkGlobal = (entry & GLOBAL) != 0;
+    walkGlobal = (entry & GLOBAL) != 0 && (cr4 & CR4_PGE) != 0;
     walkPageShift = shift;
     return finish((entry & ADDRESS & ~offset) | (gva & offset), gva, access, writable && (entry & DIRTY) != 0);
   }
@@ -322,12 +325,12 @@ export function walkTrace(gva: u64, access: i32): i32 {
   return fault;
 }
 
-/** GPA to HPA for reading through the EPT in force, without side effects; all ones if not mapped. */
+/** GPA to HPA through the EPT in force, whatever rights it gives, without side effects; all ones if not mapped. */
 export function translateGpa(gpa: u64): u64 {
   if (!load<u64>(EPTP)) return gpa;
   quiet = true;
   steps = 0;
-  const fault = walkEpt(gpa, 0, EPT_READ, 0);
+  const fault = walkEpt(gpa, 0, 0, 0);
   quiet = false;
   return fault ? ~(<u64>0) : eptHpa;
 }

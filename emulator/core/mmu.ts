@@ -7,11 +7,11 @@ import {
   ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION,
   SITE_STACK,
 } from '../cpu/codes';
-import { currentEntry, fill, flushFaulting } from './mmu-tlb';
+import { currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 
 export { translateGpa, walkTrace } from './mmu-walk';
-export { banksReplaced, dropWriteTags, flushBank, flushPage } from './mmu-tlb';
+export { banksReplaced, dropWriteTags, flushBank, flushGlobal, flushPage } from './mmu-tlb';
 
 /** Told of a store into decoded code or a watched frame after the bytes are written; they lie in one frame. Careful mode only. */
 @external('env', 'observedWrite')
@@ -56,13 +56,14 @@ function locate(gva: u64, access: i32, site: u32): i32 {
   // The bank in force is that of the current ring: an access with other rights neither uses nor fills it.
   const ordinary = !(access & (ACCESS_IMPLICIT | ACCESS_USER));
   const entry = currentEntry(gva);
+  if (ordinary && (access & ACCESS_KIND) == ACCESS_EXEC) noteCodePage(gva);
   if (ordinary && load<u64>(entry + tagOffset(access & ACCESS_KIND)) == (gva & PAGE_MASK)) {
     return <i32>gva + load<i32>(entry, TLB_ADDEND);
   }
   if (!canonical(gva)) return raise(site & SITE_STACK ? 12 : 13, 0, gva);
   const fault = walk(gva, access);
   if (fault) {
-    if (fault == FAULT_EXCEPTION) flushFaulting(gva);
+    flushFaulting(gva);
     return FAULTED;
   }
   if (ordinary) fill(gva, (access & ACCESS_KIND) == ACCESS_WRITE);

@@ -58,6 +58,8 @@ export const ACCESS_KIND = 3;
 export const ACCESS_IMPLICIT = 4;
 /** Joined to a kind: a user access whatever CPL is (the debugger's walks). */
 export const ACCESS_USER = 8;
+/** Joined to a kind: presence is all that counts, rights are not checked (the debugger's reads). */
+export const ACCESS_UNCHECKED = 16;
 
 /**
  * Bit of a `site`: the operand's segment is SS (or the instruction pushes or pops), so that a non-canonical address is #SS(0)

@@ -1,0 +1,185 @@
+/**
+ * Which TLB bank serves which context. An entry of a bank holds for exactly one combination of logical CPU, VPID, EPTP, PCID (CR3 when
+ * PCIDs are off) and of what decides rights: ring, WP, SMAP, SMEP, NXE. So none of these is part of the hit test, and MOV CR3, ring changes,
+ * VM entries and VM exits only swap the bank.
+ */
+import * as L from '../cpu/layout.ts';
+import type { LinearMemory } from '../cpu/state.ts';
+import type { BankContext } from './api.ts';
+import type { MmuCore } from './core.ts';
+
+/** Bits of the first key word below the CPU number: what decides rights. */
+const USER = 1;
+const WRITE_PROTECT = 2;
+const PAGING = 4;
+const SMAP = 8;
+const SMEP = 16;
+const NO_EXECUTE = 32;
+const LA57 = 64;
+/** Alignment checks are on: the bank stays empty so that every access takes the slow path. */
+const UNCACHED = 128;
+
+const KEY_WORDS = 6;
+const CR0_WP = 1 << 16;
+const CR0_AM = 1 << 18;
+const CR0_PG = 1 << 31;
+const CR4_LA57 = 1 << 12;
+const CR4_PCIDE = 1 << 17;
+const CR4_SMEP = 1 << 20;
+const CR4_SMAP = 1 << 21;
+const EFER_NXE = 1 << 11;
+const RFLAGS_AC = 1 << 18;
+
+/** Address-space part of a bank's key. */
+export interface BankKey {
+  readonly cpu: number;
+  readonly vpid: number;
+  readonly pcid: number;
+}
+
+export class TlbBanks {
+  /** Logical CPU whose TLB is in force. */
+  cpu = 0;
+  readonly #u32: Uint32Array;
+  readonly #keys = new Int32Array(L.TLB_BANKS * KEY_WORDS);
+  /** When a bank was last selected; 0 for one never used. */
+  readonly #stamps = new Float64Array(L.TLB_BANKS);
+  readonly #siblings = new Uint32Array(L.TLB_BANKS);
+  /** The key being looked for. */
+  readonly #wanted = new Int32Array(KEY_WORDS);
+  #clock = 0;
+  #current = -1;
+
+  constructor(
+    readonly mem: LinearMemory,
+    readonly core: MmuCore,
+  ) {
+    this.#u32 = mem.u32;
+    mem.bytes.fill(0xff, L.TLB, L.TLB + L.TLB_BANKS * L.TLB_BANK_BYTES);
+    mem.bytes.fill(0xff, L.JC, L.JC + L.TLB_BANKS * L.JC_BANK_BYTES);
+    this.contextChanged();
+  }
+
+  /** Selects the bank of the context the CPU state describes: sets TLB_BASE, JC_BASE, TLB_SIBLINGS and TLB_UNCACHED. */
+  contextChanged(): void {
+    this.#readKey();
+    if (this.#current >= 0 && this.#holdsWanted(this.#current)) return;
+    let bank = 0;
+    while (bank < L.TLB_BANKS && !(this.#stamps[bank]! > 0 && this.#holdsWanted(bank))) bank++;
+    if (bank === L.TLB_BANKS) bank = this.#allocate();
+    this.#current = bank;
+    this.#stamps[bank] = ++this.#clock;
+    this.#u32[L.TLB_BASE >>> 2] = L.TLB + bank * L.TLB_BANK_BYTES;
+    this.#u32[L.JC_BASE >>> 2] = L.JC + bank * L.JC_BANK_BYTES;
+    this.#u32[L.TLB_SIBLINGS >>> 2] = this.#siblings[bank]!;
+    this.#u32[L.TLB_UNCACHED >>> 2] = this.#wanted[0]! & UNCACHED;
+  }
+
+  #readKey(): void {
+    const u32 = this.#u32;
+    const cr0 = u32[L.CR0 >>> 2]!;
+    const cr4 = u32[L.CR4 >>> 2]!;
+    const user = u32[L.CPL >>> 2] === 3;
+    const alignment = (u32[L.SYSTEM_FLAGS >>> 2]! & RFLAGS_AC) !== 0;
+    let mode = this.cpu << 16;
+    if (user) {
+      mode |= USER;
+      if (alignment && cr0 & CR0_AM) mode |= UNCACHED;
+    } else {
+      if (cr0 & CR0_WP) mode |= WRITE_PROTECT;
+      if (cr4 & CR4_SMAP && !alignment) mode |= SMAP;
+      if (cr4 & CR4_SMEP) mode |= SMEP;
+    }
+    if (cr0 & CR0_PG) mode |= PAGING;
+    if (cr4 & CR4_LA57) mode |= LA57;
+    if (u32[L.MSR_EFER >>> 2]! & EFER_NXE) mode |= NO_EXECUTE;
+    const cr3 = u32[L.CR3 >>> 2]!;
+    const pcids = (cr4 & CR4_PCIDE) !== 0;
+    const key = this.#wanted;
+    key[0] = mode;
+    key[1] = u32[L.VPID >>> 2]! | ((pcids ? cr3 & 0xfff : 0) << 16);
+    key[2] = u32[L.EPTP >>> 2]!;
+    key[3] = u32[(L.EPTP >>> 2) + 1]!;
+    // With PCIDs the base may change under entries that stay (MOV CR3 with bit 63 set).
+    key[4] = pcids ? 0 : cr3;
+    key[5] = pcids ? 0 : u32[(L.CR3 >>> 2) + 1]!;
+  }
+
+  #holdsWanted(bank: number): boolean {
+    const keys = this.#keys;
+    const wanted = this.#wanted;
+    const at = bank * KEY_WORDS;
+    for (let word = 0; word < KEY_WORDS; word++) if (keys[at + word] !== wanted[word]) return false;
+    return true;
+  }
+
+  /** Gives the least recently used bank to the wanted key. */
+  #allocate(): number {
+    let bank = 0;
+    for (let other = 1; other < L.TLB_BANKS; other++) if (this.#stamps[other]! < this.#stamps[bank]!) bank = other;
+    this.core.flushBank(bank, 0);
+    this.#keys.set(this.#wanted, bank * KEY_WORDS);
+    this.#stamps[bank] = ++this.#clock;
+    for (let one = 0; one < L.TLB_BANKS; one++) {
+      let mask = 0;
+      for (let other = 0; other < L.TLB_BANKS; other++) if (this.#related(one, other)) mask |= 1 << other;
+      this.#siblings[one] = mask;
+    }
+    return bank;
+  }
+
+  #related(one: number, other: number): boolean {
+    const keys = this.#keys;
+    const a = one * KEY_WORDS;
+    const b = other * KEY_WORDS;
+    return this.#stamps[other]! > 0 && keys[a]! >>> 16 === keys[b]! >>> 16 && keys[a + 1] === keys[b + 1];
+  }
+
+  /** Calls `visit` for every bank in use by a logical CPU (default: the one in force). */
+  forEach(visit: (bank: number, key: BankKey) => void, cpu: number | 'every' = this.cpu): void {
+    for (let bank = 0; bank < L.TLB_BANKS; bank++) {
+      if (this.#stamps[bank] === 0) continue;
+      const owner = this.#keys[bank * KEY_WORDS]! >>> 16;
+      if (cpu !== 'every' && owner !== cpu) continue;
+      const space = this.#keys[bank * KEY_WORDS + 1]!;
+      visit(bank, { cpu: owner, vpid: space & 0xffff, pcid: space >>> 16 });
+    }
+  }
+
+  /** VPID and PCID in force, from the CPU state as it is now. */
+  get vpid(): number {
+    this.#readKey();
+    return this.#wanted[1]! & 0xffff;
+  }
+  get pcid(): number {
+    this.#readKey();
+    return this.#wanted[1]! >>> 16;
+  }
+
+  context(bank: number): BankContext {
+    const at = bank * KEY_WORDS;
+    const space = this.#keys[at + 1]!;
+    return {
+      cpu: this.#keys[at]! >>> 16,
+      vpid: space & 0xffff,
+      pcid: space >>> 16,
+      eptp: quadword(this.#keys[at + 2]!, this.#keys[at + 3]!),
+      cr3: quadword(this.#keys[at + 4]!, this.#keys[at + 5]!),
+      user: (this.#keys[at]! & USER) !== 0,
+    };
+  }
+
+  /** Drops every entry of every bank, and the assignment of banks. */
+  forget(): void {
+    this.core.banksReplaced();
+    for (let bank = 0; bank < L.TLB_BANKS; bank++) this.core.flushBank(bank, 0);
+    this.#stamps.fill(0);
+    this.#clock = 0;
+    this.#current = -1;
+    this.contextChanged();
+  }
+}
+
+function quadword(low: number, high: number): bigint {
+  return BigInt(low >>> 0) | (BigInt(high >>> 0) << 32n);
+}

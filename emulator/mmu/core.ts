@@ -1,0 +1,16 @@
+/** Exports of the AssemblyScript core (emulator/core/mmu.ts) that memory management in TypeScript uses. i64 parameters are bigint. */
+export interface MmuCore {
+  /** Fills WALK (see core/mmu-walk.ts) with the walk of an address, without side effects; returns FAULT_*. */
+  walkTrace(gva: bigint, access: number): number;
+  /** GPA to HPA through the EPT in force, without side effects; all ones (-1n) if not mapped. */
+  translateGpa(gpa: bigint): bigint;
+  flushBank(bank: number, keepGlobal: number): void;
+  /** Drops the global pages of a bank. */
+  flushGlobal(bank: number): void;
+  /** `which`: 0 all entries of the page, 1 global ones only, 2 all but global ones. */
+  flushPage(bank: number, gva: bigint, which: number): void;
+  /** Drops the write tags of a frame, of all frames with -1. */
+  dropWriteTags(pfn: number): void;
+  /** After the TLB area was written from outside. */
+  banksReplaced(): void;
+}

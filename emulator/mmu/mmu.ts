@@ -1,0 +1,178 @@
+/** Memory management as the TypeScript side sees it: bank selection, invalidation, and reading what tables and TLB hold. */
+import * as L from '../cpu/layout.ts';
+import type { LinearMemory } from '../cpu/state.ts';
+import type { EventBus } from '../machine/events.ts';
+import type { Mmu, TlbEntry, Walk } from './api.ts';
+import { type BankKey, TlbBanks } from './banks.ts';
+import type { MmuCore } from './core.ts';
+import { peek, traceWalk } from './walk.ts';
+
+export interface MmuParts {
+  readonly mem: LinearMemory;
+  readonly core: MmuCore;
+  readonly events: EventBus;
+}
+
+/** `flushPage` argument. */
+const ALL = 0;
+const GLOBAL_ONLY = 1;
+const NOT_GLOBAL = 2;
+
+/** Bits of an EPTP that tag translations (SDM 3C 29.4.1, EP4TA). */
+const EP4TA = 0x000f_ffff_ffff_f000n;
+const NO_TAG = 0xffff_ffff_ffff_ffffn;
+
+export class MemoryManagement implements Mmu {
+  readonly banks: TlbBanks;
+  readonly #parts: MmuParts;
+
+  constructor(parts: MmuParts) {
+    this.#parts = parts;
+    this.banks = new TlbBanks(parts.mem, parts.core);
+  }
+
+  walk(gva: bigint, access: 'read' | 'write' | 'execute', user?: boolean): Walk {
+    return traceWalk(this.#parts.mem, this.#parts.core, gva, access, user);
+  }
+
+  peek(gva: bigint): number {
+    return peek(this.#parts.mem, this.#parts.core, gva);
+  }
+
+  gpaToHpa(gpa: number): number {
+    const hpa = this.#parts.core.translateGpa(BigInt(gpa));
+    return hpa === -1n ? -1 : Number(hpa);
+  }
+
+  invalidatePage(gva: bigint): void {
+    const { vpid, pcid } = this.banks;
+    this.#each(
+      (key) => key.vpid === vpid,
+      (bank, key) => this.#parts.core.flushPage(bank, gva, key.pcid === pcid ? ALL : GLOBAL_ONLY),
+    );
+    this.#report('INVLPG', { gva, vpid, pcid });
+  }
+
+  flush(keepGlobal: boolean): void {
+    const { vpid, pcid } = this.banks;
+    this.#each(
+      (key) => key.vpid === vpid && (key.pcid === pcid || !keepGlobal),
+      (bank, key) => {
+        if (key.pcid === pcid) this.#parts.core.flushBank(bank, keepGlobal ? 1 : 0);
+        else this.#parts.core.flushGlobal(bank);
+      },
+    );
+    this.#report(keepGlobal ? 'MOV CR3' : 'control register', { vpid, pcid });
+  }
+
+  invalidatePcid(type: number, pcid: number, gva: bigint): void {
+    const { vpid } = this.banks;
+    const { core } = this.#parts;
+    this.#each(
+      (key) => key.vpid === vpid && (type >= 2 || key.pcid === pcid),
+      (bank) => {
+        if (type === 0) core.flushPage(bank, gva, NOT_GLOBAL);
+        else core.flushBank(bank, type === 2 ? 0 : 1);
+      },
+    );
+    this.#report('INVPCID', { type, vpid, ...(type < 2 ? { pcid } : {}), ...(type === 0 ? { gva } : {}) });
+  }
+
+  invalidateVpid(type: number, vpid: number, gva: bigint): void {
+    const { core } = this.#parts;
+    this.#each(
+      (key) => (type === 2 ? key.vpid !== 0 : key.vpid === vpid),
+      (bank) => {
+        if (type === 0) core.flushPage(bank, gva, ALL);
+        else core.flushBank(bank, type === 3 ? 1 : 0);
+      },
+    );
+    this.#report('INVVPID', { type, ...(type === 2 ? {} : { vpid }), ...(type === 0 ? { gva } : {}) });
+  }
+
+  invalidateEpt(type: number, eptp: bigint): void {
+    const wanted = eptp & EP4TA;
+    this.banks.forEach((bank) => {
+      const tables = this.banks.context(bank).eptp & EP4TA;
+      if (tables !== 0n && (type === 2 || tables === wanted)) this.#parts.core.flushBank(bank, 0);
+    });
+    this.#report('INVEPT', { type, ...(type === 1 ? { eptp } : {}) });
+  }
+
+  /** What a VM entry or exit does when VPIDs are off (SDM 3C 29.4.3.1): drops everything tagged VPID 0. */
+  flushUntagged(): void {
+    this.#each(
+      (key) => key.vpid === 0,
+      (bank) => this.#parts.core.flushBank(bank, 0),
+    );
+    this.#report('VM transition without VPID', { vpid: 0 });
+  }
+
+  flushAll(): void {
+    this.banks.forEach((bank) => this.#parts.core.flushBank(bank, 0), 'every');
+    this.#report('everything', {});
+  }
+
+  protectFrame(pfn: number): void {
+    this.#parts.core.dropWriteTags(pfn);
+  }
+
+  /** Drops all write tags of all CPUs: after the dirty marks of frames were cleared (snapshot). */
+  protectAllFrames(): void {
+    this.#parts.core.dropWriteTags(-1);
+  }
+
+  entries(): TlbEntry[] {
+    const found: TlbEntry[] = [];
+    this.banks.forEach((bank) => {
+      for (let index = 0; index < L.TLB_ENTRIES; index++) {
+        const entry = this.#entry(bank, L.TLB + bank * L.TLB_BANK_BYTES + (index << L.TLB_SHIFT));
+        if (entry) found.push(entry);
+      }
+    });
+    return found;
+  }
+
+  #entry(bank: number, at: number): TlbEntry | undefined {
+    const { mem } = this.#parts;
+    const tags = [L.TLB_READ, L.TLB_WRITE, L.TLB_EXEC].map((tag) => mem.get64(at + tag));
+    const gva = tags.find((tag) => tag !== NO_TAG);
+    if (gva === undefined) return undefined;
+    const host = (Number(gva & 0xffff_ffffn) + mem.get32(at + L.TLB_ADDEND)) >>> 0;
+    return {
+      bank,
+      gva,
+      hpa: host - L.RAM_BASE,
+      readable: tags[0] !== NO_TAG,
+      writable: tags[1] !== NO_TAG,
+      executable: tags[2] !== NO_TAG,
+      global: (mem.get32(at + L.TLB_FLAGS) & 1) !== 0,
+    };
+  }
+
+  #each(matches: (key: BankKey) => boolean, action: (bank: number, key: BankKey) => void): void {
+    this.banks.forEach((bank, key) => {
+      if (matches(key)) action(bank, key);
+    });
+  }
+
+  #report(by: string, facts: Record<string, number | bigint>): void {
+    const { events } = this.#parts;
+    if (!events.wants('tlb-flush')) return;
+    const words = Object.entries(facts).map(
+      ([name, value]) => `${name} ${typeof value === 'bigint' ? hex(value) : value}`,
+    );
+    events.emit('tlb-flush', () => ({
+      summary: `TLB flush by ${by}${words.length > 0 ? `: ${words.join(', ')}` : ''}`,
+      facts: { by, ...facts },
+    }));
+  }
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}
+
+export function createMmu(parts: MmuParts): MemoryManagement {
+  return new MemoryManagement(parts);
+}
