@@ -30,7 +30,7 @@ const codePages: usize = memory.data(TLB_BANKS * 64, 8);
 export function noteCodePage(gva: u64): void {
   const bank = <i32>((load<u32>(TLB_BASE) - TLB) / TLB_BANK_BYTES);
   const at = codePageByte(bank, gva);
-  store<u8>(at, load<u8>(at) | <u8>(1 << (<u32>(gva >> 12) & 7)));
+  store<u8>(at, <u8>(<u32>load<u8>(at) | (<u32>1 << (<u32>(gva >> 12) & 7))));
   used |= <u32>1 << bank;
 }
 
@@ -93,7 +93,7 @@ export function fill(gva: u64, write: bool): void {
 }
 
 function dropJumps(bank: i32, page: u64, mask: u64): void {
-  if (mask == PAGE_MASK && !((load<u8>(codePageByte(bank, page)) >> <u8>(<u32>(page >> 12) & 7)) & 1)) return;
+  if (mask == PAGE_MASK && !((<u32>load<u8>(codePageByte(bank, page)) >> (<u32>(page >> 12) & 7)) & 1)) return;
   const end = <usize>JC + <usize>(bank + 1) * JC_BANK_BYTES;
   for (let at = end - JC_BANK_BYTES; at < end; at += <usize>1 << JC_SHIFT) {
     if ((load<u64>(at) & mask) == page) store<u64>(at, NO_TAG);
