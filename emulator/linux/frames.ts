@@ -1,0 +1,120 @@
+/**
+ * Frames of host physical memory, with reference counts (copy-on-write, page cache). Plain data.
+ * Lowest free frame first, so that allocation is a function of state alone. A 2 MB page is 512 frames of which the
+ * first carries the count.
+ */
+import type { PhysicalMemory } from '../mmu/physical.ts';
+
+export const PAGE = 4096;
+export const HUGE_PAGE = 0x200000;
+const FRAMES_PER_BLOCK = 512;
+
+export interface FrameState {
+  /** References a frame; 0 is free. Indexed by PFN. */
+  readonly references: Uint16Array;
+  /** Used frames in each 2 MB block. */
+  readonly used: Uint16Array;
+  /** 1 for frames written since the machine began: the others are still zero. */
+  readonly dirtied: Uint8Array;
+  /** No frame below this PFN is free. */
+  lowest: number;
+  free: number;
+}
+
+/** Frame 0 is never handed out, so that 0 can mean "none". */
+export function createFrames(bytesOfRam: number): FrameState {
+  const count = Math.floor(bytesOfRam / PAGE);
+  const state: FrameState = {
+    references: new Uint16Array(count),
+    used: new Uint16Array(Math.ceil(count / FRAMES_PER_BLOCK)),
+    dirtied: new Uint8Array(count),
+    lowest: 1,
+    free: count - 1,
+  };
+  state.references[0] = 1;
+  state.used[0] = 1;
+  return state;
+}
+
+/** HPA of a zeroed frame with one reference, or -1. */
+export function allocateFrame(frames: FrameState, memory: PhysicalMemory): number {
+  const { references, used } = frames;
+  for (let pfn = frames.lowest; pfn < references.length; ) {
+    if (used[pfn >> 9] === FRAMES_PER_BLOCK) {
+      pfn = ((pfn >> 9) + 1) << 9;
+      continue;
+    }
+    if (references[pfn] === 0) {
+      take(frames, pfn);
+      frames.lowest = pfn + 1;
+      zero(frames, memory, pfn, 1);
+      return pfn * PAGE;
+    }
+    pfn++;
+  }
+  frames.lowest = references.length;
+  return -1;
+}
+
+/** HPA of a zeroed, aligned 2 MB page with one reference, or -1. */
+export function allocateHuge(frames: FrameState, memory: PhysicalMemory): number {
+  const blocks = Math.floor(frames.references.length / FRAMES_PER_BLOCK);
+  for (let block = frames.lowest >> 9; block < blocks; block++) {
+    if (frames.used[block] !== 0) continue;
+    const first = block * FRAMES_PER_BLOCK;
+    for (let pfn = first; pfn < first + FRAMES_PER_BLOCK; pfn++) take(frames, pfn);
+    zero(frames, memory, first, FRAMES_PER_BLOCK);
+    return first * PAGE;
+  }
+  return -1;
+}
+
+/** Wholly free 2 MB blocks. */
+export function freeHugePages(frames: FrameState): number {
+  const whole = Math.floor(frames.references.length / FRAMES_PER_BLOCK);
+  let count = 0;
+  for (let block = 0; block < whole; block++) if (frames.used[block] === 0) count++;
+  return count;
+}
+
+export function reference(frames: FrameState, hpa: number): void {
+  frames.references[hpa / PAGE]!++;
+}
+export function references(frames: FrameState, hpa: number): number {
+  return frames.references[hpa / PAGE]!;
+}
+
+/** Drops one reference; the last one frees the frame. */
+export function release(frames: FrameState, hpa: number): void {
+  const pfn = hpa / PAGE;
+  if (frames.references[pfn] === 0) throw new Error(`frame ${pfn} is released but was free`);
+  if (--frames.references[pfn]! === 0) give(frames, pfn);
+}
+export function releaseHuge(frames: FrameState, hpa: number): void {
+  const first = hpa / PAGE;
+  if (--frames.references[first]! !== 0) return;
+  give(frames, first);
+  for (let pfn = first + 1; pfn < first + FRAMES_PER_BLOCK; pfn++) {
+    frames.references[pfn] = 0;
+    give(frames, pfn);
+  }
+}
+
+function take(frames: FrameState, pfn: number): void {
+  frames.references[pfn] = 1;
+  frames.used[pfn >> 9]!++;
+  frames.free--;
+}
+function give(frames: FrameState, pfn: number): void {
+  frames.used[pfn >> 9]!--;
+  frames.free++;
+  if (pfn < frames.lowest) frames.lowest = pfn;
+}
+function zero(frames: FrameState, memory: PhysicalMemory, pfn: number, count: number): void {
+  let reused = false;
+  for (let at = pfn; at < pfn + count; at++) {
+    if (frames.dirtied[at]) reused = true;
+    frames.dirtied[at] = 1;
+  }
+  if (reused) memory.fill(pfn * PAGE, count * PAGE);
+}
