@@ -218,17 +218,10 @@ export function probeWrite(gva: u64, bytes: i32): i32 {
 }
 
 /**
- * Host offset of the byte at `gva` for an access (ACCESS_*); 0 with FAULT_* filled. FAULT_BAIL: the address is good but has no
- * memory behind it (reads all ones, writes go nowhere). A writer tells of what it wrote (PhysicalMemory.touched).
- * @param user 1 as CPL 3 accesses, 0 as a supervisor accesses, whatever CPL is
+ * Host offset of the byte at `gva` for an access (ACCESS_*, with ACCESS_IMPLICIT or ACCESS_USER when the rights are not those of
+ * CPL); -1 with FAULT_* filled; -2 if the address is good but has no memory behind it (reads all ones, writes go nowhere). A
+ * writer tells of what it wrote (PhysicalMemory.touched).
  */
-export function translate(gva: u64, access: i32, user: i32): i32 {
-  const atUser = load<u32>(CPL) == 3;
-  const how = user ? (atUser ? 0 : ACCESS_USER) : atUser ? ACCESS_IMPLICIT : 0;
-  const host = locate(gva, access | how, 0);
-  if (host == FAULTED) return 0;
-  if (host != NOWHERE) return host;
-  store<u32>(FAULT_KIND, FAULT_BAIL);
-  store<u64>(FAULT_GVA, gva);
-  return 0;
+export function translate(gva: u64, access: i32): i32 {
+  return locate(gva, access, 0);
 }
