@@ -18,8 +18,19 @@ export interface DescribedField {
   readonly lo: number;
 }
 
-const bit = (name: string, position: number, meaning: string): BitField => ({ name, hi: position, lo: position, meaning });
-const field = (name: string, hi: number, lo: number, meaning: string, values?: Readonly<Record<number, string>>): BitField => ({
+const bit = (name: string, position: number, meaning: string): BitField => ({
+  name,
+  hi: position,
+  lo: position,
+  meaning,
+});
+const field = (
+  name: string,
+  hi: number,
+  lo: number,
+  meaning: string,
+  values?: Readonly<Record<number, string>>,
+): BitField => ({
   name,
   hi,
   lo,
@@ -123,7 +134,10 @@ const breakpointControl = (n: number): BitField[] => [
 ];
 /** SDM 3B 18.2.4. */
 const dr7: readonly BitField[] = [
-  ...[0, 1, 2, 3].flatMap((n) => [bit(`L${n}`, n * 2, `DR${n} enabled for this task`), bit(`G${n}`, n * 2 + 1, `DR${n} enabled`)]),
+  ...[0, 1, 2, 3].flatMap((n) => [
+    bit(`L${n}`, n * 2, `DR${n} enabled for this task`),
+    bit(`G${n}`, n * 2 + 1, `DR${n} enabled`),
+  ]),
   bit('LE', 8, 'exact data breakpoints (no effect)'),
   bit('GE', 9, 'exact data breakpoints (no effect)'),
   bit('GD', 13, 'MOV to or from a debug register raises #DB'),
@@ -179,7 +193,14 @@ const x87Status: readonly BitField[] = [
   bit('B', 15, 'copy of ES'),
 ];
 
-const SYSTEM_SEGMENT_TYPES = { 2: 'LDT', 9: '64-bit TSS, available', 11: '64-bit TSS, busy', 12: 'call gate', 14: 'interrupt gate', 15: 'trap gate' };
+const SYSTEM_SEGMENT_TYPES = {
+  2: 'LDT',
+  9: '64-bit TSS, available',
+  11: '64-bit TSS, busy',
+  12: 'call gate',
+  14: 'interrupt gate',
+  15: 'trap gate',
+};
 /** SDM 3C 25.4.1, the format of the VMCS. */
 const segmentRights: readonly BitField[] = [
   field('type', 3, 0, 'kind of segment (SDM 3A 3.4.5.1)'),
@@ -261,7 +282,13 @@ export function describeBits(fields: readonly BitField[], value: bigint): Descri
   return fields.map((f) => {
     const part = (value >> BigInt(f.lo)) & ((1n << BigInt(f.hi - f.lo + 1)) - 1n);
     const named = f.values?.[Number(part)];
-    return { name: f.name, value: part, meaning: named === undefined ? f.meaning : `${f.meaning}: ${named}`, hi: f.hi, lo: f.lo };
+    return {
+      name: f.name,
+      value: part,
+      meaning: named === undefined ? f.meaning : `${f.meaning}: ${named}`,
+      hi: f.hi,
+      lo: f.lo,
+    };
   });
 }
 

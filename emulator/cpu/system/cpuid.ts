@@ -12,7 +12,12 @@ export interface Feature {
   readonly bit: number;
 }
 
-const feature = (name: string, leaf: number, register: Register, bit: number): Feature => ({ name, leaf, register, bit });
+const feature = (name: string, leaf: number, register: Register, bit: number): Feature => ({
+  name,
+  leaf,
+  register,
+  bit,
+});
 
 /** Every feature a model may name. Leaf 7 means subleaf 0. */
 export const FEATURES: readonly Feature[] = [
@@ -116,7 +121,8 @@ const LEAVES: Readonly<Record<number, Leaf>> = {
   0x4: (_model, environment, subleaf) => cacheLeaf(environment, subleaf),
   // MONITOR watches a cache line; MWAIT has no extensions.
   0x5: (model) => (model.features.has('monitor') ? [LINE, LINE, 0, 0] : NOTHING),
-  0x7: (model, _environment, subleaf) => (subleaf === 0 ? [0, bits(model, 7, 'ebx'), bits(model, 7, 'ecx'), 0] : NOTHING),
+  0x7: (model, _environment, subleaf) =>
+    subleaf === 0 ? [0, bits(model, 7, 'ebx'), bits(model, 7, 'ecx'), 0] : NOTHING,
   0xb: (_model, environment, subleaf) => topologyLeaf(environment, subleaf),
   0x80000000: () => [MAX_EXTENDED, 0, 0, 0],
   0x80000001: (model) => [0, 0, bits(model, 0x80000001, 'ecx'), bits(model, 0x80000001, 'edx')],
@@ -172,7 +178,8 @@ function cacheLeaf(environment: CpuidEnvironment, subleaf: number): CpuidResult 
 /** Extended topology: one thread a core, one package. */
 function topologyLeaf(environment: CpuidEnvironment, subleaf: number): CpuidResult {
   if (subleaf === 0) return [0, 1, 1 << 8, environment.apicId];
-  if (subleaf === 1) return [Math.log2(powerOfTwo(environment.cpus)), environment.cpus, (2 << 8) | 1, environment.apicId];
+  if (subleaf === 1)
+    return [Math.log2(powerOfTwo(environment.cpus)), environment.cpus, (2 << 8) | 1, environment.apicId];
   return [0, 0, subleaf & 0xff, environment.apicId];
 }
 

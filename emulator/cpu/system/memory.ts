@@ -107,7 +107,8 @@ export function linearAddress(context: CpuContext, operand: MemoryOperand, bytes
     return gva;
   }
   if (segment.rights & 0x10000) generalProtection('access through a null segment');
-  if (offset + BigInt(bytes - 1) > BigInt(segment.limit)) raise(vector, 0, `offset ${hex(offset)} is outside the segment`);
+  if (offset + BigInt(bytes - 1) > BigInt(segment.limit))
+    raise(vector, 0, `offset ${hex(offset)} is outside the segment`);
   return (segment.base + offset) & MASKS[4];
 }
 
@@ -115,7 +116,9 @@ export function linearAddress(context: CpuContext, operand: MemoryOperand, bytes
 export function readOperand(context: CpuContext, operand: Operand, bytes: Bytes): bigint {
   switch (operand.kind) {
     case 'gpr':
-      return operand.high ? (context.cpu.gpr(operand.register & 3) >> 8n) & 0xffn : context.cpu.gpr(operand.register) & MASKS[bytes];
+      return operand.high
+        ? (context.cpu.gpr(operand.register & 3) >> 8n) & 0xffn
+        : context.cpu.gpr(operand.register) & MASKS[bytes];
     case 'immediate':
       return operand.value & MASKS[bytes];
     case 'memory':

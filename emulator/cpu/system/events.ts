@@ -1,0 +1,62 @@
+/** What the processor tells the event bus. Nothing is built while nobody listens. */
+import type { CpuContext } from '../context.ts';
+import type { Fault } from '../engine-api.ts';
+import type { Fact } from '../../machine/events.ts';
+import { vectorName } from './fault.ts';
+import { hex } from './memory.ts';
+
+type Exception = Extract<Fault, { kind: 'exception' }>;
+
+export function exceptionEvent(context: CpuContext, fault: Exception): void {
+  const kind = fault.vector === 14 ? 'page-fault' : 'exception';
+  if (!context.events.wants(kind)) return;
+  const facts: Record<string, Fact> = { vector: fault.vector, rip: context.cpu.rip, cpl: context.cpu.cpl };
+  if (fault.errorCode !== undefined) facts.errorCode = fault.errorCode;
+  if (fault.gva !== undefined) facts.gva = fault.gva;
+  if (fault.because) facts.because = fault.because;
+  const code = fault.errorCode === undefined ? '' : `(${hex(fault.errorCode)})`;
+  const where = fault.gva === undefined ? '' : ` at ${hex(fault.gva)}`;
+  const because = fault.because ? `: ${fault.because}` : '';
+  context.events.emit(kind, () => ({ summary: `${vectorName(fault.vector)}${code}${where}${because}`, facts }));
+}
+
+export function ringChangeEvent(context: CpuContext, from: number, by: string): void {
+  const { cpu } = context;
+  if (from === cpu.cpl) return;
+  context.events.emit('ring-change', () => ({
+    summary: `ring ${from} → ${cpu.cpl} by ${by}, now at ${hex(cpu.rip)}`,
+    facts: { old: from, new: cpu.cpl, by, rip: cpu.rip },
+  }));
+}
+
+export function controlRegisterEvent(context: CpuContext, register: number, old: bigint, value: bigint): void {
+  context.events.emit('cr-write', () => ({
+    summary: `CR${register} ${hex(old)} → ${hex(value)}`,
+    facts: { cr: register, old, new: value, rip: context.cpu.rip },
+  }));
+}
+
+export function msrEvent(context: CpuContext, msr: number, name: string, old: bigint, value: bigint): void {
+  context.events.emit('msr-write', () => ({
+    summary: `${name} (${hex(msr)}) ${hex(old)} → ${hex(value)}`,
+    facts: { msr, name, old, new: value, rip: context.cpu.rip },
+  }));
+}
+
+/** A SYSCALL from ring 3 of a guest: its own ring 0 will see it. RIP still stands on the instruction. */
+export function trappedSyscallEvent(context: CpuContext): void {
+  const { cpu } = context;
+  context.events.emit('trapped-syscall', () => ({
+    summary: `SYSCALL ${cpu.gpr(0)} from ring 3`,
+    facts: {
+      number: cpu.gpr(0),
+      rip: cpu.rip,
+      arg0: cpu.gpr(7),
+      arg1: cpu.gpr(6),
+      arg2: cpu.gpr(2),
+      arg3: cpu.gpr(10),
+      arg4: cpu.gpr(8),
+      arg5: cpu.gpr(9),
+    },
+  }));
+}

@@ -1,0 +1,149 @@
+/** The one path by which an exception, software interrupt, external interrupt or NMI reaches its handler (SDM 3A 6). */
+import type { CpuContext, Deliver, FaultRecord } from '../context.ts';
+import type { Fault } from '../engine-api.ts';
+import { InterruptionType } from '../engine-api.ts';
+import * as L from '../layout.ts';
+import { ExitReason } from './exits.ts';
+import { exceptionEvent, ringChangeEvent } from './events.ts';
+import { GuestFault, Vector, hasErrorCode, vectorName } from './fault.ts';
+import { enterHandler, interruptionType, isSoftware } from './gates.ts';
+import type { Exception } from './gates.ts';
+import { EFER_LMA } from './descriptors.ts';
+
+const SHUTDOWN = 2;
+
+/**
+ * RIP stands on the instruction at fault (on INT n itself for software interrupts, after it for traps). An event that the
+ * guest's hypervisor wants becomes a VM exit; without a guest kernel (root operation) the supervisor takes it; else the IDT.
+ */
+export const deliver: Deliver = (context, fault) => {
+  const { cpu, vmx, engine } = context;
+  if (fault.kind === 'exception') exceptionEvent(context, fault);
+  if (cpu.nonRoot && vmx.interceptEvent(fault)) return;
+  if (fault.kind !== 'exception') throw new Error(`${fault.kind} outside VMX non-root operation`);
+  if (!cpu.nonRoot && engine.supervisor) {
+    if (isSoftware(fault)) cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(fault.instructionLength ?? 0));
+    engine.supervisor.exception(fault);
+    return;
+  }
+  deliverThroughIdt(context, fault);
+};
+
+/**
+ * Delivers to the handler that the IDT names, without asking whether the event exits: also the end of event injection by VM
+ * entry. A fault on the way may exit, become a double fault, or end in a triple fault.
+ */
+export function deliverThroughIdt(context: CpuContext, event: Exception): void {
+  const { cpu } = context;
+  const { rip, cpl } = cpu;
+  const chain: FaultRecord[] = [];
+  let current = event;
+  for (;;) {
+    const failure = tryDelivery(context, current);
+    if (!failure) break;
+    const second = failure.fault;
+    chain.push({ fault: current, rip, cpl, failed: failure.text });
+    context.faultChain = [...chain, { fault: second, rip, cpl }];
+    if (second.kind === 'exception') exceptionEvent(context, second);
+    if (exitsWhileVectoring(context, current, second)) return;
+    if (second.kind !== 'exception') throw new Error(`${second.kind} outside VMX non-root operation`);
+    const next = combine(current, second);
+    if (!next) return tripleFault(context);
+    if (next !== second) {
+      exceptionEvent(context, next);
+      chain.push({
+        fault: second,
+        rip,
+        cpl,
+        failed: `${vectorName(second.vector)} while delivering ${vectorName(current.vector)} is a double fault`,
+      });
+      context.faultChain = [...chain, { fault: next, rip, cpl }];
+      if (cpu.nonRoot && context.vmx.interceptEvent(next)) return;
+    }
+    current = next;
+  }
+  ringChangeEvent(context, cpl, vectorName(current.vector));
+}
+
+interface Failure {
+  readonly fault: Fault;
+  readonly text: string;
+}
+
+function tryDelivery(context: CpuContext, event: Exception): Failure | undefined {
+  const progress = { stage: '' };
+  try {
+    if (!(context.cpu.efer & EFER_LMA)) {
+      throw new GuestFault({
+        kind: 'exception',
+        vector: Vector.DF,
+        errorCode: 0,
+        because: 'events are delivered in IA-32e mode only',
+      });
+    }
+    enterHandler(context, event, progress);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof GuestFault)) throw error;
+    return { fault: error.fault, text: describeFailure(progress.stage, error.fault) };
+  }
+}
+
+function describeFailure(stage: string, fault: Fault): string {
+  if (fault.kind === 'ept-violation') return `${stage}: EPT violation at GPA 0x${fault.gpa.toString(16)}`;
+  if (fault.kind === 'ept-misconfiguration') return `${stage}: EPT misconfiguration at GPA 0x${fault.gpa.toString(16)}`;
+  if (fault.because) return fault.because;
+  const where = fault.gva === undefined ? '' : ` at 0x${fault.gva.toString(16)}`;
+  return `${stage}: ${vectorName(fault.vector)}${where}`;
+}
+
+/** A fault met during delivery may itself exit; the exit then carries the event in its IDT-vectoring information. */
+function exitsWhileVectoring(context: CpuContext, event: Exception, second: Fault): boolean {
+  if (!context.cpu.nonRoot) return false;
+  const withError = interruptionType(event) === InterruptionType.HardwareException && hasErrorCode(event.vector);
+  context.vectoring = {
+    information: (0x80000000 | (withError ? 0x800 : 0) | (interruptionType(event) << 8) | event.vector) >>> 0,
+    errorCode: withError ? (event.errorCode ?? 0) : 0,
+    instructionLength: event.instructionLength ?? 0,
+  };
+  try {
+    return context.vmx.interceptEvent(second);
+  } finally {
+    context.vectoring = undefined;
+  }
+}
+
+/** SDM 3A table 6-5: what to deliver when `second` happens while delivering `first`; undefined is a triple fault. */
+export function combine(first: Exception, second: Exception): Exception | undefined {
+  if (isHardware(first) && first.vector === Vector.DF) return undefined;
+  const a = severity(first);
+  const b = severity(second);
+  const double = (a === 'contributory' && b === 'contributory') || (a === 'page-fault' && b !== 'benign');
+  return double ? { kind: 'exception', vector: Vector.DF, errorCode: 0 } : second;
+}
+
+function severity(event: Exception): 'benign' | 'contributory' | 'page-fault' {
+  if (!isHardware(event)) return 'benign';
+  switch (event.vector) {
+    case Vector.PF:
+      return 'page-fault';
+    case Vector.DE:
+    case Vector.TS:
+    case Vector.NP:
+    case Vector.SS:
+    case Vector.GP:
+    case Vector.CP:
+      return 'contributory';
+    default:
+      return 'benign';
+  }
+}
+
+function isHardware(event: Exception): boolean {
+  return interruptionType(event) === InterruptionType.HardwareException;
+}
+
+function tripleFault(context: CpuContext): void {
+  if (context.cpu.nonRoot) context.vmx.exit(ExitReason.TripleFault);
+  else context.mem.set32(L.ACTIVITY, SHUTDOWN);
+}

@@ -1,0 +1,80 @@
+/** VM exits caused by instructions: which controls ask for them, and the information fields (SDM 3C 26.1, 28.2). */
+import type { CpuContext, SystemOutcome } from '../context.ts';
+import type { Instruction, MemoryOperand, Operand } from '../instruction.ts';
+import type { ExitInformation } from '../../vmx/api.ts';
+
+export { ExitReason } from '../../vmx/exit-reasons.ts';
+
+/** Encodings of the control fields (exits are decided from the VMCS in force). */
+const PRIMARY_CONTROLS = 0x4002;
+const SECONDARY_CONTROLS = 0x401e;
+
+/** Bits of the primary processor-based controls. */
+export const Primary = {
+  TSC_OFFSETTING: 1 << 3,
+  HLT: 1 << 7,
+  INVLPG: 1 << 9,
+  MWAIT: 1 << 10,
+  RDPMC: 1 << 11,
+  RDTSC: 1 << 12,
+  CR3_LOAD: 1 << 15,
+  CR3_STORE: 1 << 16,
+  CR8_LOAD: 1 << 19,
+  CR8_STORE: 1 << 20,
+  TPR_SHADOW: 1 << 21,
+  MOV_DR: 1 << 23,
+  UNCONDITIONAL_IO: 1 << 24,
+  IO_BITMAPS: 1 << 25,
+  MONITOR: 1 << 29,
+  PAUSE: 1 << 30,
+  SECONDARY: 1 << 31,
+} as const;
+
+export const Secondary = {
+  DESCRIPTOR_TABLE: 1 << 2,
+  RDTSCP: 1 << 3,
+  X2APIC: 1 << 4,
+  WBINVD: 1 << 6,
+  UNRESTRICTED_GUEST: 1 << 7,
+  INVPCID: 1 << 12,
+} as const;
+
+/** In non-root operation, whether a primary control is set. */
+export function primary(context: CpuContext, bit: number): boolean {
+  return context.cpu.nonRoot && (Number(context.vmx.field(PRIMARY_CONTROLS)) & bit) !== 0;
+}
+
+/** In non-root operation, whether a secondary control is set and in force. */
+export function secondary(context: CpuContext, bit: number): boolean {
+  return primary(context, Primary.SECONDARY) && (Number(context.vmx.field(SECONDARY_CONTROLS)) & bit) !== 0;
+}
+
+/** Takes a fault-like exit: RIP stays on the instruction. */
+export function exit(
+  context: CpuContext,
+  instruction: Instruction,
+  reason: number,
+  information: Omit<ExitInformation, 'instructionLength'> = {},
+): SystemOutcome {
+  context.vmx.exit(reason, { instructionLength: instruction.length, ...information });
+  return 'moved';
+}
+
+/** Bits 27:0 of the VM-exit instruction information for a memory operand (SDM 3C tables 28-8 to 28-14). */
+export function memoryInformation(operand: MemoryOperand): number {
+  const addressSize = { 16: 0, 32: 1, 64: 2 }[operand.addressSize];
+  const index = operand.index < 0 ? 1 << 22 : operand.index << 18;
+  const base = operand.base < 0 ? 1 << 27 : operand.base << 23;
+  return operand.scale | (addressSize << 7) | (operand.segment << 15) | index | base;
+}
+
+/** The same for an operand that is a register (bit 10, register in 6:3) or memory. */
+export function operandInformation(operand: Operand): number {
+  if (operand.kind === 'memory') return memoryInformation(operand);
+  return operand.kind === 'gpr' ? (1 << 10) | (operand.register << 3) : 0;
+}
+
+/** Exit qualification of an instruction with a memory operand: its displacement. */
+export function displacement(operand: Operand | undefined): bigint {
+  return operand?.kind === 'memory' ? BigInt.asUintN(64, operand.displacement) : 0n;
+}

@@ -1,0 +1,76 @@
+/** CPUID, RDMSR, WRMSR and the instructions that read and write segment bases (SDM 2). */
+import type { CpuContext, SystemOutcome } from '../context.ts';
+import type { Instruction } from '../instruction.ts';
+import * as L from '../layout.ts';
+import { DEFAULT_MODEL, cpuid } from './cpuid.ts';
+import { msrEvent } from './events.ts';
+import { ExitReason, exit } from './exits.ts';
+import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
+import { hex, isCanonical, readOperand, writeOperand } from './memory.ts';
+import type { Bytes } from './memory.ts';
+import { msrName, readMsr, writeMsr } from './msrs.ts';
+import { setEdxEax } from './tsc.ts';
+
+const CR4_FSGSBASE = 0x10000n;
+const LOW32 = 0xffff_ffffn;
+
+export function executeCpuid(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu, mem } = context;
+  if (cpu.nonRoot) return exit(context, instruction, ExitReason.Cpuid);
+  const environment = { physBits: mem.get32(L.PHYS_BITS), apicId: context.cpuIndex, cpus: context.cpus };
+  const leaf = Number(cpu.gpr(0) & LOW32);
+  const [eax, ebx, ecx, edx] = cpuid(DEFAULT_MODEL, environment, leaf, Number(cpu.gpr(1) & LOW32));
+  cpu.setGpr(0, BigInt(eax));
+  cpu.setGpr(3, BigInt(ebx));
+  cpu.setGpr(1, BigInt(ecx));
+  cpu.setGpr(2, BigInt(edx));
+  return 'next';
+}
+
+export function rdmsr(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu, vmx } = context;
+  requireCpl0(context, 'RDMSR');
+  const number = Number(cpu.gpr(1) & LOW32);
+  if (cpu.nonRoot && vmx.msrExits(number, false)) return exit(context, instruction, ExitReason.Rdmsr);
+  const value = readMsr(context, number);
+  if (value === undefined) generalProtection(`RDMSR: there is no MSR ${hex(number)}`);
+  setEdxEax(context, value);
+  return 'next';
+}
+
+export function wrmsr(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu, vmx, events } = context;
+  requireCpl0(context, 'WRMSR');
+  const number = Number(cpu.gpr(1) & LOW32);
+  if (cpu.nonRoot && vmx.msrExits(number, true)) return exit(context, instruction, ExitReason.Wrmsr);
+  const value = (cpu.gpr(0) & LOW32) | ((cpu.gpr(2) & LOW32) << 32n);
+  const old = events.wants('msr-write') ? (readMsr(context, number) ?? 0n) : 0n;
+  const refused = writeMsr(context, number, value);
+  if (refused) generalProtection(`WRMSR: ${refused}`);
+  msrEvent(context, number, msrName(number) ?? 'MSR', old, value);
+  return 'next';
+}
+
+function requireFsgsbase(context: CpuContext): void {
+  if (!(context.cpu.cr4 & CR4_FSGSBASE)) undefinedOpcode('CR4.FSGSBASE = 0');
+}
+
+/** RDFSBASE, RDGSBASE. */
+export const readBase =
+  (segment: number) =>
+  (context: CpuContext, instruction: Instruction): SystemOutcome => {
+    requireFsgsbase(context);
+    writeOperand(context, instruction.operands[0]!, instruction.size as Bytes, context.mem.get64(segment + L.SEG_BASE));
+    return 'next';
+  };
+
+/** WRFSBASE, WRGSBASE. */
+export const writeBase =
+  (segment: number) =>
+  (context: CpuContext, instruction: Instruction): SystemOutcome => {
+    requireFsgsbase(context);
+    const base = readOperand(context, instruction.operands[0]!, instruction.size as Bytes);
+    if (!isCanonical(base)) generalProtection(`segment base ${hex(base)} is not canonical`);
+    context.mem.set64(segment + L.SEG_BASE, base);
+    return 'next';
+  };

@@ -1,0 +1,172 @@
+/** Model-specific registers: one table with the manual's numbers (SDM 4). Anything not in it does not exist and raises #GP(0). */
+import type { CpuContext } from '../context.ts';
+import * as L from '../layout.ts';
+import { readTsc, writeTsc } from './tsc.ts';
+
+export interface Msr {
+  readonly number: number;
+  /** As the SDM has it, without IA32_ where the short name is the usual one. */
+  readonly name: string;
+  /** Address in the state page of a 64-bit value. */
+  readonly at?: number;
+  /** Instead of `at`: where the value comes from, and where a write goes. */
+  readonly read?: (context: CpuContext) => bigint;
+  readonly write?: (context: CpuContext, value: bigint) => void;
+  /** Bits a write may set; writing 1 elsewhere is #GP(0). Absent: read-only. */
+  readonly writable?: bigint;
+  /** Writable bits that a write leaves as they are. */
+  readonly ignored?: bigint;
+  /** Linear address: must be canonical. */
+  readonly canonical?: boolean;
+  /** A further rule: says what is wrong, or undefined. */
+  readonly check?: (context: CpuContext, value: bigint) => string | undefined;
+  /** Translations depend on it. */
+  readonly context?: boolean;
+}
+
+const ALL = 0xffff_ffff_ffff_ffffn;
+const LOW32 = 0xffff_ffffn;
+const EFER_LME = 0x100n;
+const EFER_LMA = 0x400n;
+const CR0_PG = 0x8000_0000n;
+const PHYSICAL = 0x000f_ffff_ffff_f000n;
+const FEATURE_CONTROL_LOCK = 1n;
+
+const address = (number: number, name: string, at: number): Msr => ({
+  number,
+  name,
+  at,
+  writable: ALL,
+  canonical: true,
+});
+
+export const MSRS: readonly Msr[] = [
+  { number: 0x10, name: 'TSC', read: readTsc, write: writeTsc, writable: ALL },
+  { number: 0x17, name: 'PLATFORM_ID', read: () => 0n },
+  { number: 0x1b, name: 'APIC_BASE', at: L.MSR_APIC_BASE, writable: PHYSICAL | 0xd00n, check: checkApicBase },
+  { number: 0x3a, name: 'FEATURE_CONTROL', at: L.MSR_FEATURE_CONTROL, writable: 7n, check: checkFeatureControl },
+  { number: 0x3b, name: 'TSC_ADJUST', at: L.MSR_TSC_ADJUST, writable: ALL },
+  // Microcode revision: software writes 0 before it reads.
+  { number: 0x8b, name: 'BIOS_SIGN_ID', read: () => 0n, write: () => {}, writable: ALL },
+  { number: 0x174, name: 'SYSENTER_CS', at: L.MSR_SYSENTER_CS, writable: LOW32 },
+  address(0x175, 'SYSENTER_ESP', L.MSR_SYSENTER_ESP),
+  address(0x176, 'SYSENTER_EIP', L.MSR_SYSENTER_EIP),
+  { number: 0x1a0, name: 'MISC_ENABLE', at: L.MSR_MISC_ENABLE, writable: 0x0004_0001n },
+  // Neither branch records nor single-stepping on branches are modelled.
+  { number: 0x1d9, name: 'DEBUGCTL', at: L.MSR_DEBUGCTL, writable: 0n },
+  { number: 0x277, name: 'PAT', at: L.MSR_PAT, writable: 0x0707_0707_0707_0707n, check: checkPat },
+  // The energy counters stand still: energy is not modelled. Unit: 61 µJ, 1/8 W, 977 µs.
+  { number: 0x606, name: 'RAPL_POWER_UNIT', read: () => 0xa0e03n },
+  { number: 0x611, name: 'PKG_ENERGY_STATUS', read: () => 0n },
+  {
+    number: 0xc0000080,
+    name: 'EFER',
+    at: L.MSR_EFER,
+    writable: 0xd01n,
+    ignored: EFER_LMA,
+    check: checkEfer,
+    context: true,
+  },
+  { number: 0xc0000081, name: 'STAR', at: L.MSR_STAR, writable: ALL },
+  address(0xc0000082, 'LSTAR', L.MSR_LSTAR),
+  address(0xc0000083, 'CSTAR', L.MSR_CSTAR),
+  { number: 0xc0000084, name: 'FMASK', at: L.MSR_FMASK, writable: LOW32 },
+  address(0xc0000100, 'FS_BASE', L.FS + L.SEG_BASE),
+  address(0xc0000101, 'GS_BASE', L.GS + L.SEG_BASE),
+  address(0xc0000102, 'KERNEL_GS_BASE', L.MSR_KERNEL_GS_BASE),
+  { number: 0xc0000103, name: 'TSC_AUX', at: L.MSR_TSC_AUX, writable: LOW32 },
+];
+
+const BY_NUMBER = new Map(MSRS.map((msr) => [msr.number, msr]));
+
+/** SDM 4 and SDM 3D appendix A. */
+const VMX_CAPABILITIES: readonly string[] = [
+  'VMX_BASIC',
+  'VMX_PINBASED_CTLS',
+  'VMX_PROCBASED_CTLS',
+  'VMX_EXIT_CTLS',
+  'VMX_ENTRY_CTLS',
+  'VMX_MISC',
+  'VMX_CR0_FIXED0',
+  'VMX_CR0_FIXED1',
+  'VMX_CR4_FIXED0',
+  'VMX_CR4_FIXED1',
+  'VMX_VMCS_ENUM',
+  'VMX_PROCBASED_CTLS2',
+  'VMX_EPT_VPID_CAP',
+  'VMX_TRUE_PINBASED_CTLS',
+  'VMX_TRUE_PROCBASED_CTLS',
+  'VMX_TRUE_EXIT_CTLS',
+  'VMX_TRUE_ENTRY_CTLS',
+  'VMX_VMFUNC',
+];
+const VMX_FIRST = 0x480;
+
+export function msrName(number: number): string | undefined {
+  return BY_NUMBER.get(number)?.name ?? VMX_CAPABILITIES[number - VMX_FIRST];
+}
+
+/** Undefined: there is no such MSR. */
+export function readMsr(context: CpuContext, number: number): bigint | undefined {
+  const msr = BY_NUMBER.get(number);
+  if (msr) return msr.read ? msr.read(context) : context.mem.get64(msr.at!);
+  return context.vmx.capability(number);
+}
+
+/** Stores it, or says why not. Used by WRMSR, by the MSR-load areas of VM entry and exit, and by the debugger. */
+export function writeMsr(context: CpuContext, number: number, value: bigint): string | undefined {
+  const { mem, engine } = context;
+  const msr = BY_NUMBER.get(number);
+  if (!msr) {
+    return context.vmx.capability(number) === undefined
+      ? `there is no MSR ${number.toString(16)}h`
+      : `${msrName(number)} is read-only`;
+  }
+  const refused = refusal(context, msr, value);
+  if (refused) return refused;
+  if (msr.write) {
+    msr.write(context, value);
+    return undefined;
+  }
+  const kept = msr.ignored ?? 0n;
+  mem.set64(msr.at!, (mem.get64(msr.at!) & kept) | (value & ~kept));
+  if (msr.context) engine.contextChanged();
+  return undefined;
+}
+
+function refusal(context: CpuContext, msr: Msr, value: bigint): string | undefined {
+  if (msr.writable === undefined) return `${msr.name} is read-only`;
+  const reserved = value & ~msr.writable & ALL;
+  if (reserved) return `reserved bits ${reserved.toString(16)}h of ${msr.name} would be set`;
+  const top = value >> 47n;
+  if (msr.canonical && top !== 0n && top !== 0x1ffffn)
+    return `${value.toString(16)}h is not canonical, as ${msr.name} must be`;
+  return msr.check?.(context, value);
+}
+
+function checkEfer(context: CpuContext, value: bigint): string | undefined {
+  const { cpu } = context;
+  const changesLme = (value ^ cpu.efer) & EFER_LME;
+  return changesLme && cpu.cr0 & CR0_PG ? 'EFER.LME cannot change while paging is on' : undefined;
+}
+
+function checkPat(_context: CpuContext, value: bigint): string | undefined {
+  for (let i = 0n; i < 8n; i++) {
+    const type = (value >> (i * 8n)) & 7n;
+    if (type === 2n || type === 3n) return `PAT${i} would hold memory type ${type}, which is reserved`;
+  }
+  return undefined;
+}
+
+function checkApicBase(context: CpuContext, value: bigint): string | undefined {
+  if (value >> BigInt(context.mem.get32(L.PHYS_BITS))) return 'the APIC base would exceed the physical-address width';
+  // SDM 3A 10.12.5: x2APIC needs the APIC on; leaving x2APIC for xAPIC is not allowed.
+  if ((value & 0xc00n) === 0x400n) return 'EXTD without EN is invalid';
+  const now = context.mem.get64(L.MSR_APIC_BASE) & 0xc00n;
+  if (now === 0xc00n && (value & 0xc00n) === 0x800n) return 'x2APIC mode cannot go back to xAPIC mode';
+  return undefined;
+}
+
+function checkFeatureControl(context: CpuContext): string | undefined {
+  return context.mem.get64(L.MSR_FEATURE_CONTROL) & FEATURE_CONTROL_LOCK ? 'FEATURE_CONTROL is locked' : undefined;
+}

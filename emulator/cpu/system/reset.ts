@@ -1,0 +1,99 @@
+/** States a CPU starts from. */
+import type { CpuContext } from '../context.ts';
+import * as L from '../layout.ts';
+import { Segment } from '../state.ts';
+import type { SegmentRegister } from '../state.ts';
+import { nullSegment, updateDerived } from './descriptors.ts';
+
+export { updateDerived } from './descriptors.ts';
+
+/** PE MP ET NE WP AM PG: what Linux runs with. */
+export const LINUX_CR0 = 0x8005_0033n;
+/** PAE PGE OSFXSR OSXMMEXCPT VMXE FSGSBASE PCIDE SMEP, as Linux sets them on this CPU model. */
+export const LINUX_CR4 = 0x0013_26a0n;
+/** SCE LME LMA NXE. */
+export const LINUX_EFER = 0xd01n;
+export const LINUX_STAR = 0x0023_0010_0000_0000n;
+export const LINUX_LSTAR = 0xffff_ffff_8180_0040n;
+/** TF IF DF IOPL NT AC. */
+export const LINUX_FMASK = 0x4_7700n;
+/** Power-on value: WB WT UC- UC, twice. */
+export const DEFAULT_PAT = 0x0007_0406_0007_0406n;
+
+/** Linux's GDT, by selector / 8 (arch/x86/include/asm/segment.h). In root operation under a supervisor it stands for the table in memory. */
+export const LINUX_GDT: Readonly<Record<number, bigint>> = {
+  1: 0x00cf_9b00_0000_ffffn,
+  2: 0x00af_9b00_0000_ffffn,
+  3: 0x00cf_9300_0000_ffffn,
+  4: 0x00cf_fb00_0000_ffffn,
+  5: 0x00cf_f300_0000_ffffn,
+  6: 0x00af_fb00_0000_ffffn,
+};
+
+const LINUX_TSS_SELECTOR = 0x40;
+const NEVER = 0xffff_ffff_ffff_ffffn;
+const FLAT_LIMIT = 0xffff_ffff;
+
+const flat = (selector: number, rights: number): SegmentRegister => ({ selector, base: 0n, limit: FLAT_LIMIT, rights });
+
+/** Zeroes the state page and sets what every start has in common: DRs, FPU, MXCSR, PAT, APIC, no VMX. */
+function clear(context: CpuContext): void {
+  const { mem } = context;
+  mem.bytes.fill(0, L.STATE, L.STATE + L.STATE_SIZE);
+  mem.set64(L.DR6, 0xffff_0ff0n);
+  mem.set64(L.DR7, 0x400n);
+  mem.set64(L.XCR0, 1n);
+  mem.set64(L.MSR_PAT, DEFAULT_PAT);
+  mem.set64(L.MSR_APIC_BASE, 0xfee0_0c00n | (context.cpuIndex === 0 ? 0x100n : 0n));
+  mem.set64(L.MSR_MISC_ENABLE, 1n);
+  mem.set64(L.MSR_FEATURE_CONTROL, 5n);
+  mem.set64(L.VMXON_POINTER, NEVER);
+  mem.set64(L.VMCS_POINTER, NEVER);
+  initFpu(context);
+}
+
+/** As FNINIT leaves it, and MXCSR with every exception masked. */
+export function initFpu(context: CpuContext): void {
+  const { mem } = context;
+  mem.set32(L.X87_CW, 0x37f);
+  mem.set32(L.X87_SW, 0);
+  mem.set32(L.X87_TOP, 0);
+  mem.set32(L.X87_TAG, 0xffff);
+  mem.set32(L.MXCSR, 0x1f80);
+}
+
+/** A 64-bit process at CPL 3 as Linux starts one; RIP, RSP and CR3 are the caller's. */
+export function resetLinux(context: CpuContext, cr3: bigint): void {
+  const { mem, cpu } = context;
+  clear(context);
+  mem.set64(L.CR0, LINUX_CR0);
+  mem.set64(L.CR3, cr3);
+  mem.set64(L.CR4, LINUX_CR4);
+  mem.set64(L.MSR_EFER, LINUX_EFER);
+  mem.set64(L.MSR_STAR, LINUX_STAR);
+  mem.set64(L.MSR_LSTAR, LINUX_LSTAR);
+  mem.set64(L.MSR_FMASK, LINUX_FMASK);
+  mem.set64(L.MSR_TSC_AUX, BigInt(context.cpuIndex));
+  mem.set32(L.SYSTEM_FLAGS, 0x200);
+  cpu.setSegment(Segment.CS, flat(0x33, 0xa0fb));
+  cpu.setSegment(Segment.SS, flat(0x2b, 0xc0f3));
+  for (const data of [Segment.ES, Segment.DS, Segment.FS, Segment.GS]) cpu.setSegment(data, nullSegment(0));
+  cpu.setSegment(Segment.LDTR, nullSegment(0));
+  cpu.setSegment(Segment.TR, { selector: LINUX_TSS_SELECTOR, base: 0n, limit: 0x206f, rights: 0x8b });
+  mem.set32(L.GDTR_LIMIT, 0x7f);
+  mem.set32(L.IDTR_LIMIT, 0xfff);
+  updateDerived(context);
+}
+
+/** 64-bit code in ring 0 with flat segments, paging as CR3 says, no IDT, GDT or TSS: for tests and boards. */
+export function resetFlat64(context: CpuContext, cr3: bigint): void {
+  const { mem, cpu } = context;
+  resetLinux(context, cr3);
+  mem.set32(L.SYSTEM_FLAGS, 0);
+  cpu.setSegment(Segment.CS, flat(0x10, 0xa09b));
+  for (const data of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS])
+    cpu.setSegment(data, flat(0x18, 0xc093));
+  mem.set32(L.GDTR_LIMIT, 0);
+  mem.set32(L.IDTR_LIMIT, 0);
+  updateDerived(context);
+}
