@@ -1,0 +1,7 @@
+/** The AssemblyScript core: everything hot that is no instruction template. Its exports are imported by the interpreter. */
+export { arithmeticFlags, condition } from './flags';
+export * from './mmu';
+export * from './int128';
+export * from './integer';
+export * from './strings';
+export { sseCompare, sseConvert, sseConvertPacked, ssePacked, sseScalar } from './softfloat-sse';

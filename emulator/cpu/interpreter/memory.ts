@@ -1,0 +1,155 @@
+/**
+ * Guest memory: the TLB's fast path inline, the slow path a call. Shared by every back-end.
+ *
+ * The hit test `tag == (va + size - 1) & ~0xfff` compares the page of the last byte with the tag of the first byte's entry, so that an access that
+ * crosses a page misses.
+ */
+import type { Size, Value } from '../emitter.ts';
+import * as L from '../layout.ts';
+import type { MemoryInstruction } from '../wasm/opcodes.ts';
+import { ValueEmitter } from './values.ts';
+import type { Expression } from './values.ts';
+
+const PAGE = 0xffff_ffff_ffff_f000n;
+const LOAD: Record<Size, MemoryInstruction> = { 1: 'i32.load8_u', 2: 'i32.load16_u', 4: 'i32.load', 8: 'i64.load' };
+const STORE: Record<Size, MemoryInstruction> = { 1: 'i32.store8', 2: 'i32.store16', 4: 'i32.store', 8: 'i64.store' };
+
+export const loadOf = (size: Size): MemoryInstruction => LOAD[size];
+export const storeOf = (size: Size): MemoryInstruction => STORE[size];
+
+export abstract class MemoryEmitter extends ValueEmitter {
+  /** Host offsets of addresses that `load(..., forWrite)` found directly writable (0: not so), by address value. */
+  readonly #writable = new Map<Value, Expression>();
+
+  /** The `site` argument of slow paths. */
+  protected abstract site(): Value;
+  /** TLB_BASE, as an i32. */
+  protected abstract tlbBase(): Value;
+  /** Ends the instruction: FAULT_* is filled. */
+  protected abstract fault(): void;
+
+  protected forgetAddresses(): void {
+    this.#writable.clear();
+  }
+
+  /** Pushes "the entry of `address` has it, for `bytes` bytes" and answers the local that holds the entry. */
+  #pushHit(address: Expression, bytes: number, tag: number): Expression {
+    const page = this.op('i32.shr_u', this.op('i32.wrap_i64', address), this.i32(12 - L.TLB_SHIFT));
+    const offset = this.op('i32.and', page, this.i32((L.TLB_ENTRIES - 1) << L.TLB_SHIFT));
+    const entry = this.let(this.op('i32.add', offset, this.tlbBase()));
+    const last = bytes > 1 ? this.op('i64.add', address, this.i64(bytes - 1)) : address;
+    this.push(this.op('i64.eq', this.peek('i64.load', entry, tag), this.op('i64.and', last, this.i64(PAGE))));
+    return entry;
+  }
+  #pushHost(address: Expression, entry: Expression): void {
+    this.push(this.op('i32.add', this.op('i32.wrap_i64', address), this.peek('i32.load', entry, L.TLB_ADDEND)));
+  }
+
+  /** Leaves the host offset of readable bytes on the stack. */
+  #pushReadable(address: Expression, bytes: number): void {
+    const entry = this.#pushHit(address, bytes, L.TLB_READ);
+    this.w.if('i32');
+    this.#pushHost(address, entry);
+    this.w.else();
+    this.#pushSlow('slowLoad', address, bytes);
+    this.w.end();
+  }
+  #pushSlow(helper: 'slowLoad' | 'slowLoadForWrite', address: Expression, bytes: number): void {
+    const host = this.call(helper, address, this.i32(bytes), this.site());
+    this.faultIf(this.op('i32.eq', host, this.i32(-1)));
+    this.push(host);
+  }
+
+  faultIf(condition: Value): void {
+    this.if(condition, () => this.fault());
+  }
+
+  load(address: Value, size: Size, forWrite = false): Expression {
+    const at = this.let(address);
+    if (forWrite) this.#pushReadableForWrite(address, at, size);
+    else this.#pushReadable(at, size);
+    this.w.memory(LOAD[size], 0);
+    return this.#result(size === 8 ? 'i64' : 'i32');
+  }
+  #result(type: 'i32' | 'i64' | 'v128'): Expression {
+    const index = this.temporary(type);
+    this.w.localSet(index);
+    return this.local(index, type);
+  }
+  #pushReadableForWrite(key: Value, address: Expression, size: Size): void {
+    const host = this.variable('i32', this.i32(0));
+    const entry = this.#pushHit(address, size, L.TLB_WRITE);
+    this.w.if('i32');
+    this.#pushHost(address, entry);
+    const direct = this.#result('i32');
+    this.set(host, direct);
+    this.push(direct);
+    this.w.else();
+    this.#pushSlow('slowLoadForWrite', address, size);
+    this.w.end();
+    this.#writable.set(key, this.get(host));
+    if (address !== key) this.#writable.set(address, this.get(host));
+  }
+
+  store(address: Value, size: Size, value: Value): void {
+    if (value.type !== (size === 8 ? 'i64' : 'i32')) throw new Error(`${value.type} stored to ${size} bytes`);
+    const at = this.let(address);
+    const what = this.let(value);
+    const host = this.#writable.get(address) ?? this.#writable.get(at);
+    if (host) {
+      this.push(host);
+      this.w.if();
+      this.poke(STORE[size], host, 0, what);
+    } else {
+      const entry = this.#pushHit(at, size, L.TLB_WRITE);
+      this.w.if();
+      this.#pushHost(at, entry);
+      this.push(what);
+      this.w.memory(STORE[size], 0);
+    }
+    this.w.else();
+    const wide = size === 8 ? what : this.op('i64.extend_i32_u', what);
+    this.faultIf(this.call('slowStore', at, this.i32(size), this.site(), wide));
+    this.w.end();
+  }
+
+  load128(address: Value, aligned = false): Expression {
+    const at = this.let(address);
+    if (aligned) this.#checkAlignment(at);
+    this.#pushReadable(at, 16);
+    this.w.memory('v128.load', 0);
+    return this.#result('v128');
+  }
+  store128(address: Value, value: Value, aligned = false): void {
+    const at = this.let(address);
+    const what = this.let(value);
+    if (aligned) this.#checkAlignment(at);
+    const entry = this.#pushHit(at, 16, L.TLB_WRITE);
+    this.w.if();
+    this.#pushHost(at, entry);
+    this.push(what);
+    this.w.memory('v128.store', 0);
+    this.w.else();
+    this.poke('v128.store', this.i32(0), L.BOUNCE, what);
+    this.faultIf(this.call('slowStore128', at, this.site()));
+    this.w.end();
+  }
+  probeWrite(address: Value, bytes: number): void {
+    const at = this.let(address);
+    this.#pushHit(at, bytes, L.TLB_WRITE);
+    this.w.plain(0x45); // i32.eqz
+    this.w.if();
+    this.nesting++;
+    this.faultIf(this.call('probeWrite', at, this.i32(bytes)));
+    this.nesting--;
+    this.w.end();
+  }
+
+  #checkAlignment(address: Expression): void {
+    const low = this.op('i32.and', this.op('i32.wrap_i64', address), this.i32(15));
+    this.raiseIf(low, VECTOR_GP, 0);
+  }
+  abstract raiseIf(condition: Value, vector: number, errorCode?: number): void;
+}
+
+const VECTOR_GP = 13;

@@ -1,0 +1,105 @@
+/**
+ * The decoded record: 32 bytes (RECORD_SIZE) an instruction, read by the interpreter's handlers.
+ *
+ *   0 handler u16 | 2 first register u16 | 4 second u16 | 6 third u16 | 8 base u16 | 10 index u16 | 12 scale u8 | 13 address u8
+ *   14 segment u16 | 16 immediate i64 | 24 displacement i64
+ *
+ * Registers, base, index and segment are addresses in linear memory (cpu/layout.ts): an absent one is that of ZERO, AH is that of RAX plus 1.
+ *
+ * The record that ends a block also holds the block's terminator, and a record after it does when the instruction needs its own fields for operands
+ * (`terminatorFollows`); that one then begins with the address of the next instruction:
+ *
+ *   0 next u64 (only in a record of its own) | 14 count u16 | 16 fall-through link u32 | 20 taken link u32 | 28 countdown u32
+ *
+ * A link is the address of the record to go on with. A stub is a record with its own handler and a target:
+ *
+ *   0 handler u16 | 8 target u64 | 16 cell u32, the link to be patched
+ */
+import type { Operand } from './instruction.ts';
+import * as L from './layout.ts';
+
+export const RECORD = {
+  handler: 0,
+  /** Of the first, second and third register operand. */
+  registers: [2, 4, 6],
+  base: 8,
+  index: 10,
+  /** log2 of the scale. */
+  scale: 12,
+  /** Bits 5:0: what to clear at the top of the effective address (64 minus address size); bit 7: linear addresses are 32 bits wide. */
+  address: 13,
+  /** Address of the segment base. */
+  segment: 14,
+  immediate: 16,
+  displacement: 24,
+} as const;
+/** Second immediate (ENTER), in place of the displacement. */
+export const SECOND_IMMEDIATE = RECORD.displacement;
+/** Second memory operand (string instructions, which have no register operands): base and segment alone. */
+export const SECOND_MEMORY = { base: RECORD.registers[0], segment: RECORD.registers[1] } as const;
+export const LINEAR_32 = 0x80;
+
+export const TERMINATOR = {
+  /** Linear address of the next instruction, in a record of its own only. */
+  next: 0,
+  /** Instructions of the block. */
+  count: 14,
+  /** Links: fall-through, then taken. */
+  links: 16,
+  /** Executions left until the block is hot. */
+  countdown: 28,
+} as const;
+
+export const STUB = { handler: 0, target: 8, cell: 16 } as const;
+
+/** Handlers that are no instruction's. */
+export const HANDLER = {
+  /** Stub: the target has no record yet, or no more. */
+  unlinked: 1,
+  /** Stub: end of a single step. */
+  stop: 2,
+  /** Stub: the target is on another page; goes through the jump cache. */
+  far: 3,
+  /** Stub: a breakpoint stands at the target. */
+  breakpoint: 4,
+  /** An instruction that TypeScript executes, or that does not exist. */
+  system: 5,
+  firstForm: 8,
+} as const;
+
+/** How a memory operand's address is computed; the letter that a handler key ends with. */
+export type Addressing =
+  /** base + displacement; 64 bits, no segment base. */
+  | 'b'
+  /** base + index << scale + displacement; 64 bits, no segment base. */
+  | 'x'
+  /** Everything: segment base, address size. */
+  | 'g';
+
+/** Budget below which `enter` does not begin a block; longer than any block. */
+export const BUDGET_MARGIN = 64;
+/** Instructions a block has at most. */
+export const MAX_BLOCK = 32;
+
+/** What a register field holds, or undefined if the operand is none. */
+export function registerField(operand: Operand): number | undefined {
+  switch (operand.kind) {
+    case 'gpr':
+      return L.GPR + operand.register * 8 + (operand.high ? 1 : 0);
+    case 'xmm':
+      return L.XMM + operand.register * L.XMM_STRIDE;
+    case 'mmx':
+      return L.X87 + operand.register * 16;
+    case 'st':
+      return operand.register;
+    case 'segment':
+      return L.SEG + operand.register * L.SEG_STRIDE + L.SEG_SELECTOR;
+    default:
+      return undefined;
+  }
+}
+
+/** Whether a block end keeps its terminator in a record of its own. */
+export function terminatorFollows(operands: readonly Operand[], needsNext: boolean): boolean {
+  return needsNext || operands.some((operand) => operand.kind === 'memory' || operand.kind === 'immediate');
+}
