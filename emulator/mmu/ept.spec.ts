@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import * as C from '../cpu/codes.ts';
+import * as L from '../cpu/layout.ts';
+import { type TestMachine, createTestMachine } from './test-support.ts';
+
+const R = 1n;
+const W = 2n;
+const X = 4n;
+const WB = 6n << 3n;
+const LARGE = 0x80n;
+const A = 0x100n;
+const D = 0x200n;
+const GVA = 0x1000n;
+/** Guest-physical page, and the host page behind it. */
+const GPA = 0x5_0000_0000;
+const HPA = 0x40_0000n;
+
+let m: TestMachine;
+let leaf: number;
+
+/** Guest tables at GPAs that the EPT maps one to one, and one page at GPA. */
+function prepare(accessedDirty: boolean, tables = R | W | X | WB): void {
+  m = createTestMachine();
+  m.mem.set64(L.EPTP, BigInt(m.frame()) | 0x1en | (accessedDirty ? 0x40n : 0n));
+  m.map(GVA, BigInt(GPA) | 0x67n, 1, 0x27n);
+  for (let hpa = 0x10_0000; hpa < 0x11_0000; hpa += 4096) m.mapEpt(hpa, BigInt(hpa) | tables);
+  leaf = m.mapEpt(GPA, HPA | R | W | X | WB);
+  m.mmu.banks.contextChanged();
+}
+function setLeaf(entry: bigint): void {
+  m.physical.write64(leaf, entry);
+  m.mmu.invalidateEpt(2, 0n);
+}
+function tryAccess(kind: number): number {
+  if (kind === C.ACCESS_WRITE) return m.core.slowStore(GVA + 8n, 8, 0, 1n) === 0 ? 0 : -1;
+  return kind === C.ACCESS_READ ? m.core.slowLoad(GVA + 8n, 8, 0) : m.core.translate(GVA + 8n, kind);
+}
+function violation(kind: number): bigint {
+  assert.equal(tryAccess(kind), -1, 'the access was allowed');
+  assert.equal(m.mem.get32(L.FAULT_KIND), C.FAULT_EPT_VIOLATION);
+  assert.equal(m.mem.get64(L.FAULT_GVA), GVA + 8n);
+  return m.mem.get64(L.FAULT_QUALIFICATION);
+}
+
+describe('EPT', () => {
+  it('translates through both dimensions and reports all steps', () => {
+    prepare(false);
+    assert.equal((m.core.slowLoad(GVA + 8n, 8, 0) >>> 0) - L.RAM_BASE, Number(HPA) + 8);
+    const walk = m.mmu.walk(GVA + 8n, 'read');
+    assert.equal(walk.steps.length, 24);
+    assert.equal(walk.gpa, GPA + 8);
+    assert.equal(walk.hpa, Number(HPA) + 8);
+    assert.equal(m.mmu.gpaToHpa(GPA + 0x123), Number(HPA) + 0x123);
+    assert.equal(m.mmu.gpaToHpa(GPA + 0x1000), -1);
+  });
+
+  it('gives access, rights given and bits 7 and 8 in the qualification', () => {
+    prepare(false);
+    setLeaf(0n);
+    assert.equal(violation(C.ACCESS_READ), 0x181n);
+    assert.equal(m.mem.get64(L.FAULT_GPA), BigInt(GPA) + 8n);
+    assert.equal(violation(C.ACCESS_WRITE), 0x182n);
+    assert.equal(violation(C.ACCESS_EXEC), 0x184n);
+    setLeaf(HPA | R | WB);
+    assert.equal(violation(C.ACCESS_WRITE), 0x18an);
+    assert.equal(violation(C.ACCESS_EXEC), 0x18cn);
+    setLeaf(HPA | X | WB);
+    assert.equal(violation(C.ACCESS_READ), 0x1a1n);
+  });
+
+  it('ANDs rights over the levels', () => {
+    prepare(false);
+    const table = m.mmu.walk(GVA, 'read').steps.findLast((step) => step.table === 'ept' && step.level === 2)!;
+    m.physical.write64(table.hpa, table.entry & ~W);
+    assert.equal(violation(C.ACCESS_WRITE), 0x1aan);
+    const walk = m.mmu.walk(GVA, 'write');
+    assert.equal(walk.result.kind === 'ept-violation' && walk.result.reason, 'EPT PDE gives R X; the access needs W');
+  });
+
+  it('counts references to guest tables as writes when A/D flags are on', () => {
+    prepare(true, R | X | WB);
+    assert.equal(violation(C.ACCESS_READ), 0xabn);
+    assert.equal(m.mem.get64(L.FAULT_GPA), m.cpu.cr3);
+  });
+
+  it('needs write permission to set a guest A or D flag when EPT A/D flags are off', () => {
+    prepare(false, R | X | WB);
+    assert.ok(tryAccess(C.ACCESS_READ) !== -1, 'A is set already');
+    const walk = m.mmu.walk(GVA, 'read');
+    const pte = walk.steps.find((step) => step.table === 'guest' && step.level === 1)!;
+    m.physical.write64(pte.hpa, pte.entry & ~0x40n);
+    m.mmu.flush(false);
+    assert.equal(violation(C.ACCESS_WRITE), 0xaan);
+  });
+
+  it('sets A and D in EPT entries', () => {
+    prepare(true);
+    tryAccess(C.ACCESS_READ);
+    assert.equal(m.physical.read64(leaf) & (A | D), A);
+    tryAccess(C.ACCESS_WRITE);
+    assert.equal(m.physical.read64(leaf) & (A | D), A | D);
+  });
+
+  it('maps 2 MB and 1 GB pages', () => {
+    prepare(false);
+    m.mapEpt(0x6_0000_0000, R | W | X | WB | LARGE | 0x20_0000n, 2);
+    assert.equal(m.mmu.gpaToHpa(0x6_0012_3456), 0x32_3456);
+    m.mapEpt(0x7_0000_0000, R | W | X | WB | LARGE, 3);
+    assert.equal(m.mmu.gpaToHpa(0x7_0012_3456), 0x12_3456);
+  });
+
+  const misconfigured: [string, bigint][] = [
+    ['write without read', HPA | W | WB],
+    ['write and execute without read', HPA | W | X | WB],
+    ['memory type 2', HPA | R | (2n << 3n)],
+    ['memory type 7', HPA | R | (7n << 3n)],
+    ['an address above MAXPHYADDR', HPA | R | WB | (1n << 40n)],
+  ];
+  for (const [name, entry] of misconfigured) {
+    it(`is misconfigured by ${name}`, () => {
+      prepare(false);
+      setLeaf(entry);
+      assert.equal(tryAccess(C.ACCESS_READ), -1);
+      assert.equal(m.mem.get32(L.FAULT_KIND), C.FAULT_EPT_MISCONFIG);
+      assert.equal(m.mem.get64(L.FAULT_GPA), BigInt(GPA) + 8n);
+      assert.equal(m.mmu.walk(GVA + 8n, 'read').result.kind, 'ept-misconfiguration');
+    });
+  }
+
+  it('is misconfigured by reserved bits of table entries and large pages', () => {
+    prepare(false);
+    const pde = m.mmu.walk(GVA, 'read').steps.findLast((step) => step.table === 'ept' && step.level === 2)!;
+    m.physical.write64(pde.hpa, pde.entry | 8n);
+    assert.equal(tryAccess(C.ACCESS_READ), -1);
+    assert.equal(m.mem.get32(L.FAULT_KIND), C.FAULT_EPT_MISCONFIG);
+    m.physical.write64(pde.hpa, R | WB | LARGE | 0x1000n);
+    assert.equal(tryAccess(C.ACCESS_READ), -1);
+    assert.equal(m.mem.get32(L.FAULT_KIND), C.FAULT_EPT_MISCONFIG);
+  });
+});
