@@ -1,0 +1,130 @@
+/** Looking at a thread that is not the running one: its context is loaded, asked, and the running one put back. */
+import type { CpuContext } from '../cpu/context.ts';
+import * as L from '../cpu/layout.ts';
+import { disassemble } from '../cpu/disassemble.ts';
+import type { Kernel } from '../linux/api.ts';
+import type { TlbEntry, Walk } from '../mmu/api.ts';
+import { PAGE_SIZE, type PhysicalMemory } from '../mmu/physical.ts';
+import { pageTableNodes } from '../mmu/tree.ts';
+import type { CheckFailure } from '../vmx/api.ts';
+import { describeVmcs, writeVmcsField } from '../vmx/describe.ts';
+import type { DisassembledInstruction, PageTableNode, RegisterInfo, Space, VmcsFieldInfo } from './api.ts';
+import { readRegister, registers, writeRegister } from './registers.ts';
+
+/** No x86 instruction is longer. */
+const LONGEST_INSTRUCTION = 15;
+
+export class Inspector {
+  readonly #saved = new Uint8Array(L.STATE_SIZE);
+
+  constructor(
+    readonly context: CpuContext,
+    readonly kernel: Kernel,
+    readonly memory: PhysicalMemory,
+  ) {}
+
+  /** Calls `look` with the thread's state in the CPU. With `keep`, what it changes stays the thread's. */
+  #with<T>(tid: number, look: () => T, keep = false): T {
+    const { cpu, engine } = this.context;
+    const thread = this.kernel.thread(tid);
+    if (!thread) throw new Error(`There is no thread ${tid}.`);
+    if (thread === this.kernel.current()) {
+      const result = look();
+      if (keep) engine.contextChanged();
+      return result;
+    }
+    cpu.save(this.#saved);
+    cpu.load(thread.context);
+    engine.contextChanged();
+    try {
+      const result = look();
+      if (keep) cpu.save(thread.context);
+      return result;
+    } finally {
+      cpu.load(this.#saved);
+      engine.contextChanged();
+    }
+  }
+
+  registers(tid: number): RegisterInfo[] {
+    return this.#with(tid, () => registers(this.context));
+  }
+  readRegister(tid: number, name: string): bigint | undefined {
+    return this.#with(tid, () => readRegister(this.context, name));
+  }
+  writeRegister(tid: number, name: string, value: bigint): void {
+    this.#with(tid, () => writeRegister(this.context, name, value), true);
+  }
+
+  /** HPA of a byte of a space as the loaded thread sees it, or -1. */
+  #locate(space: Space, address: bigint): number {
+    const { mmu } = this.context;
+    if (space === 'gva') return mmu.peek(BigInt.asUintN(64, address));
+    if (space === 'gpa') return mmu.gpaToHpa(Number(address));
+    return this.memory.has(Number(address)) ? Number(address) : -1;
+  }
+
+  /** Calls `chunk` for each piece within a page until one is not mapped; returns bytes passed. */
+  #pieces(space: Space, address: bigint, bytes: number, chunk: (hpa: number, at: number, length: number) => void): number {
+    let at = 0;
+    while (at < bytes) {
+      const next = address + BigInt(at);
+      const inPage = Number(next & BigInt(PAGE_SIZE - 1));
+      const length = Math.min(bytes - at, PAGE_SIZE - inPage);
+      const hpa = this.#locate(space, next);
+      if (hpa < 0 || !this.memory.has(hpa, length)) break;
+      chunk(hpa, at, length);
+      at += length;
+    }
+    return at;
+  }
+
+  readMemory(tid: number, space: Space, address: bigint, bytes: number): Uint8Array {
+    return this.#with(tid, () => {
+      const data = new Uint8Array(bytes);
+      const read = this.#pieces(space, address, bytes, (hpa, at, length) => data.set(this.memory.slice(hpa, length), at));
+      return data.subarray(0, read);
+    });
+  }
+
+  writeMemory(tid: number, space: Space, address: bigint, data: Uint8Array): number {
+    return this.#with(tid, () =>
+      this.#pieces(space, address, data.length, (hpa, at, length) => this.memory.write(hpa, data.subarray(at, at + length))),
+    );
+  }
+
+  walk(tid: number, gva: bigint, access: 'read' | 'write' | 'execute', user?: boolean): Walk {
+    return this.#with(tid, () => this.context.mmu.walk(BigInt.asUintN(64, gva), access, user));
+  }
+
+  pageTable(tid: number, which: 'guest' | 'ept', tableHpa?: number, level?: number, start?: bigint): PageTableNode[] {
+    const { mem, mmu } = this.context;
+    const parts = { mem, physical: this.memory, mmu };
+    return this.#with(tid, () => pageTableNodes(parts, which, tableHpa, level, start));
+  }
+
+  tlb(tid: number): TlbEntry[] {
+    return this.#with(tid, () => this.context.mmu.entries());
+  }
+
+  #hasVmcs(): boolean {
+    return this.context.vmx.vmptrst() >= 0;
+  }
+  vmcs(tid: number): VmcsFieldInfo[] | undefined {
+    return this.#with(tid, () => (this.#hasVmcs() ? describeVmcs(this.context.vmx) : undefined));
+  }
+  writeVmcs(tid: number, encoding: number, value: bigint): void {
+    this.#with(tid, () => {
+      if (!this.#hasVmcs()) throw new Error('This thread has no VMCS: it has not entered Dune mode.');
+      writeVmcsField(this.context.vmx, encoding, value);
+    });
+  }
+  entryChecks(tid: number): CheckFailure[] {
+    return this.#with(tid, () => (this.#hasVmcs() ? this.context.vmx.violatedChecks() : []));
+  }
+
+  disassemble(tid: number, gva: bigint, count: number): DisassembledInstruction[] {
+    const bytes = this.readMemory(tid, 'gva', gva, count * LONGEST_INSTRUCTION);
+    return disassemble(bytes, gva, count);
+  }
+}

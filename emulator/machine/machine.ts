@@ -1,0 +1,232 @@
+/** The machine under a Dune program: CPU, memory, VT-x, the Linux personality and the Dune module, behind the Machine API. */
+import type { CpuContext } from '../cpu/context.ts';
+import { RunStop } from '../cpu/engine-api.ts';
+import type { Kernel, Thread } from '../linux/api.ts';
+import type { PhysicalMemory } from '../mmu/physical.ts';
+import type { Walk, TlbEntry } from '../mmu/api.ts';
+import type { CheckFailure } from '../vmx/api.ts';
+import type {
+  DisassembledInstruction,
+  Explanation,
+  Machine,
+  MachineAssets,
+  MachineOptions,
+  MachineStats,
+  PageTableNode,
+  RegisterInfo,
+  Snapshot,
+  Space,
+  StopReason,
+  ThreadInfo,
+  VmcsFieldInfo,
+} from './api.ts';
+import { assemble } from './assemble.ts';
+import type { EventBus, MachineEvent } from './events.ts';
+import { Inspector } from './inspect.ts';
+import { Snapshots, type MachineSnapshot } from './snapshots.ts';
+
+/** Instructions run between looks at whether the caller's budget is used up; long, because short slices lose speed. */
+const LONGEST_SLICE = 50_000_000;
+
+/** Builds the machine and loads its program. Throws LaunchError with one sentence when the program or an option is unusable. */
+export function createMachine(assets: MachineAssets, options: MachineOptions): Machine {
+  return new DuneMachine(assets, options);
+}
+
+class DuneMachine implements Machine {
+  readonly events: EventBus;
+  readonly #context: CpuContext;
+  readonly #kernel: Kernel;
+  readonly #memory: PhysicalMemory;
+  readonly #inspector: Inspector;
+  readonly #snapshots: Snapshots;
+  readonly #exits: Record<string, number> = {};
+  #breakpoints: ReadonlySet<bigint> = new Set();
+  /** Set by `stop` while the machine runs. */
+  #stopping: StopReason | undefined;
+  /** Where a breakpoint stopped a thread: it is passed over when the machine goes on from there. */
+  #standing: { thread: number; gva: bigint } | undefined;
+  #lastThread = 0;
+
+  constructor(assets: MachineAssets, options: MachineOptions) {
+    const parts = assemble(assets, options);
+    this.#context = parts.context;
+    this.#kernel = parts.kernel;
+    this.#memory = parts.memory;
+    this.events = parts.context.events;
+    this.events.context = () => this.#where();
+    parts.context.onVmExit = (name) => (this.#exits[name] = (this.#exits[name] ?? 0) + 1);
+    this.#inspector = new Inspector(parts.context, parts.kernel, parts.memory);
+    this.#snapshots = new Snapshots(parts.context, parts.kernel, parts.memory);
+    this.#kernel.start();
+    this.#lastThread = this.#kernel.threads()[0]?.id ?? 0;
+  }
+
+  #where(): ReturnType<EventBus['context']> {
+    const { cpu, engine } = this.#context;
+    return {
+      thread: this.#kernel.current()?.tid ?? 0,
+      instructions: engine.retired,
+      cycles: Number(this.#context.cycles()),
+      rip: cpu.rip,
+      cpl: cpu.cpl,
+      mode: this.#kernel.current()?.vcpu ? 'dune' : 'linux',
+    };
+  }
+
+  // ---------------------------------------------------------------- running
+
+  run(instructions: number): StopReason {
+    const { engine } = this.#context;
+    const end = engine.retired + instructions;
+    this.#stopping = undefined;
+    while (engine.retired < end) {
+      const ready = this.#kernel.schedule();
+      if (ready !== 'run') return this.#nothingToRun(ready);
+      const stop = this.#slice(Math.min(end - engine.retired, this.#kernel.quantum(), LONGEST_SLICE));
+      if (stop) return stop;
+    }
+    return { kind: 'budget' };
+  }
+
+  stepInstruction(tid: number): StopReason {
+    this.#stopping = undefined;
+    this.#standing = undefined;
+    const ready = this.#kernel.schedule(tid);
+    if (ready === 'run') {
+      this.#context.engine.step();
+      this.#lastThread = tid;
+      if (this.#stopping) return this.#stopping;
+    } else if (ready === 'exited') return this.#nothingToRun(ready);
+    if (this.#kernel.schedule() === 'exited') return this.#nothingToRun('exited');
+    return { kind: 'step', thread: tid };
+  }
+
+  #slice(instructions: number): StopReason | undefined {
+    const { engine, cpu } = this.#context;
+    const thread = this.#kernel.current()!;
+    this.#lastThread = thread.tid;
+    const standing = this.#standing;
+    this.#standing = undefined;
+    let stop: RunStop;
+    if (standing && standing.thread === thread.tid && standing.gva === cpu.rip) stop = engine.step();
+    else stop = engine.run(instructions);
+    if (this.#stopping) return this.#stopping;
+    if (stop !== RunStop.Breakpoint) return undefined;
+    this.#standing = { thread: thread.tid, gva: cpu.rip };
+    return { kind: 'breakpoint', thread: thread.tid, gva: cpu.rip };
+  }
+
+  #nothingToRun(state: 'blocked' | 'idle-input' | 'deadlock' | 'exited'): StopReason {
+    switch (state) {
+      case 'idle-input':
+        return { kind: 'input' };
+      case 'exited':
+        return { kind: 'exited', ...this.#kernel.exitStatus() };
+      default:
+        return { kind: 'deadlock' };
+    }
+  }
+
+  stop(event?: MachineEvent): void {
+    this.#stopping = event ? { kind: 'event', thread: event.thread, event } : { kind: 'requested' };
+    this.#context.engine.requestStop();
+  }
+
+  input(data: Uint8Array | null): void {
+    this.#kernel.input(data);
+  }
+
+  setBreakpoints(gvas: ReadonlySet<bigint>): void {
+    this.#breakpoints = new Set(gvas);
+    this.#context.engine.setBreakpoints(this.#breakpoints);
+  }
+
+  // ---------------------------------------------------------------- looking
+
+  threads(): ThreadInfo[] {
+    return this.#kernel.threads();
+  }
+  currentThread(): number {
+    return this.#lastThread;
+  }
+  registers(thread: number): RegisterInfo[] {
+    return this.#inspector.registers(thread);
+  }
+  readRegister(thread: number, name: string): bigint | undefined {
+    return this.#inspector.readRegister(thread, name);
+  }
+  writeRegister(thread: number, name: string, value: bigint): void {
+    this.#inspector.writeRegister(thread, name, value);
+  }
+  readMemory(thread: number, space: Space, address: bigint, bytes: number): Uint8Array {
+    return this.#inspector.readMemory(thread, space, address, bytes);
+  }
+  writeMemory(thread: number, space: Space, address: bigint, data: Uint8Array): number {
+    return this.#inspector.writeMemory(thread, space, address, data);
+  }
+  walk(thread: number, gva: bigint, access: 'read' | 'write' | 'execute', user?: boolean): Walk {
+    return this.#inspector.walk(thread, gva, access, user);
+  }
+  pageTable(
+    thread: number,
+    which: 'guest' | 'ept',
+    tableHpa?: number,
+    level?: number,
+    start?: bigint,
+  ): PageTableNode[] {
+    return this.#inspector.pageTable(thread, which, tableHpa, level, start);
+  }
+  tlb(thread: number): TlbEntry[] {
+    return this.#inspector.tlb(thread);
+  }
+  vmcs(thread: number): VmcsFieldInfo[] | undefined {
+    return this.#inspector.vmcs(thread);
+  }
+  writeVmcs(thread: number, encoding: number, value: bigint): void {
+    this.#inspector.writeVmcs(thread, encoding, value);
+  }
+  entryChecks(thread: number): CheckFailure[] {
+    return this.#inspector.entryChecks(thread);
+  }
+  disassemble(thread: number, gva: bigint, count: number): DisassembledInstruction[] {
+    return this.#inspector.disassemble(thread, gva, count);
+  }
+  memoryMap(thread: number): ReturnType<Machine['memoryMap']> {
+    return this.#kernel.memoryMap(this.#process(thread));
+  }
+  images(thread: number): { path: string; bias: bigint }[] {
+    return this.#kernel.images(this.#process(thread));
+  }
+  explanation(thread: number): Explanation | undefined {
+    return this.#kernel.explanation(thread);
+  }
+  #process(tid: number): number {
+    const thread: Thread | undefined = this.#kernel.thread(tid);
+    return thread?.pid ?? tid;
+  }
+
+  // ---------------------------------------------------------------- time
+
+  stats(): MachineStats {
+    return {
+      instructions: this.#context.engine.retired,
+      cycles: Number(this.#context.cycles()),
+      exits: { ...this.#exits },
+    };
+  }
+  snapshot(): Snapshot {
+    return this.#snapshots.save({ exits: { ...this.#exits }, lastThread: this.#lastThread, standing: this.#standing });
+  }
+  restore(snapshot: Snapshot): void {
+    const extra = this.#snapshots.load(snapshot as MachineSnapshot);
+    for (const name of Object.keys(this.#exits)) delete this.#exits[name];
+    Object.assign(this.#exits, extra.exits);
+    this.#lastThread = extra.lastThread;
+    this.#standing = extra.standing;
+    this.#stopping = undefined;
+  }
+  digest(): string {
+    return this.#snapshots.digest();
+  }
+}
