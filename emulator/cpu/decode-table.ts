@@ -2,7 +2,7 @@
  * The decoder's dispatch: for each code mode, opcode map, opcode and mandatory-prefix class, either one compiled row or
  * 256 of them by ModRM byte. Built once from the instruction table.
  */
-import { CLAIMED_FEATURES } from './table/features.ts';
+import { DEFAULT_MODEL } from './system/cpuid.ts';
 import { table } from './table/index.ts';
 import type { OpcodeRow } from './table/row.ts';
 
@@ -158,7 +158,12 @@ function placeOf(row: OpcodeRow): Place {
   if (second === '/r') return { ...where, hasModrm: true, accepts: form, rank: memoryOnly || registerOnly ? 1 : 0 };
   if (second.startsWith('/')) {
     const reg = Number(second[1]);
-    return { ...where, hasModrm: true, accepts: (modrm) => ((modrm >> 3) & 7) === reg && form(modrm), rank: memoryOnly || registerOnly ? 3 : 2 };
+    return {
+      ...where,
+      hasModrm: true,
+      accepts: (modrm) => ((modrm >> 3) & 7) === reg && form(modrm),
+      rank: memoryOnly || registerOnly ? 3 : 2,
+    };
   }
   const modrm = parseInt(second, 16);
   const mask = second.endsWith('+i') ? 0xf8 : 0xff;
@@ -217,7 +222,7 @@ function build(mode: CodeMode): DispatchTable {
   const candidates = new Map<number, Candidate[]>();
   for (const row of table) {
     if (row.encoding === '' || (mode === 2 ? row.invalid64 : row.only64)) continue;
-    if (row.feature !== undefined && !CLAIMED_FEATURES.has(row.feature)) continue;
+    if (row.feature !== undefined && !DEFAULT_MODEL.features.has(row.feature)) continue;
     const place = placeOf(row);
     const compiled = compile(row, mode, place.hasModrm);
     for (let i = 0; i < place.opcodes; i++) {
@@ -243,4 +248,8 @@ export function dispatchTable(mode: CodeMode): DispatchTable {
 }
 
 /** XCHG r8, rAX: what 90 means with REX.B. */
-export const EXCHANGE_ACCUMULATOR = compile(table.find((row) => row.encoding === '90+r')!, 2, false);
+export const EXCHANGE_ACCUMULATOR = compile(
+  table.find((row) => row.encoding === '90+r')!,
+  2,
+  false,
+);

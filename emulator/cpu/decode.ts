@@ -17,16 +17,24 @@ export type DecodeFailure = 'invalid' | 'truncated' | 'too-long';
 export const MAX_INSTRUCTION_LENGTH = 15;
 
 // Operands that carry nothing but a number are shared.
-const numbered = <K extends string>(kind: K, count: number) => Array.from({ length: count }, (_, register) => ({ kind, register }));
+const numbered = <K extends string>(kind: K, count: number) =>
+  Array.from({ length: count }, (_, register) => ({ kind, register }));
 const GPR: readonly Operand[] = numbered('gpr', 16);
-const HIGH_BYTE: readonly Operand[] = [4, 5, 6, 7].map((register) => ({ kind: 'gpr', register: register - 4, high: true }));
+const HIGH_BYTE: readonly Operand[] = [4, 5, 6, 7].map((register) => ({
+  kind: 'gpr',
+  register: register - 4,
+  high: true,
+}));
 const XMM: readonly Operand[] = numbered('xmm', 16);
 const MMX: readonly Operand[] = numbered('mmx', 8);
 const ST: readonly Operand[] = numbered('st', 8);
 const SEGMENT: readonly Operand[] = numbered('segment', 6);
 const CONTROL: readonly Operand[] = numbered('control', 16);
 const DEBUG: readonly Operand[] = numbered('debug', 8);
-const SMALL: readonly Operand[] = Array.from({ length: 384 }, (_, index) => ({ kind: 'immediate', value: BigInt(index - 128) }));
+const SMALL: readonly Operand[] = Array.from({ length: 384 }, (_, index) => ({
+  kind: 'immediate',
+  value: BigInt(index - 128),
+}));
 const NO_OPERANDS: readonly Operand[] = [];
 
 const SEGMENT_SS = 2;
@@ -165,7 +173,15 @@ function byteRegister(register: number): Operand {
 }
 
 /** Reads one operand; undefined if it is not valid (#UD). `start` is where the instruction began. */
-function readOperand(read: Read, opcode: number, size: number, start: number, gva: bigint, mode: CodeMode, trailing: number): Operand | undefined {
+function readOperand(
+  read: Read,
+  opcode: number,
+  size: number,
+  start: number,
+  gva: bigint,
+  mode: CodeMode,
+  trailing: number,
+): Operand | undefined {
   const registerForm = modrm >= 0xc0;
   const reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
   const rm = (modrm & 7) | ((rex & 1) << 3);
@@ -206,7 +222,10 @@ function readOperand(read: Read, opcode: number, size: number, start: number, gv
       return target(distance, gva, at - start, mode);
     }
     case Read.Moffs: {
-      const offset = addressSize === 64 ? BigInt.asIntN(64, unsigned64()) : BigInt(addressSize === 32 ? signed32() >>> 0 : unsigned16());
+      const offset =
+        addressSize === 64
+          ? BigInt.asIntN(64, unsigned64())
+          : BigInt(addressSize === 32 ? signed32() >>> 0 : unsigned16());
       const segment = override >= 0 ? override : SEGMENT_DS;
       return { kind: 'memory', base: -1, index: -1, scale: 0, displacement: offset, segment, addressSize };
     }
@@ -357,7 +376,12 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
       operands = [operands[0]!];
     }
   }
-  const rep = compiled.repeat === undefined || repeat === 0 ? 'none' : repeat === 0xf2 && compiled.repeat === 'repz' ? 'repne' : 'rep';
+  const rep =
+    compiled.repeat === undefined || repeat === 0
+      ? 'none'
+      : repeat === 0xf2 && compiled.repeat === 'repz'
+        ? 'repne'
+        : 'rep';
   return {
     op,
     size,

@@ -156,6 +156,8 @@ export const TLB_UNCACHED = 0x204c;
 export const BOUNCE = 0x2080;
 /** Where floating-point helpers leave their result (16 bytes; see core/softfloat-sse.ts, core/x87.ts). */
 export const FP_RESULT = 0x20c0;
+/** Where integer helpers leave a second result: remainder or high half, or new flags (see core/int128.ts, core/integer.ts). 8 bytes. */
+export const INTEGER_RESULT = 0x20e0;
 /** Where the core leaves the answer of a diagnostic walk (see core/walk.ts). 0x400 bytes. */
 export const WALK = 0x2400;
 /** Scratch the TypeScript side may use to pass blocks to the core. */

@@ -107,7 +107,7 @@ export function generateInterpreter(
 function select(forms: readonly TableForm[]): { hot: Handler[]; cold: Handler[] } {
   const hot: Handler[] = [];
   const cold: Handler[] = [];
-  const jumps = forms.filter((form) => form.op === 'j');
+  const jumps = forms.filter((form) => form.op === 'jcc');
   for (const form of forms) {
     const addresses = form.operands.some((operand) => operand.kind === 'memory');
     if (!form.hot) {

@@ -1,12 +1,35 @@
 /** What every instruction means, by op name. An op without an entry is left to cpu/system/. */
 import type { Semantic } from '../emitter.ts';
+import { arithmetic } from './arithmetic.ts';
+import { bits } from './bits.ts';
+import { control } from './control.ts';
+import { divisions } from './division.ts';
 import { mmx } from './mmx.ts';
+import { movement } from './movement.ts';
+import { shifts } from './shifts.ts';
 import { sseApproximate } from './sse-approximate.ts';
 import { sseArithmetic } from './sse-arithmetic.ts';
 import { sseConvert } from './sse-convert.ts';
 import { sseInteger } from './sse-integer.ts';
 import { sseMove } from './sse-move.ts';
+import { stack } from './stack.ts';
+import { strings } from './string.ts';
 
-const families = [sseMove, sseArithmetic, sseConvert, sseApproximate, sseInteger, mmx];
+const families = [
+  arithmetic,
+  bits,
+  control,
+  divisions,
+  movement,
+  shifts,
+  stack,
+  strings,
+  sseMove,
+  sseArithmetic,
+  sseConvert,
+  sseApproximate,
+  sseInteger,
+  mmx,
+];
 
 export const semantics: ReadonlyMap<string, Semantic> = new Map(families.flatMap((family) => Object.entries(family)));

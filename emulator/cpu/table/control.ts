@@ -7,7 +7,13 @@ const hot = true;
 const NEAR = { sizes: [8], only64: true, hot } as const;
 const NEAR_LEGACY = { sizes: [2, 4], invalid64: true } as const;
 
-function near(encoding: string, op: string, operands: string, branch: OpcodeRow['branch'], rest: Partial<OpcodeRow> = {}): OpcodeRow[] {
+function near(
+  encoding: string,
+  op: string,
+  operands: string,
+  branch: OpcodeRow['branch'],
+  rest: Partial<OpcodeRow> = {},
+): OpcodeRow[] {
   return [
     row(encoding, op, operands, { ...NEAR, branch, ...rest }),
     row(encoding, op, operands, { ...NEAR_LEGACY, branch, ...rest, hot: false }),
@@ -34,7 +40,9 @@ export const control: readonly OpcodeRow[] = [
 
   row('90', 'nop', '', { hot }),
   row('90', 'pause', '', { prefix: 'F3' }),
-  ...['18', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map((low) => row(`0F ${low} /r`, 'nop', '', { hot: low === '1F' })),
+  ...['18', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map((low) =>
+    row(`0F ${low} /r`, 'nop', '', { hot: low === '1F' }),
+  ),
   row('0F 0D /r', 'nop', ''),
   row('0F AE /5', 'lfence', '', { prefix: 'NP', mnemonic: 'lfence' }),
   row('0F AE /6', 'mfence', '', { prefix: 'NP', mnemonic: 'mfence' }),

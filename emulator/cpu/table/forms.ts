@@ -109,7 +109,12 @@ export function enumerateForms(rows: readonly OpcodeRow[]): TableForm[] {
   for (const row of rows) {
     if (row.system || row.invalid64) continue;
     const conditions = row.encoding.includes('+cc') ? CONDITIONS : [undefined];
-    const reps = row.rep === undefined ? (['none'] as const) : row.rep === 'rep' ? (['none', 'rep'] as const) : (['none', 'rep', 'repne'] as const);
+    const reps =
+      row.rep === undefined
+        ? (['none'] as const)
+        : row.rep === 'rep'
+          ? (['none', 'rep'] as const)
+          : (['none', 'rep', 'repne'] as const);
     const addressSizes = STRING_OPS.has(row.op) ? ([64, 32] as const) : ([64] as const);
     for (const size of row.sizes ?? [0])
       for (const addressSize of addressSizes)

@@ -8,7 +8,10 @@ const STACK_LEGACY = { sizes: [2, 4], invalid64: true } as const;
 
 /** A stack instruction: 64 or 16 bits wide in 64-bit mode, 32 or 16 elsewhere. */
 function stack(encoding: string, op: string, operands = '', rest: Partial<OpcodeRow> = {}): OpcodeRow[] {
-  return [row(encoding, op, operands, { ...STACK, ...rest }), row(encoding, op, operands, { ...STACK_LEGACY, ...rest, hot: false })];
+  return [
+    row(encoding, op, operands, { ...STACK, ...rest }),
+    row(encoding, op, operands, { ...STACK_LEGACY, ...rest, hot: false }),
+  ];
 }
 
 export const movement: readonly OpcodeRow[] = [
@@ -59,10 +62,18 @@ export const movement: readonly OpcodeRow[] = [
   ...stack('0F A8', 'push_segment', 'GS', { mnemonic: 'push', system: true, branch: 'system' }),
   ...stack('0F A9', 'pop_segment', 'GS', { mnemonic: 'pop', system: true, branch: 'system' }),
   ...['ES', 'CS', 'SS', 'DS'].flatMap((segment, index) => [
-    system((index * 8 + 6).toString(16).padStart(2, '0'), 'push_segment', segment, { mnemonic: 'push', ...STACK_LEGACY }),
+    system((index * 8 + 6).toString(16).padStart(2, '0'), 'push_segment', segment, {
+      mnemonic: 'push',
+      ...STACK_LEGACY,
+    }),
     ...(segment === 'CS'
       ? []
-      : [system((index * 8 + 7).toString(16).padStart(2, '0'), 'pop_segment', segment, { mnemonic: 'pop', ...STACK_LEGACY })]),
+      : [
+          system((index * 8 + 7).toString(16).padStart(2, '0'), 'pop_segment', segment, {
+            mnemonic: 'pop',
+            ...STACK_LEGACY,
+          }),
+        ]),
   ]),
   row('60', 'pusha', '', STACK_LEGACY),
   row('61', 'popa', '', STACK_LEGACY),

@@ -48,6 +48,6 @@ export interface OpcodeRow {
   readonly system?: boolean;
   /** Worth a place in the interpreter's hot switch. */
   readonly hot?: boolean;
-  /** CPUID feature it needs; absent = always there. */
+  /** CPUID feature it needs, as cpu/system/cpuid.ts names it; absent = always there. What the model lacks decodes as #UD. */
   readonly feature?: string;
 }

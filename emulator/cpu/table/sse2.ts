@@ -40,7 +40,20 @@ export const shiftImmediate: readonly (readonly [encoding: string, op: string])[
   ['73 /2', 'psrlq'], ['73 /6', 'psllq'],
 ]; // prettier-ignore
 
-const HOT_INTEGER = new Set(['pxor', 'por', 'pand', 'pandn', 'pcmpeqb', 'pcmpeqd', 'pminub', 'paddd', 'paddq', 'punpcklbw', 'punpcklwd', 'punpckldq']);
+const HOT_INTEGER = new Set([
+  'pxor',
+  'por',
+  'pand',
+  'pandn',
+  'pcmpeqb',
+  'pcmpeqd',
+  'pminub',
+  'paddd',
+  'paddq',
+  'punpcklbw',
+  'punpcklwd',
+  'punpckldq',
+]);
 
 export const sse2: readonly OpcodeRow[] = [
   row('0F 10 /r', 'movupd', 'Vx Wx', PD),

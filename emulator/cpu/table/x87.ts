@@ -66,7 +66,12 @@ export const x87: readonly OpcodeRow[] = [
   row('DF /6', 'fbstp', 'Mt', { sizes: [10] }),
 
   ...CMOV.map((condition, index) =>
-    row(`${index < 4 ? 'DA' : 'DB'} ${(0xc0 + (index & 3) * 8).toString(16).toUpperCase()}+i`, `fcmov${condition}`, 'st0 sti', { reads: ALL }),
+    row(
+      `${index < 4 ? 'DA' : 'DB'} ${(0xc0 + (index & 3) * 8).toString(16).toUpperCase()}+i`,
+      `fcmov${condition}`,
+      'st0 sti',
+      { reads: ALL },
+    ),
   ),
   row('DB E8+i', 'fucomi', 'st0 sti', { writes: ALL }),
   row('DB F0+i', 'fcomi', 'st0 sti', { writes: ALL }),
