@@ -100,8 +100,13 @@ export interface ExitReasonRow {
   readonly trap?: true;
 }
 
-const row = (number: number, name: string, fields: readonly InformationField[], description: string, trap?: true): ExitReasonRow =>
-  trap ? { number, name, description, fields, trap } : { number, name, description, fields };
+const row = (
+  number: number,
+  name: string,
+  fields: readonly InformationField[],
+  description: string,
+  trap?: true,
+): ExitReasonRow => (trap ? { number, name, description, fields, trap } : { number, name, description, fields });
 
 const X = ExitReason;
 const NONE: readonly InformationField[] = [];
@@ -110,14 +115,24 @@ const QUALIFIED: readonly InformationField[] = ['qualification', 'length'];
 const OPERAND: readonly InformationField[] = ['qualification', 'length', 'instruction'];
 
 export const EXIT_REASONS: readonly ExitReasonRow[] = [
-  row(X.ExceptionOrNmi, 'EXCEPTION_NMI', ['qualification', 'interruption', 'length'], 'an exception that the exception bitmap names, or an NMI'),
+  row(
+    X.ExceptionOrNmi,
+    'EXCEPTION_NMI',
+    ['qualification', 'interruption', 'length'],
+    'an exception that the exception bitmap names, or an NMI',
+  ),
   row(X.ExternalInterrupt, 'EXTERNAL_INTERRUPT', ['interruption'], 'an external interrupt arrived'),
   row(X.TripleFault, 'TRIPLE_FAULT', NONE, 'a fault while delivering a double fault'),
   row(X.InitSignal, 'INIT_SIGNAL', NONE, 'an INIT arrived'),
   row(X.StartupIpi, 'STARTUP_IPI', ['qualification'], 'a SIPI arrived while waiting for one'),
   row(X.IoSmi, 'IO_SMI', ['qualification', 'gva'], 'an SMI right after an I/O instruction'),
   row(X.OtherSmi, 'OTHER_SMI', NONE, 'an SMI'),
-  row(X.InterruptWindow, 'INTERRUPT_WINDOW', NONE, 'the guest can take an interrupt, as interrupt-window exiting asked'),
+  row(
+    X.InterruptWindow,
+    'INTERRUPT_WINDOW',
+    NONE,
+    'the guest can take an interrupt, as interrupt-window exiting asked',
+  ),
   row(X.NmiWindow, 'NMI_WINDOW', NONE, 'the guest can take an NMI, as NMI-window exiting asked'),
   row(X.TaskSwitch, 'TASK_SWITCH', QUALIFIED, 'a hardware task switch was attempted'),
   row(X.Cpuid, 'CPUID', LENGTH, 'CPUID (always exits)'),
@@ -138,15 +153,41 @@ export const EXIT_REASONS: readonly ExitReasonRow[] = [
   row(X.Vmwrite, 'VMWRITE', OPERAND, 'VMWRITE without VMCS shadowing'),
   row(X.Vmxoff, 'VMXOFF', LENGTH, 'VMXOFF (always exits)'),
   row(X.Vmxon, 'VMXON', OPERAND, 'VMXON (always exits)'),
-  row(X.CrAccess, 'CR_ACCESS', ['qualification', 'gva', 'length'], 'a control-register access that the controls do not allow'),
+  row(
+    X.CrAccess,
+    'CR_ACCESS',
+    ['qualification', 'gva', 'length'],
+    'a control-register access that the controls do not allow',
+  ),
   row(X.MovDr, 'MOV_DR', QUALIFIED, 'MOV to or from a debug register with MOV-DR exiting'),
-  row(X.IoInstruction, 'IO_INSTRUCTION', ['qualification', 'gva', 'length', 'instruction'], 'an I/O instruction on an intercepted port'),
+  row(
+    X.IoInstruction,
+    'IO_INSTRUCTION',
+    ['qualification', 'gva', 'length', 'instruction'],
+    'an I/O instruction on an intercepted port',
+  ),
   row(X.Rdmsr, 'RDMSR', LENGTH, 'RDMSR of an MSR that the bitmaps do not pass through'),
   row(X.Wrmsr, 'WRMSR', LENGTH, 'WRMSR of an MSR that the bitmaps do not pass through'),
-  row(X.EntryFailureGuestState, 'ENTRY_FAILURE_GUEST_STATE', ['qualification'], 'VM entry failed: the guest-state area is invalid'),
-  row(X.EntryFailureMsrLoading, 'ENTRY_FAILURE_MSR_LOADING', ['qualification'], 'VM entry failed: an MSR could not be loaded'),
+  row(
+    X.EntryFailureGuestState,
+    'ENTRY_FAILURE_GUEST_STATE',
+    ['qualification'],
+    'VM entry failed: the guest-state area is invalid',
+  ),
+  row(
+    X.EntryFailureMsrLoading,
+    'ENTRY_FAILURE_MSR_LOADING',
+    ['qualification'],
+    'VM entry failed: an MSR could not be loaded',
+  ),
   row(X.Mwait, 'MWAIT', QUALIFIED, 'MWAIT with MWAIT exiting'),
-  row(X.MonitorTrapFlag, 'MONITOR_TRAP_FLAG', NONE, 'one guest instruction was executed under the monitor trap flag', true),
+  row(
+    X.MonitorTrapFlag,
+    'MONITOR_TRAP_FLAG',
+    NONE,
+    'one guest instruction was executed under the monitor trap flag',
+    true,
+  ),
   row(X.Monitor, 'MONITOR', LENGTH, 'MONITOR with MONITOR exiting'),
   row(X.Pause, 'PAUSE', LENGTH, 'PAUSE with PAUSE exiting'),
   row(X.EntryFailureMachineCheck, 'ENTRY_FAILURE_MACHINE_CHECK', NONE, 'VM entry failed: machine check'),
@@ -155,7 +196,12 @@ export const EXIT_REASONS: readonly ExitReasonRow[] = [
   row(X.VirtualizedEoi, 'VIRTUALIZED_EOI', ['qualification'], 'EOI of a vector that the EOI-exit bitmap names', true),
   row(X.GdtrIdtrAccess, 'GDTR_IDTR_ACCESS', OPERAND, 'LGDT, LIDT, SGDT or SIDT with descriptor-table exiting'),
   row(X.LdtrTrAccess, 'LDTR_TR_ACCESS', OPERAND, 'LLDT, LTR, SLDT or STR with descriptor-table exiting'),
-  row(X.EptViolation, 'EPT_VIOLATION', ['qualification', 'gva', 'gpa'], 'the EPT does not map the guest-physical address, or not with the right needed'),
+  row(
+    X.EptViolation,
+    'EPT_VIOLATION',
+    ['qualification', 'gva', 'gpa'],
+    'the EPT does not map the guest-physical address, or not with the right needed',
+  ),
   row(X.EptMisconfiguration, 'EPT_MISCONFIGURATION', ['gpa'], 'an EPT entry on the way can never be valid'),
   row(X.Invept, 'INVEPT', OPERAND, 'INVEPT (always exits)'),
   row(X.Rdtscp, 'RDTSCP', LENGTH, 'RDTSCP with RDTSC exiting'),

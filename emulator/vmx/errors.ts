@@ -1,0 +1,61 @@
+/** VM-instruction error numbers, field 4400h (SDM 3C 31.4). */
+
+export const VmxError = {
+  VmcallInRoot: 1,
+  VmclearAddress: 2,
+  VmclearVmxonPointer: 3,
+  VmlaunchNotClear: 4,
+  VmresumeNotLaunched: 5,
+  VmresumeAfterVmxoff: 6,
+  EntryControls: 7,
+  EntryHostState: 8,
+  VmptrldAddress: 9,
+  VmptrldVmxonPointer: 10,
+  VmptrldRevision: 11,
+  UnsupportedField: 12,
+  ReadOnlyField: 13,
+  VmxonInRoot: 15,
+  EntryExecutivePointer: 16,
+  EntryExecutiveNotLaunched: 17,
+  EntryExecutiveNotVmxon: 18,
+  VmcallNotClear: 19,
+  VmcallExitControls: 20,
+  VmcallMsegRevision: 22,
+  VmxoffDualMonitor: 23,
+  VmcallMonitorFeatures: 24,
+  EntryExecutiveControls: 25,
+  EntryMovSsBlocking: 26,
+  InvalidInvalidation: 28,
+} as const;
+
+const WORDS: Readonly<Record<number, string>> = {
+  1: 'VMCALL executed in VMX root operation',
+  2: 'VMCLEAR with invalid physical address',
+  3: 'VMCLEAR with VMXON pointer',
+  4: 'VMLAUNCH with non-clear VMCS',
+  5: 'VMRESUME with non-launched VMCS',
+  6: 'VMRESUME after VMXOFF',
+  7: 'VM entry with invalid control fields',
+  8: 'VM entry with invalid host-state fields',
+  9: 'VMPTRLD with invalid physical address',
+  10: 'VMPTRLD with VMXON pointer',
+  11: 'VMPTRLD with incorrect VMCS revision identifier',
+  12: 'VMREAD or VMWRITE from or to an unsupported VMCS component',
+  13: 'VMWRITE to a read-only VMCS component',
+  15: 'VMXON executed in VMX root operation',
+  16: 'VM entry with invalid executive-VMCS pointer',
+  17: 'VM entry with non-launched executive VMCS',
+  18: 'VM entry with executive-VMCS pointer that is not the VMXON pointer',
+  19: 'VMCALL with non-clear VMCS',
+  20: 'VMCALL with invalid VM-exit control fields',
+  22: 'VMCALL with incorrect MSEG revision identifier',
+  23: 'VMXOFF under dual-monitor treatment',
+  24: 'VMCALL with invalid SMM-monitor features',
+  25: 'VM entry with invalid execution control fields in executive VMCS',
+  26: 'VM entry with events blocked by MOV SS',
+  28: 'invalid operand to INVEPT or INVVPID',
+};
+
+export function vmxErrorText(error: number): string {
+  return WORDS[error] ?? `reserved VM-instruction error ${error}`;
+}
