@@ -158,6 +158,8 @@ export const BOUNCE = 0x2080;
 export const FP_RESULT = 0x20c0;
 /** Where integer helpers leave a second result: remainder or high half, or new flags (see core/int128.ts, core/integer.ts). 8 bytes. */
 export const INTEGER_RESULT = 0x20e0;
+/** Images of FNSTENV, FNSAVE and FXSAVE on their way to and from guest memory (see core/x87-image.ts). 512 bytes. */
+export const FP_IMAGE = 0x2100;
 /** Where the core leaves the answer of a diagnostic walk (see core/walk.ts). 0x400 bytes. */
 export const WALK = 0x2400;
 /** Scratch the TypeScript side may use to pass blocks to the core. */
