@@ -1,0 +1,70 @@
+/** Bundles the command, the debug adapter and the extension with esbuild. */
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { build, type BuildOptions, type Plugin } from 'esbuild';
+
+/**
+ * iced-x86 reads its wasm with Node's fs and finds it beside itself. This embeds the bytes instead, so that a bundle is
+ * complete and also runs in a browser worker.
+ */
+const portableIced: Plugin = {
+  name: 'portable-iced',
+  setup({ onLoad }) {
+    onLoad({ filter: /iced_x86\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      const wasm = await readFile(join(dirname(path), 'iced_x86_bg.wasm'));
+      const contents = source
+        .replace(/const path = require\('path'\).*\n/, '')
+        .replace(
+          /const bytes = require\('fs'\).*\n/,
+          `const bytes = Uint8Array.from(atob('${wasm.toString('base64')}'), (c) => c.charCodeAt(0));\n`,
+        )
+        .replace(/const \{ TextDecoder, TextEncoder \} = require\(`util`\);\n/, '');
+      if (/require\(/.test(contents)) throw new Error('iced-x86 has changed: see scripts/build/bundles.ts');
+      return { contents, loader: 'js' };
+    });
+  },
+};
+
+const common: BuildOptions = {
+  bundle: true,
+  sourcemap: 'linked',
+  target: 'es2022',
+  logLevel: 'warning',
+  legalComments: 'none',
+  plugins: [portableIced],
+};
+
+export async function buildBundles(root: string, { minify = false } = {}): Promise<void> {
+  const dist = join(root, 'dist');
+  // CommonJS dependencies inside an ES module need a `require` for Node's own modules.
+  const nodeModule: BuildOptions = {
+    ...common,
+    minify,
+    platform: 'node',
+    format: 'esm',
+    splitting: true,
+    outdir: dist,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'chunks/[name]-[hash]',
+    banner: { js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
+  };
+  await Promise.all([
+    build({
+      ...nodeModule,
+      entryPoints: {
+        cli: join(root, 'cli/main.ts'),
+        adapter: join(root, 'debug-adapter/hosting/stdio.ts'),
+      },
+    }),
+    build({
+      ...common,
+      minify,
+      platform: 'node',
+      format: 'cjs',
+      external: ['vscode'],
+      entryPoints: [join(root, 'extension/extension.ts')],
+      outfile: join(dist, 'extension.cjs'),
+    }),
+  ]);
+}
