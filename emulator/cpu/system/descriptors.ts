@@ -4,6 +4,7 @@ import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
 import type { SegmentRegister } from '../state.ts';
 import { Vector, raise } from './fault.ts';
+import { linuxDescriptor } from './linux-gdt.ts';
 import { hex, readLinear, writeLinear } from './memory.ts';
 
 /** Bits of the access rights in VMCS format (SDM 3C 25.4.1). */
@@ -76,7 +77,25 @@ export function readDescriptor(context: CpuContext, selector: number, vector = V
     const table = selector & 4 ? 'LDT' : `GDT (limit ${hex(context.mem.get32(L.GDTR_LIMIT))})`;
     raise(vector, selectorError(selector, external), `selector ${hex(selector)} is outside the ${table}`);
   }
-  return parseDescriptor(gva, readLinear(context, gva, 8, 'supervisor'));
+  return parseDescriptor(
+    gva,
+    underSupervisor(context) ? linuxDescriptor(selector) : readLinear(context, gva, 8, 'supervisor'),
+  );
+}
+
+/** For LAR, LSL, VERR and VERW, which answer in ZF instead of faulting on a selector. */
+export function inspectDescriptor(context: CpuContext, selector: number): Descriptor | undefined {
+  const gva = isNull(selector) ? undefined : locateDescriptor(context, selector);
+  if (gva === undefined) return undefined;
+  return parseDescriptor(
+    gva,
+    underSupervisor(context) ? linuxDescriptor(selector) : readLinear(context, gva, 8, 'supervisor'),
+  );
+}
+
+/** Root operation with no kernel inside the machine: Linux's tables are constants. */
+export function underSupervisor(context: CpuContext): boolean {
+  return !context.cpu.nonRoot && context.engine.supervisor !== undefined;
 }
 
 export function parseDescriptor(gva: bigint, low: bigint): Descriptor {

@@ -6,7 +6,7 @@ import * as L from '../layout.ts';
 import { ExitReason } from './exits.ts';
 import { exceptionEvent, ringChangeEvent } from './events.ts';
 import { GuestFault, Vector, hasErrorCode, vectorName } from './fault.ts';
-import { enterHandler, interruptionType, isSoftware } from './gates.ts';
+import { enterHandler, interruptionType } from './gates.ts';
 import type { Exception } from './gates.ts';
 import { EFER_LMA } from './descriptors.ts';
 
@@ -22,7 +22,8 @@ export const deliver: Deliver = (context, fault) => {
   if (cpu.nonRoot && vmx.interceptEvent(fault)) return;
   if (fault.kind !== 'exception') throw new Error(`${fault.kind} outside VMX non-root operation`);
   if (!cpu.nonRoot && engine.supervisor) {
-    if (isSoftware(fault)) cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(fault.instructionLength ?? 0));
+    if (fault.type !== undefined && fault.type >= InterruptionType.SoftwareInterrupt)
+      cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(fault.instructionLength ?? 0));
     engine.supervisor.exception(fault);
     return;
   }

@@ -2,10 +2,23 @@
 import type { CpuContext, ExecuteSystem, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import * as L from '../layout.ts';
+import { Segment } from '../state.ts';
+import { clts, lmsw, movFromControl, movToControl, smsw } from './control-registers.ts';
+import { movFromDebug, movToDebug } from './debug-registers.ts';
+import { callFar, jmpFar, retFar } from './far.ts';
 import { GuestFault, Vector } from './fault.ts';
+import { fxrstor, fxsave } from './fxsave.ts';
 import { executeCpuid, rdmsr, readBase, writeBase, wrmsr } from './identification.ts';
+import { bound, cli, hlt, int, int1, int3, into, popf, sti } from './interrupts.ts';
+import { invd, invlpg, invpcid, wbinvd } from './invalidation.ts';
+import { input, output, stringIo } from './io.ts';
+import { iret } from './iret.ts';
+import { monitor, mwait, setAc } from './miscellaneous.ts';
+import { loadFarPointer, movFromSegment, movToSegment, popSegment, pushSegment } from './segments.ts';
 import { swapgs, syscall, sysenter, sysexit, sysret } from './syscall.ts';
+import { arpl, lar, lldt, loadTable, lsl, ltr, storeTable, storeTableSelector, verify } from './tables.ts';
 import { rdpmc, rdtsc, rdtscp } from './tsc.ts';
+import * as vmx from './vmx-instructions.ts';
 
 /** Throws GuestFault before changing anything, or says how the instruction ended. */
 export type Handler = (context: CpuContext, instruction: Instruction) => SystemOutcome;
@@ -16,6 +29,18 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   sysenter,
   sysexit,
   swapgs,
+
+  int,
+  int3,
+  int1,
+  into,
+  bound,
+  iret,
+  hlt,
+  cli,
+  sti,
+  popf,
+
   cpuid: executeCpuid,
   rdtsc,
   rdtscp,
@@ -26,6 +51,69 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   rdgsbase: readBase(L.GS),
   wrfsbase: writeBase(L.FS),
   wrgsbase: writeBase(L.GS),
+
+  mov_from_control: movFromControl,
+  mov_to_control: movToControl,
+  clts,
+  lmsw,
+  smsw,
+  mov_from_debug: movFromDebug,
+  mov_to_debug: movToDebug,
+
+  mov_to_segment: movToSegment,
+  mov_from_segment: movFromSegment,
+  push_segment: pushSegment,
+  pop_segment: popSegment,
+  les: loadFarPointer(Segment.ES),
+  lss: loadFarPointer(Segment.SS),
+  lds: loadFarPointer(Segment.DS),
+  lfs: loadFarPointer(Segment.FS),
+  lgs: loadFarPointer(Segment.GS),
+  jmp_far: jmpFar,
+  call_far: callFar,
+  retf: retFar,
+
+  lgdt: loadTable(L.GDTR_BASE, L.GDTR_LIMIT),
+  lidt: loadTable(L.IDTR_BASE, L.IDTR_LIMIT),
+  sgdt: storeTable(L.GDTR_BASE, L.GDTR_LIMIT),
+  sidt: storeTable(L.IDTR_BASE, L.IDTR_LIMIT),
+  lldt,
+  ltr,
+  sldt: storeTableSelector(Segment.LDTR),
+  str: storeTableSelector(Segment.TR),
+  lar,
+  lsl,
+  verr: verify(false),
+  verw: verify(true),
+  arpl,
+
+  invlpg,
+  invpcid,
+  invd,
+  wbinvd,
+  monitor,
+  mwait,
+  clac: setAc(false),
+  stac: setAc(true),
+  in: input,
+  out: output,
+  ins: stringIo('in'),
+  outs: stringIo('out'),
+  fxsave,
+  fxrstor,
+
+  vmcall: vmx.vmcall,
+  vmlaunch: vmx.vmlaunch,
+  vmresume: vmx.vmresume,
+  vmxon: vmx.vmxon,
+  vmxoff: vmx.vmxoff,
+  vmptrld: vmx.vmptrld,
+  vmptrst: vmx.vmptrst,
+  vmclear: vmx.vmclear,
+  vmread: vmx.vmread,
+  vmwrite: vmx.vmwrite,
+  invept: vmx.invept,
+  invvpid: vmx.invvpid,
 };
 
 /** Ops with a handler; the rest of the `system` rows are instructions of features this CPU does not have. */

@@ -4,6 +4,7 @@ import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
 import type { SegmentRegister } from '../state.ts';
 import { nullSegment, updateDerived } from './descriptors.ts';
+import { LINUX_GDT_LIMIT } from './linux-gdt.ts';
 
 export { updateDerived } from './descriptors.ts';
 
@@ -19,16 +20,6 @@ export const LINUX_LSTAR = 0xffff_ffff_8180_0040n;
 export const LINUX_FMASK = 0x4_7700n;
 /** Power-on value: WB WT UC- UC, twice. */
 export const DEFAULT_PAT = 0x0007_0406_0007_0406n;
-
-/** Linux's GDT, by selector / 8 (arch/x86/include/asm/segment.h). In root operation under a supervisor it stands for the table in memory. */
-export const LINUX_GDT: Readonly<Record<number, bigint>> = {
-  1: 0x00cf_9b00_0000_ffffn,
-  2: 0x00af_9b00_0000_ffffn,
-  3: 0x00cf_9300_0000_ffffn,
-  4: 0x00cf_fb00_0000_ffffn,
-  5: 0x00cf_f300_0000_ffffn,
-  6: 0x00af_fb00_0000_ffffn,
-};
 
 const LINUX_TSS_SELECTOR = 0x40;
 const NEVER = 0xffff_ffff_ffff_ffffn;
@@ -80,7 +71,7 @@ export function resetLinux(context: CpuContext, cr3: bigint): void {
   for (const data of [Segment.ES, Segment.DS, Segment.FS, Segment.GS]) cpu.setSegment(data, nullSegment(0));
   cpu.setSegment(Segment.LDTR, nullSegment(0));
   cpu.setSegment(Segment.TR, { selector: LINUX_TSS_SELECTOR, base: 0n, limit: 0x206f, rights: 0x8b });
-  mem.set32(L.GDTR_LIMIT, 0x7f);
+  mem.set32(L.GDTR_LIMIT, LINUX_GDT_LIMIT);
   mem.set32(L.IDTR_LIMIT, 0xfff);
   updateDerived(context);
 }

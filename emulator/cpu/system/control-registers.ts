@@ -1,0 +1,291 @@
+/** MOV to and from CR0, CR2, CR3, CR4, CR8; CLTS, LMSW, SMSW (SDM 3A 2.5, SDM 3C 26.1.3, 26.3). */
+import type { CpuContext, SystemOutcome } from '../context.ts';
+import type { Instruction } from '../instruction.ts';
+import * as L from '../layout.ts';
+import { BITS } from '../../describe/bits.ts';
+import { DEFAULT_MODEL } from './cpuid.ts';
+import { Rights, updateDerived } from './descriptors.ts';
+import { controlRegisterEvent } from './events.ts';
+import { ExitReason, Primary, Secondary, exit, primary, secondary } from './exits.ts';
+import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
+import { hex, readOperand, writeGpr, writeOperand } from './memory.ts';
+import type { Bytes } from './memory.ts';
+import { readTpr, writeTpr } from './tpr.ts';
+
+const CR0_PE = 1n;
+const CR0_TS = 8n;
+const CR0_ET = 0x10n;
+const CR0_NW = 0x2000_0000n;
+const CR0_CD = 0x4000_0000n;
+const CR0_PG = 0x8000_0000n;
+const CR4_PSE = 0x10n;
+const CR4_PAE = 0x20n;
+const CR4_PGE = 0x80n;
+const CR4_PCIDE = 0x20000n;
+const CR4_SMEP = 0x100000n;
+const CR4_UMIP = 0x800n;
+const EFER_LME = 0x100n;
+const EFER_LMA = 0x400n;
+const NO_FLUSH = 1n << 63n;
+const LOW16 = 0xffffn;
+
+/** VMCS encodings by register. */
+const MASK: Readonly<Record<number, number>> = { 0: 0x6000, 4: 0x6002 };
+const SHADOW: Readonly<Record<number, number>> = { 0: 0x6004, 4: 0x6006 };
+const CR3_TARGET_COUNT = 0x400a;
+const CR3_TARGET = 0x6008;
+/** Capability MSRs: bits that must be 1, bits that may be 1 in VMX operation. */
+const FIXED: Readonly<Record<number, readonly [number, number]>> = { 0: [0x486, 0x487], 4: [0x488, 0x489] };
+
+const CR0_KNOWN = BITS.cr0.reduce((mask, bit) => mask | (1n << BigInt(bit.lo)), 0n);
+
+/** CR4 bits that exist on this model, each with the feature it belongs to. */
+const CR4_FEATURES: readonly (readonly [bit: bigint, feature: string])[] = [
+  [1n << 2n, 'tsc'],
+  [1n << 3n, 'de'],
+  [CR4_PSE, 'pse'],
+  [CR4_PAE, 'pae'],
+  [CR4_PGE, 'pge'],
+  [1n << 8n, 'tsc'],
+  [1n << 9n, 'fxsr'],
+  [1n << 10n, 'sse'],
+  [CR4_UMIP, 'umip'],
+  [1n << 13n, 'vmx'],
+  [1n << 16n, 'fsgsbase'],
+  [CR4_PCIDE, 'pcid'],
+  [CR4_SMEP, 'smep'],
+  [1n << 21n, 'smap'],
+];
+export const CR4_KNOWN = CR4_FEATURES.reduce(
+  (mask, [bit, feature]) => (DEFAULT_MODEL.features.has(feature) ? mask | bit : mask),
+  0n,
+);
+
+/** What the register reads as: in non-root operation host-owned bits come from the read shadow. */
+export function visibleControl(context: CpuContext, register: 0 | 4): bigint {
+  const real = register === 0 ? context.cpu.cr0 : context.cpu.cr4;
+  if (!context.cpu.nonRoot) return real;
+  const mask = context.vmx.field(MASK[register]!);
+  return (real & ~mask) | (context.vmx.field(SHADOW[register]!) & mask);
+}
+
+function qualification(register: number, access: 0 | 1 | 2 | 3, gpr: number): { qualification: bigint } {
+  return { qualification: BigInt(register | (access << 4) | (gpr << 8)) };
+}
+
+interface ControlMove {
+  readonly control: number;
+  readonly gpr: number;
+  readonly bytes: Bytes;
+}
+
+function controlMove(context: CpuContext, instruction: Instruction): ControlMove {
+  const control = instruction.operands.find((operand) => operand.kind === 'control');
+  const general = instruction.operands.find((operand) => operand.kind === 'gpr');
+  const existing = control && [0, 2, 3, 4, 8].includes(control.register);
+  if (!existing || !general) undefinedOpcode('there is no such control register');
+  requireCpl0(context, `MOV to or from CR${control.register}`);
+  return { control: control.register, gpr: general.register, bytes: instruction.size as Bytes };
+}
+
+export function movFromControl(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu } = context;
+  const { control, gpr, bytes } = controlMove(context, instruction);
+  const exits =
+    (control === 3 && primary(context, Primary.CR3_STORE)) || (control === 8 && primary(context, Primary.CR8_STORE));
+  if (exits) return exit(context, instruction, ExitReason.CrAccess, qualification(control, 1, gpr));
+  const value =
+    control === 0 || control === 4
+      ? visibleControl(context, control)
+      : control === 2
+        ? cpu.cr2
+        : control === 3
+          ? cpu.cr3
+          : readTpr(context);
+  writeGpr(context, gpr, bytes, value);
+  return 'next';
+}
+
+export function movToControl(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu } = context;
+  const { control, gpr, bytes } = controlMove(context, instruction);
+  const value = readOperand(context, { kind: 'gpr', register: gpr }, bytes);
+  if (moveExits(context, control, value))
+    return exit(context, instruction, ExitReason.CrAccess, qualification(control, 0, gpr));
+  switch (control) {
+    case 0:
+      setCr0(context, keepHostOwned(context, 0, value));
+      return 'next';
+    case 2:
+      cpu.cr2 = value;
+      return 'next';
+    case 3:
+      setCr3(context, value);
+      return 'next';
+    case 4:
+      setCr4(context, keepHostOwned(context, 4, value));
+      return 'next';
+    default:
+      return writeTpr(context, instruction, value);
+  }
+}
+
+function moveExits(context: CpuContext, control: number, value: bigint): boolean {
+  const { cpu, vmx } = context;
+  if (!cpu.nonRoot) return false;
+  if (control === 8) return primary(context, Primary.CR8_LOAD);
+  if (control === 3) return primary(context, Primary.CR3_LOAD) && !isCr3Target(context, value);
+  if (control === 2) return false;
+  return ((value ^ vmx.field(SHADOW[control]!)) & vmx.field(MASK[control]!)) !== 0n;
+}
+
+function isCr3Target(context: CpuContext, value: bigint): boolean {
+  const count = Number(context.vmx.field(CR3_TARGET_COUNT));
+  for (let i = 0; i < count; i++) if (context.vmx.field(CR3_TARGET + 2 * i) === value) return true;
+  return false;
+}
+
+function keepHostOwned(context: CpuContext, register: 0 | 4, value: bigint): bigint {
+  if (!context.cpu.nonRoot) return value;
+  const mask = context.vmx.field(MASK[register]!);
+  const real = register === 0 ? context.cpu.cr0 : context.cpu.cr4;
+  return (value & ~mask) | (real & mask);
+}
+
+/** Why the register cannot hold this value, or undefined. Also what the debugger's writes are checked with. */
+export function refuseCr0(context: CpuContext, value: bigint): string | undefined {
+  const { cpu, mem } = context;
+  if (value >> 32n) return 'CR0 bits 63:32 are reserved';
+  if (value & CR0_PG && !(value & CR0_PE)) return 'CR0.PG needs CR0.PE';
+  if (value & CR0_NW && !(value & CR0_CD)) return 'CR0.NW needs CR0.CD';
+  const toggled = value ^ cpu.cr0;
+  if (toggled & CR0_PG) {
+    const wide = mem.get32(L.CS + L.SEG_RIGHTS) & Rights.L;
+    if (value & CR0_PG && cpu.efer & EFER_LME && (!(cpu.cr4 & CR4_PAE) || wide))
+      return 'long mode starts from 32-bit code with CR4.PAE = 1';
+    if (!(value & CR0_PG) && mem.get32(L.CODE_MODE) === 2) return 'paging cannot be switched off in 64-bit mode';
+    if (!(value & CR0_PG) && cpu.cr4 & CR4_PCIDE) return 'paging cannot be switched off while CR4.PCIDE = 1';
+  }
+  return refuseFixed(context, 0, value);
+}
+
+export function refuseCr3(context: CpuContext, value: bigint): string | undefined {
+  const pcid = (context.cpu.cr4 & CR4_PCIDE) !== 0n;
+  const address = pcid ? value & ~NO_FLUSH : value;
+  if (address >> BigInt(context.mem.get32(L.PHYS_BITS)))
+    return `CR3 ${hex(value)} has bits above the physical-address width`;
+  return undefined;
+}
+
+export function refuseCr4(context: CpuContext, value: bigint): string | undefined {
+  const { cpu } = context;
+  const reserved = value & ~CR4_KNOWN;
+  if (reserved) return `CR4 bits ${hex(reserved)} are reserved on this CPU`;
+  if (cpu.efer & EFER_LMA && !(value & CR4_PAE)) return 'CR4.PAE cannot be cleared in IA-32e mode';
+  if (value & ~cpu.cr4 & CR4_PCIDE) {
+    if (!(cpu.efer & EFER_LMA)) return 'CR4.PCIDE needs IA-32e mode';
+    if (cpu.cr3 & 0xfffn) return 'CR4.PCIDE can be set only while CR3[11:0] is 0';
+  }
+  return refuseFixed(context, 4, value);
+}
+
+/** Bits that VMX operation holds fixed (SDM 3D A.7, A.8). */
+function refuseFixed(context: CpuContext, register: 0 | 4, value: bigint): string | undefined {
+  if (!context.mem.get32(L.VMX_ON)) return undefined;
+  const [ones, allowed] = FIXED[register]!;
+  let required = context.vmx.capability(ones) ?? 0n;
+  if (register === 0 && secondary(context, Secondary.UNRESTRICTED_GUEST)) required &= ~(CR0_PE | CR0_PG);
+  const missing = required & ~value;
+  const extra = value & ~(context.vmx.capability(allowed) ?? 0xffff_ffff_ffff_ffffn);
+  if (missing) return `VMX operation holds CR${register} bits ${hex(missing)} at 1`;
+  if (extra) return `VMX operation holds CR${register} bits ${hex(extra)} at 0`;
+  return undefined;
+}
+
+/** The real CR0, with everything that follows from a change. Throws GuestFault. */
+export function setCr0(context: CpuContext, value: bigint): void {
+  const { cpu, mem, mmu } = context;
+  const refused = refuseCr0(context, value);
+  if (refused) generalProtection(`MOV CR0: ${refused}`);
+  const old = cpu.cr0;
+  const next = (value & CR0_KNOWN) | CR0_ET;
+  mem.set64(L.CR0, next);
+  if ((next ^ old) & CR0_PG && cpu.efer & EFER_LME) {
+    mem.set64(L.MSR_EFER, next & CR0_PG ? cpu.efer | EFER_LMA : cpu.efer & ~EFER_LMA);
+  }
+  updateDerived(context);
+  if ((next ^ old) & (CR0_PG | CR0_PE)) mmu.flushAll();
+  controlRegisterEvent(context, 0, old, next);
+}
+
+export function setCr3(context: CpuContext, value: bigint): void {
+  const { cpu, mem, mmu, engine } = context;
+  const refused = refuseCr3(context, value);
+  if (refused) generalProtection(`MOV CR3: ${refused}`);
+  const keep = (value & NO_FLUSH) !== 0n;
+  const old = cpu.cr3;
+  const next = value & ~NO_FLUSH;
+  mem.set64(L.CR3, next);
+  engine.contextChanged();
+  if (!keep) mmu.flush((cpu.cr4 & CR4_PGE) !== 0n);
+  controlRegisterEvent(context, 3, old, next);
+}
+
+export function setCr4(context: CpuContext, value: bigint): void {
+  const { cpu, mem, mmu, engine } = context;
+  const refused = refuseCr4(context, value);
+  if (refused) generalProtection(`MOV CR4: ${refused}`);
+  const old = cpu.cr4;
+  mem.set64(L.CR4, value);
+  engine.contextChanged();
+  // SDM 3A 4.10.4.1: changes of PGE, PSE, PAE, of PCIDE to 0 and of SMEP to 1 drop everything, global entries too.
+  const drops =
+    ((old ^ value) & (CR4_PGE | CR4_PSE | CR4_PAE)) !== 0n ||
+    (old & ~value & CR4_PCIDE) !== 0n ||
+    (value & ~old & CR4_SMEP) !== 0n;
+  if (drops) mmu.invalidatePcid(2, 0, 0n);
+  controlRegisterEvent(context, 4, old, value);
+}
+
+export function clts(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu, vmx } = context;
+  requireCpl0(context, 'CLTS');
+  if (cpu.nonRoot && vmx.field(MASK[0]!) & CR0_TS) {
+    // Host-owned: exits if the guest sees TS set, else there is nothing to clear.
+    if (vmx.field(SHADOW[0]!) & CR0_TS) return exit(context, instruction, ExitReason.CrAccess, qualification(0, 2, 0));
+    return 'next';
+  }
+  setCr0(context, cpu.cr0 & ~CR0_TS);
+  return 'next';
+}
+
+/** Loads PE MP EM TS; PE can only be set (SDM 2A "LMSW"). */
+export function lmsw(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu, vmx } = context;
+  const operand = instruction.operands[0]!;
+  requireCpl0(context, 'LMSW');
+  const source = readOperand(context, operand, 2) & LOW16;
+  if (cpu.nonRoot) {
+    const mask = vmx.field(MASK[0]!);
+    const shadow = vmx.field(SHADOW[0]!);
+    const setsPe = (mask & source & ~shadow & CR0_PE) !== 0n;
+    if (setsPe || (mask & (source ^ shadow) & 0xen) !== 0n) {
+      const memory = operand.kind === 'memory';
+      return exit(context, instruction, ExitReason.CrAccess, {
+        qualification: (3n << 4n) | (memory ? 1n << 6n : 0n) | (source << 16n),
+        ...(memory ? { guestLinearAddress: 0n } : {}),
+      });
+    }
+  }
+  const value = (cpu.cr0 & ~0xen) | (source & 0xfn);
+  setCr0(context, keepHostOwned(context, 0, value));
+  return 'next';
+}
+
+export function smsw(context: CpuContext, instruction: Instruction): SystemOutcome {
+  if (context.cpu.cr4 & CR4_UMIP) requireCpl0(context, 'SMSW with CR4.UMIP');
+  const destination = instruction.operands[0]!;
+  const bytes = destination.kind === 'memory' ? 2 : (instruction.size as Bytes);
+  writeOperand(context, destination, bytes, visibleControl(context, 0));
+  return 'next';
+}

@@ -1,0 +1,130 @@
+/** IN, OUT, INS, OUTS. The machine has no ports: reads give all ones, writes go nowhere (SDM 1 19, SDM 3C 26.1.3). */
+import type { CpuContext, SystemOutcome } from '../context.ts';
+import type { Instruction, MemoryOperand, Operand } from '../instruction.ts';
+import { Segment } from '../state.ts';
+import { underSupervisor } from './descriptors.ts';
+import { ExitReason, Primary, exit, primary } from './exits.ts';
+import { generalProtection, undefinedOpcode } from './fault.ts';
+import { hex, linearAddress, readLinear, writeGpr, writeLinear } from './memory.ts';
+import type { Bytes } from './memory.ts';
+import { Flag, systemFlags } from './rflags.ts';
+
+const IO_BITMAP_A = 0x2000;
+const IO_BITMAP_B = 0x2002;
+const TSS_IO_MAP_BASE = 102n;
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const RSI = 6;
+const RDI = 7;
+
+interface Access {
+  readonly port: number;
+  readonly bytes: Bytes;
+  readonly input: boolean;
+  readonly immediate: boolean;
+  readonly string: boolean;
+  readonly rep: boolean;
+}
+
+function refuse(context: CpuContext, access: Access): void {
+  const { cpu } = context;
+  if (cpu.cpl <= (systemFlags(context) & Flag.IOPL) >> 12) return;
+  const text = `port ${hex(access.port)} at CPL ${cpu.cpl}`;
+  if (underSupervisor(context)) generalProtection(`${text}: Linux grants none`);
+  const tr = cpu.segment(Segment.TR);
+  if (tr.limit < 103) generalProtection(`${text}: the TSS has no I/O map`);
+  const map = readLinear(context, tr.base + TSS_IO_MAP_BASE, 2, 'supervisor');
+  const at = map + BigInt(access.port >> 3);
+  if (at + 1n > BigInt(tr.limit)) generalProtection(`${text}: outside the TSS's I/O map`);
+  const bits = Number(readLinear(context, tr.base + at, 2, 'supervisor')) >> (access.port & 7);
+  if (bits & ((1 << access.bytes) - 1)) generalProtection(`${text}: the TSS's I/O map forbids it`);
+}
+
+function exits(context: CpuContext, access: Access): boolean {
+  if (!context.cpu.nonRoot) return false;
+  if (!primary(context, Primary.IO_BITMAPS)) return primary(context, Primary.UNCONDITIONAL_IO);
+  if (access.port + access.bytes > 0x10000) return true;
+  for (let port = access.port; port < access.port + access.bytes; port++) {
+    const bitmap = Number(context.vmx.field(port < 0x8000 ? IO_BITMAP_A : IO_BITMAP_B));
+    const byte = context.physical.slice(bitmap + ((port & 0x7fff) >> 3), 1)[0] ?? 0xff;
+    if (byte & (1 << (port & 7))) return true;
+  }
+  return false;
+}
+
+function qualification(access: Access): bigint {
+  const flags =
+    (access.input ? 8 : 0) | (access.string ? 0x10 : 0) | (access.rep ? 0x20 : 0) | (access.immediate ? 0x40 : 0);
+  return BigInt((access.bytes - 1) | flags) | (BigInt(access.port) << 16n);
+}
+
+function registerAccess(context: CpuContext, instruction: Instruction, port: Operand, input: boolean): Access {
+  const immediate = port.kind === 'immediate';
+  const number = immediate ? port.value & 0xffn : context.cpu.gpr(RDX) & 0xffffn;
+  return { port: Number(number), bytes: instruction.size as Bytes, input, immediate, string: false, rep: false };
+}
+
+export function input(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const access = registerAccess(context, instruction, instruction.operands[1]!, true);
+  refuse(context, access);
+  if (exits(context, access))
+    return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
+  writeGpr(context, RAX, access.bytes, -1n);
+  return 'next';
+}
+
+export function output(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const access = registerAccess(context, instruction, instruction.operands[0]!, false);
+  refuse(context, access);
+  if (exits(context, access))
+    return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
+  return 'next';
+}
+
+/** INS and OUTS: one item; with REP, RIP stays until the count is used up. */
+export const stringIo =
+  (direction: 'in' | 'out') =>
+  (context: CpuContext, instruction: Instruction): SystemOutcome => {
+    const operand = instruction.operands.find((o): o is MemoryOperand => o.kind === 'memory');
+    if (!operand) undefinedOpcode('string I/O needs a memory operand');
+    const rep = instruction.rep !== 'none';
+    const mask = (1n << BigInt(operand.addressSize)) - 1n;
+    const count = context.cpu.gpr(RCX) & mask;
+    if (rep && count === 0n) return 'next';
+    const isInput = direction === 'in';
+    const port = Number(context.cpu.gpr(RDX) & 0xffffn);
+    const access: Access = {
+      port,
+      bytes: instruction.size as Bytes,
+      input: isInput,
+      immediate: false,
+      string: true,
+      rep,
+    };
+    refuse(context, access);
+    const gva = linearAddress(context, operand, access.bytes);
+    if (exits(context, access)) {
+      return exit(context, instruction, ExitReason.IoInstruction, {
+        qualification: qualification(access),
+        guestLinearAddress: gva,
+      });
+    }
+    if (isInput) writeLinear(context, gva, access.bytes, -1n, 'cpl');
+    else readLinear(context, gva, access.bytes, 'cpl');
+    advancePointer(context, isInput ? RDI : RSI, access.bytes, mask);
+    if (!rep) return 'next';
+    replaceLow(context, RCX, count - 1n, mask);
+    return count === 1n ? 'next' : 'moved';
+  };
+
+function advancePointer(context: CpuContext, register: number, bytes: number, mask: bigint): void {
+  const step = systemFlags(context) & Flag.DF ? -bytes : bytes;
+  replaceLow(context, register, context.cpu.gpr(register) + BigInt(step), mask);
+}
+
+/** 32-bit results clear the upper half; 16-bit ones keep it. */
+function replaceLow(context: CpuContext, register: number, value: bigint, mask: bigint): void {
+  const kept = mask === 0xffffn ? context.cpu.gpr(register) & ~mask : 0n;
+  context.cpu.setGpr(register, BigInt.asUintN(64, kept | (value & mask)));
+}

@@ -1,0 +1,117 @@
+/** IRET in IA-32e mode (SDM 2A "IRET") and the far transfers' common checks of CS and SS. */
+import type { CpuContext, SystemOutcome } from '../context.ts';
+import type { Instruction } from '../instruction.ts';
+import * as L from '../layout.ts';
+import { Segment } from '../state.ts';
+import type { SegmentRegister } from '../state.ts';
+import {
+  EFER_LMA,
+  Rights,
+  codeMode,
+  isNull,
+  markAccessed,
+  nullSegment,
+  readDescriptor,
+  selectorError,
+  setCodeAndStack,
+  toSegment,
+} from './descriptors.ts';
+import { ringChangeEvent } from './events.ts';
+import { Vector, generalProtection, raise } from './fault.ts';
+import { Blocking } from './gates.ts';
+import { popfMask } from './interrupts.ts';
+import { hex, isCanonical } from './memory.ts';
+import type { Bytes } from './memory.ts';
+import { Flag, readRflags, systemFlags, writeRflags } from './rflags.ts';
+import { stackSegment } from './segments.ts';
+import { moveStack, peekStack } from './stack.ts';
+
+const DEBUG_ENABLES = 0xffn;
+
+/** CS that a return to `selector` loads, with the checks of SDM 2A "IRET" and "RET". The new CPL is the selector's RPL. */
+export function returnCode(context: CpuContext, selector: number): SegmentRegister {
+  if (isNull(selector)) generalProtection('return to a null CS');
+  const descriptor = readDescriptor(context, selector);
+  const { rights, dpl } = descriptor;
+  const error = selectorError(selector);
+  const rpl = selector & 3;
+  if ((rights & (Rights.S | Rights.CODE)) !== (Rights.S | Rights.CODE))
+    generalProtection(`CS ${hex(selector)} is not code`, error);
+  if (rpl < context.cpu.cpl) generalProtection(`return to ring ${rpl} from ring ${context.cpu.cpl}`, error);
+  const wrong = rights & Rights.CONFORMING ? dpl > rpl : dpl !== rpl;
+  if (wrong) generalProtection(`CS ${hex(selector)} has DPL ${dpl}, its RPL is ${rpl}`, error);
+  if (!(rights & Rights.PRESENT)) raise(Vector.NP, error, `CS ${hex(selector)} is not present`);
+  checkWidth(rights, selector);
+  return toSegment(markAccessed(context, descriptor), selector);
+}
+
+export function checkWidth(rights: number, selector: number): void {
+  if ((rights & (Rights.L | Rights.DB)) === (Rights.L | Rights.DB)) {
+    generalProtection(`CS ${hex(selector)} has both L and D set`, selectorError(selector));
+  }
+}
+
+/** SS that a return loads; null is right when the target is 64-bit code of an inner ring. */
+export function returnStack(context: CpuContext, selector: number, cs: SegmentRegister): SegmentRegister {
+  const cpl = cs.selector & 3;
+  if (!isNull(selector)) return stackSegment(context, selector, cpl);
+  if (!(cs.rights & Rights.L) || cpl === 3 || (selector & 3) !== cpl)
+    generalProtection(`return to ring ${cpl} with null SS ${hex(selector)}`);
+  return nullSegment(selector, cpl);
+}
+
+export function checkTarget(context: CpuContext, cs: SegmentRegister, rip: bigint): void {
+  if (codeMode(context.cpu.efer, cs.rights) === 2) {
+    if (!isCanonical(rip)) generalProtection(`target ${hex(rip)} is not canonical`);
+  } else if (rip > BigInt(cs.limit)) generalProtection(`target ${hex(rip)} is outside the code segment`);
+}
+
+/** After a return to an outer ring, segments that ring may not use become null (SDM 3A 5.8.6). */
+export function dropInnerSegments(context: CpuContext): void {
+  const { cpu } = context;
+  for (const index of [Segment.ES, Segment.DS, Segment.FS, Segment.GS]) {
+    const { rights } = cpu.segment(index);
+    const conforming = (rights & (Rights.CODE | Rights.CONFORMING)) === (Rights.CODE | Rights.CONFORMING);
+    if (rights & Rights.UNUSABLE || conforming) continue;
+    if (((rights >> Rights.DPL_SHIFT) & 3) < cpu.cpl) cpu.setSegment(index, nullSegment(0));
+  }
+}
+
+export function iret(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu, mem } = context;
+  if (!(cpu.efer & EFER_LMA)) generalProtection('IRET outside IA-32e mode is not part of this CPU model');
+  if (systemFlags(context) & Flag.NT) generalProtection('IRET with RFLAGS.NT = 1 in IA-32e mode');
+  const bytes = instruction.size as Bytes;
+  const rip = peekStack(context, 0, bytes);
+  const selector = Number(peekStack(context, bytes, bytes) & 0xffffn);
+  const flags = Number(peekStack(context, 2 * bytes, bytes) & 0xffff_ffffn);
+  const oldCpl = cpu.cpl;
+  const sixtyFour = mem.get32(L.CODE_MODE) === 2;
+  const loadsStack = sixtyFour || (selector & 3) !== oldCpl;
+  const rsp = loadsStack ? peekStack(context, 3 * bytes, bytes) : 0n;
+  const ssSelector = loadsStack ? Number(peekStack(context, 4 * bytes, bytes) & 0xffffn) : 0;
+
+  const cs = returnCode(context, selector);
+  const ss = loadsStack ? returnStack(context, ssSelector, cs) : undefined;
+  checkTarget(context, cs, rip);
+
+  const changes = flagsToLoad(context, bytes);
+  const rflags = (readRflags(context) & ~changes & ~Flag.RF) | (flags & changes);
+  if (ss) cpu.rsp = rsp;
+  else moveStack(context, 3 * bytes);
+  cpu.rip = rip;
+  writeRflags(context, rflags);
+  mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~Blocking.NMI);
+  setCodeAndStack(context, cs, ss);
+  if (cpu.cpl !== oldCpl) dropInnerSegments(context);
+  ringChangeEvent(context, oldCpl, 'IRET');
+  return 'moved';
+}
+
+/** RF matters only to instruction breakpoints; it is loaded while DR7 enables any, since nothing else could show it. */
+function flagsToLoad(context: CpuContext, bytes: number): number {
+  let mask = popfMask(context, bytes);
+  if (bytes > 2 && context.mem.get64(L.DR7) & DEBUG_ENABLES) mask |= Flag.RF;
+  if (bytes > 2 && context.cpu.cpl === 0) mask |= Flag.VIF | Flag.VIP;
+  return mask;
+}

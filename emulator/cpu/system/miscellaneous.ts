@@ -1,0 +1,52 @@
+/** MONITOR, MWAIT, CLAC, STAC (SDM 2). */
+import type { CpuContext, SystemOutcome } from '../context.ts';
+import type { Instruction } from '../instruction.ts';
+import { Segment } from '../state.ts';
+import { DEFAULT_MODEL } from './cpuid.ts';
+import { ExitReason, Primary, exit, primary } from './exits.ts';
+import { generalProtection, undefinedOpcode } from './fault.ts';
+import { linearAddress, readLinear } from './memory.ts';
+import { Flag, systemFlags, writeSystemFlags } from './rflags.ts';
+
+const RAX = 0;
+const RCX = 1;
+const LOW32 = 0xffff_ffffn;
+
+function requireMonitor(context: CpuContext): void {
+  if (context.cpu.cpl !== 0) undefinedOpcode('MONITOR and MWAIT are for ring 0');
+}
+
+export function monitor(context: CpuContext, instruction: Instruction): SystemOutcome {
+  requireMonitor(context);
+  if (primary(context, Primary.MONITOR)) return exit(context, instruction, ExitReason.Monitor);
+  if (context.cpu.gpr(RCX) & LOW32) generalProtection('MONITOR with extensions in ECX');
+  const watched = {
+    kind: 'memory',
+    base: RAX,
+    index: -1,
+    scale: 0,
+    displacement: 0n,
+    segment: Segment.DS,
+    addressSize: 64,
+  } as const;
+  readLinear(context, linearAddress(context, watched, 1), 1, 'cpl');
+  return 'next';
+}
+
+/** Waits no time at all, which the architecture allows. */
+export function mwait(context: CpuContext, instruction: Instruction): SystemOutcome {
+  requireMonitor(context);
+  if (primary(context, Primary.MWAIT)) return exit(context, instruction, ExitReason.Mwait);
+  if (context.cpu.gpr(RCX) & LOW32) generalProtection('MWAIT with extensions in ECX');
+  return 'next';
+}
+
+export const setAc =
+  (value: boolean) =>
+  (context: CpuContext): SystemOutcome => {
+    if (!DEFAULT_MODEL.features.has('smap') || context.cpu.cpl !== 0)
+      undefinedOpcode('CLAC and STAC are for ring 0 of a CPU with SMAP');
+    const flags = systemFlags(context);
+    writeSystemFlags(context, value ? flags | Flag.AC : flags & ~Flag.AC);
+    return 'next';
+  };

@@ -1,0 +1,36 @@
+/** CR8: the task-priority register, or the virtual one of the virtual-APIC page (SDM 3A 10.8.6, SDM 3C 30.3). */
+import type { CpuContext, SystemOutcome } from '../context.ts';
+import type { Instruction } from '../instruction.ts';
+import * as L from '../layout.ts';
+import { ExitReason, Primary, primary } from './exits.ts';
+import { generalProtection } from './fault.ts';
+import { hex } from './memory.ts';
+
+const VIRTUAL_APIC_PAGE = 0x2012;
+const TPR_THRESHOLD = 0x401c;
+const VTPR = 0x80;
+
+function virtualTpr(context: CpuContext): number | undefined {
+  if (!primary(context, Primary.TPR_SHADOW)) return undefined;
+  return Number(context.vmx.field(VIRTUAL_APIC_PAGE)) + VTPR;
+}
+
+export function readTpr(context: CpuContext): bigint {
+  const shadow = virtualTpr(context);
+  return shadow === undefined ? context.mem.get64(L.CR8) : BigInt((context.physical.read32(shadow) >> 4) & 15);
+}
+
+export function writeTpr(context: CpuContext, instruction: Instruction, value: bigint): SystemOutcome {
+  if (value > 15n) generalProtection(`MOV CR8: ${hex(value)} has reserved bits`);
+  const shadow = virtualTpr(context);
+  if (shadow === undefined) {
+    context.mem.set64(L.CR8, value);
+    return 'next';
+  }
+  context.physical.write32(shadow, Number(value) << 4);
+  if (value >= BigInt(Number(context.vmx.field(TPR_THRESHOLD)) & 15)) return 'next';
+  // Trap-like: the write has happened.
+  context.cpu.rip = BigInt.asUintN(64, context.cpu.rip + BigInt(instruction.length));
+  context.vmx.exit(ExitReason.TprBelowThreshold);
+  return 'moved';
+}
