@@ -5,3 +5,4 @@ export * from './int128';
 export * from './integer';
 export * from './strings';
 export { sseCompare, sseConvert, sseConvertPacked, ssePacked, sseScalar } from './softfloat-sse';
+export * from './x87';

@@ -53,8 +53,7 @@ export function add(subtract: bool): void {
 }
 
 function addFinite(): void {
-  const xIsLarger =
-    X.exponent > Y.exponent || (X.exponent == Y.exponent && X.significand >= Y.significand);
+  const xIsLarger = X.exponent > Y.exponent || (X.exponent == Y.exponent && X.significand >= Y.significand);
   const largeHigh = xIsLarger ? X.significand : Y.significand;
   const exponent = xIsLarger ? X.exponent : Y.exponent;
   const sign = xIsLarger ? X.sign : Y.sign;
@@ -83,10 +82,7 @@ function addFinite(): void {
 export function multiply(): void {
   if (propagateNaN()) return;
   const sign = X.sign ^ Y.sign;
-  if (
-    (X.kind == KIND_INFINITY && Y.kind == KIND_ZERO) ||
-    (X.kind == KIND_ZERO && Y.kind == KIND_INFINITY)
-  ) {
+  if ((X.kind == KIND_INFINITY && Y.kind == KIND_ZERO) || (X.kind == KIND_ZERO && Y.kind == KIND_INFINITY)) {
     invalid();
     return;
   }

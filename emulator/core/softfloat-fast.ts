@@ -12,20 +12,17 @@ export class Fast {
 }
 
 /** Zero or normal: no NaN, infinity or denormal. */
-@inline
 function plain64(bits: u64): bool {
   const e = u32(bits >> 52) & 0x7ff;
   return e - 1 < 0x7fe || bits << 1 == 0;
 }
 
-@inline
 function plain32(bits: u32): bool {
   const e = (bits >> 23) & 0xff;
   return e - 1 < 0xfe || bits << 1 == 0;
 }
 
 /** Error of a sum, exactly (Knuth's TwoSum): zero if and only if the sum is exact. */
-@inline
 function sumIsExact64(a: f64, b: f64, sum: f64): bool {
   const part = sum - a;
   return a - (sum - part) + (b - part) == 0;

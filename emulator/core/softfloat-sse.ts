@@ -238,8 +238,8 @@ export function sseConvertPacked(kind: i32, lanes: i32, low: u64, high: u64): i3
     const half = wideSource ? (i == 0 ? low : high) : i < 2 ? low : high;
     const value = wideSource ? half : (half >> ((i & 1) << 5)) & 0xffffffff;
     const result = convertLane(kind, value);
-    if (wideResult) store<u64>(<usize>FP_RESULT + (<usize>i << 3), result);
-    else store<u32>(<usize>FP_RESULT + (<usize>i << 2), u32(result));
+    if (wideResult) store<u64>(<usize>FP_RESULT + ((<usize>i) << 3), result);
+    else store<u32>(<usize>FP_RESULT + ((<usize>i) << 2), u32(result));
   }
   return leave();
 }

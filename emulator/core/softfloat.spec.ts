@@ -27,15 +27,54 @@ function generator(seed: number): () => number {
 }
 
 const SPECIAL64 = [
-  0x0n, 0x1n, 0x8n, 0xfffffffffffffn, 0x10000000000000n, 0x10000000000001n, 0x3ff0000000000000n, 0x3ff0000000000001n,
-  0x3fefffffffffffffn, 0x4000000000000000n, 0x3fe0000000000000n, 0x7fefffffffffffffn, 0x7ff0000000000000n,
-  0x7ff0000000000001n, 0x7ff8000000000000n, 0x7ff8000000001234n, 0x7ff4000000000000n, 0x41dfffffffc00000n,
-  0x41e0000000000000n, 0x43e0000000000000n, 0x43dfffffffffffffn, 0x3fd5555555555555n, 0x20000000000000n, 0x1ff0000000000000n,
+  0x0n,
+  0x1n,
+  0x8n,
+  0xfffffffffffffn,
+  0x10000000000000n,
+  0x10000000000001n,
+  0x3ff0000000000000n,
+  0x3ff0000000000001n,
+  0x3fefffffffffffffn,
+  0x4000000000000000n,
+  0x3fe0000000000000n,
+  0x7fefffffffffffffn,
+  0x7ff0000000000000n,
+  0x7ff0000000000001n,
+  0x7ff8000000000000n,
+  0x7ff8000000001234n,
+  0x7ff4000000000000n,
+  0x41dfffffffc00000n,
+  0x41e0000000000000n,
+  0x43e0000000000000n,
+  0x43dfffffffffffffn,
+  0x3fd5555555555555n,
+  0x20000000000000n,
+  0x1ff0000000000000n,
 ];
 const SPECIAL32 = [
-  0x0n, 0x1n, 0x7fffffn, 0x800000n, 0x800001n, 0x3f800000n, 0x3f800001n, 0x3f7fffffn, 0x40000000n, 0x3f000000n, 0x7f7fffffn,
-  0x7f800000n, 0x7f800001n, 0x7fc00000n, 0x7fc01234n, 0x7fa00000n, 0x4f000000n, 0x4effffffn, 0x5f000000n, 0x3eaaaaabn,
-  0x1000000n, 0x20000000n,
+  0x0n,
+  0x1n,
+  0x7fffffn,
+  0x800000n,
+  0x800001n,
+  0x3f800000n,
+  0x3f800001n,
+  0x3f7fffffn,
+  0x40000000n,
+  0x3f000000n,
+  0x7f7fffffn,
+  0x7f800000n,
+  0x7f800001n,
+  0x7fc00000n,
+  0x7fc01234n,
+  0x7fa00000n,
+  0x4f000000n,
+  0x4effffffn,
+  0x5f000000n,
+  0x3eaaaaabn,
+  0x1000000n,
+  0x20000000n,
 ];
 
 function operand(random: () => number, size: number): bigint {
@@ -56,13 +95,17 @@ function operand(random: () => number, size: number): bigint {
     case 3: {
       // near the least normal number
       const exponent = BigInt(random() % 3);
-      return sign | (size === 8 ? (exponent << 52n) | (bits & 0xfffffffffffffn) : (exponent << 23n) | (bits & 0x7fffffn));
+      return (
+        sign | (size === 8 ? (exponent << 52n) | (bits & 0xfffffffffffffn) : (exponent << 23n) | (bits & 0x7fffffn))
+      );
     }
     default: {
       const exponent = BigInt((random() % 130) - 65);
       return (
         sign |
-        (size === 8 ? ((1023n + exponent) << 52n) | (bits & 0xfffffffffffffn) : ((127n + exponent) << 23n) | (bits & 0x7fffffn))
+        (size === 8
+          ? ((1023n + exponent) << 52n) | (bits & 0xfffffffffffffn)
+          : ((127n + exponent) << 23n) | (bits & 0x7fffffn))
       );
     }
   }
@@ -78,7 +121,21 @@ interface Case {
 
 const OPERATIONS = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17];
 const CONVERSIONS = [32, 33, 34, 35, 36, 37, 38, 39, 40, 53, 54, 55, 56];
-const SOURCE_SIZE: Record<number, number> = { 32: 4, 33: 8, 34: 4, 35: 8, 36: 8, 37: 4, 38: 4, 39: 8, 40: 8, 53: 4, 54: 4, 55: 8, 56: 8 };
+const SOURCE_SIZE: Record<number, number> = {
+  32: 4,
+  33: 8,
+  34: 4,
+  35: 8,
+  36: 8,
+  37: 4,
+  38: 4,
+  39: 8,
+  40: 8,
+  53: 4,
+  54: 4,
+  55: 8,
+  56: 8,
+};
 /** Conversions whose result has four bytes. */
 const NARROW = new Set([33, 34, 35, 37, 39, 53, 55]);
 

@@ -81,7 +81,6 @@ export function moveToSecond(): void {
   Y.denormal = X.denormal;
 }
 
-@inline
 export function raise(flags: i32): void {
   Env.flags |= flags;
 }

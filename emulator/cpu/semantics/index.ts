@@ -14,6 +14,8 @@ import { sseInteger } from './sse-integer.ts';
 import { sseMove } from './sse-move.ts';
 import { stack } from './stack.ts';
 import { strings } from './string.ts';
+import { x87 } from './x87.ts';
+import { x87State } from './x87-state.ts';
 
 const families = [
   arithmetic,
@@ -30,6 +32,8 @@ const families = [
   sseApproximate,
   sseInteger,
   mmx,
+  x87,
+  x87State,
 ];
 
 export const semantics: ReadonlyMap<string, Semantic> = new Map(families.flatMap((family) => Object.entries(family)));

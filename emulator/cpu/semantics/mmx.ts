@@ -4,21 +4,15 @@
  */
 import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
 import type { Operand } from '../instruction.ts';
-import { X87_SW, X87_TAG, X87_TOP } from '../layout.ts';
+import { X87_TAG, X87_TOP } from '../layout.ts';
 import { interleaveHigh, interleaveLow, lanewise, pack, shiftLanes, shifts } from './packed-integer.ts';
 import { convertDoublesToIntegers, convertIntegersToSingles, convertSinglesToIntegers } from './sse-convert.ts';
 import { immediateByte } from './sse-integer.ts';
 import { alone, high64, low64 } from './vector.ts';
 import type { SemanticTable } from './vector.ts';
+import { checkPending } from './x87.ts';
 
-const VECTOR_MF = 16;
-/** ES of the status word: an unmasked x87 exception waits. */
-const ERROR_SUMMARY = 0x80;
 const ALL_EMPTY = 0xffff;
-
-function checkPending(e: Emitter): void {
-  e.raiseIf(e.op('i32.and', e.loadState(X87_SW, 4), e.i32(ERROR_SUMMARY)), VECTOR_MF);
-}
 
 function enterMmx(e: Emitter): void {
   e.storeState(X87_TOP, 4, e.i32(0));

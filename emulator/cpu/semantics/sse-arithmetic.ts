@@ -6,16 +6,7 @@
  * can change. Otherwise the core repeats the operation with all flags (core/softfloat-sse.ts); it is quick as well
  * for code that has been exact so far.
  */
-import {
-  FP_ADD,
-  FP_COMPARE,
-  FP_DIV,
-  FP_MAX,
-  FP_MIN,
-  FP_MUL,
-  FP_SQRT,
-  FP_SUB,
-} from '../../core/softfloat-codes.ts';
+import { FP_ADD, FP_COMPARE, FP_DIV, FP_MAX, FP_MIN, FP_MUL, FP_SQRT, FP_SUB } from '../../core/softfloat-codes.ts';
 import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
 import { FP_RESULT, MXCSR } from '../layout.ts';
 import { high64, laneMask, low64, splat, zero } from './vector.ts';
@@ -151,9 +142,7 @@ function packedMinimum(code: number, size: 4 | 8): Semantic {
     const b = e.let(e.readVector(source, true));
     // pmin(y, x) is "x < y ? x : y": with the operands exchanged, exactly MINPS.
     const result = e.variable('v128', e.op(`${shape(size)}.${code === FP_MIN ? 'pmin' : 'pmax'}`, b, a));
-    e.if(packedComparisonMatters(e, size, a, b), () =>
-      e.set(result, redoPacked(e, e.i32(code), size, a, b)),
-    );
+    e.if(packedComparisonMatters(e, size, a, b), () => e.set(result, redoPacked(e, e.i32(code), size, a, b)));
     e.writeVector(destination, e.get(result));
   };
 }

@@ -69,9 +69,7 @@ function scalarToInteger(sourceSize: 4 | 8, truncate: boolean): Semantic {
     const to = size === 8 ? 8 : 4;
     const bits = e.let(e.readVectorLow(source, sourceSize));
     const value = e.let(
-      sourceSize === 8
-        ? e.op('f64.reinterpret_i64', bits)
-        : e.op('f64.promote_f32', e.op('f32.reinterpret_i32', bits)),
+      sourceSize === 8 ? e.op('f64.reinterpret_i64', bits) : e.op('f64.promote_f32', e.op('f32.reinterpret_i32', bits)),
     );
     const whole = e.let(e.op(truncate ? 'f64.trunc' : 'f64.nearest', value));
     const integer = to === 8 ? 'i64' : 'i32';
@@ -90,9 +88,7 @@ function cvtss2sd(e: Emitter, { operands: [destination, source] }: Form): void {
   const bits = e.let(e.readVectorLow(source, 4));
   const value = e.op('f32.reinterpret_i32', bits);
   const result = e.variable('i64', e.op('i64.reinterpret_f64', e.op('f64.promote_f32', value)));
-  e.if(or(e, e.op('f32.ne', value, value), isDenormal(e, 4, bits)), () =>
-    e.set(result, redo(e, CVT_F32_F64, bits, 8)),
-  );
+  e.if(or(e, e.op('f32.ne', value, value), isDenormal(e, 4, bits)), () => e.set(result, redo(e, CVT_F32_F64, bits, 8)));
   e.writeVectorLow(destination, 8, e.get(result));
 }
 

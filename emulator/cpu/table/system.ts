@@ -72,8 +72,8 @@ export const systemRows: readonly OpcodeRow[] = [
   system('0F AE /2', 'wrfsbase', 'Ry', { prefix: 'F3', only64: true, feature: 'fsgsbase' }),
   system('0F AE /3', 'wrgsbase', 'Ry', { prefix: 'F3', only64: true, feature: 'fsgsbase' }),
 
-  system('0F AE /0', 'fxsave', 'M', { prefix: 'NP', sizes: [4, 8] }),
-  system('0F AE /1', 'fxrstor', 'M', { prefix: 'NP', sizes: [4, 8] }),
+  row('0F AE /0', 'fxsave', 'M', { prefix: 'NP', sizes: [4, 8] }),
+  row('0F AE /1', 'fxrstor', 'M', { prefix: 'NP', sizes: [4, 8] }),
   row('0F AE /2', 'ldmxcsr', 'Md', { prefix: 'NP', sizes: [4] }),
   row('0F AE /3', 'stmxcsr', 'Md', { prefix: 'NP', sizes: [4] }),
 

@@ -1,0 +1,99 @@
+/** x87 comparison and classification (SDM 1, 8.3.6). */
+import { compare, EQUAL, LESS, UNORDERED } from './softfloat-convert';
+import { KIND_FINITE, KIND_INFINITY, KIND_UNSUPPORTED, KIND_ZERO, moveToSecond, X } from './softfloat';
+import { unpackOperand } from './x87-operands';
+import {
+  begin,
+  commit,
+  headOf,
+  isEmpty,
+  loadRegister,
+  pop,
+  setConditions,
+  SW_C0,
+  SW_C1,
+  SW_C2,
+  SW_C3,
+  underflow,
+} from './x87-stack';
+
+/** C3 C2 C0 for an order. */
+function conditions(order: i32): i32 {
+  if (order == UNORDERED) return SW_C3 | SW_C2 | SW_C0;
+  if (order == LESS) return SW_C0;
+  return order == EQUAL ? SW_C3 : 0;
+}
+
+/** Order of X and Y, with the exceptions reported; -1 if an unmasked one forbids the answer. */
+function finish(order: i32): i32 {
+  return commit() ? order : -1;
+}
+
+function compareRegisters(i: i32, signalling: i32): i32 {
+  begin();
+  if (isEmpty(0) || isEmpty(i)) {
+    underflow();
+    return finish(UNORDERED);
+  }
+  loadRegister(i);
+  moveToSecond();
+  loadRegister(0);
+  return finish(compare(signalling != 0));
+}
+
+function report(order: i32, pops: i32): void {
+  if (order < 0) return;
+  // C1 stays as the stack fault left it: 0.
+  setConditions(conditions(order));
+  if (pops > 0) pop();
+  if (pops > 1) pop();
+}
+
+/** FCOM, FUCOM and their popping forms. */
+export function x87Compare(i: i32, signalling: i32, pops: i32): void {
+  report(compareRegisters(i, signalling), pops);
+}
+
+/** FCOM(P) and FICOM(P) with memory. */
+export function x87CompareMemory(format: i32, value: u64, pops: i32): void {
+  begin();
+  let order: i32;
+  if (isEmpty(0)) {
+    underflow();
+    order = finish(UNORDERED);
+  } else {
+    unpackOperand(format, value);
+    moveToSecond();
+    loadRegister(0);
+    order = finish(compare(true));
+  }
+  report(order, pops);
+}
+
+/** FTST: with +0. */
+export function x87Test(): void {
+  x87CompareMemory(0, 0, 0);
+}
+
+/** FCOMI, FUCOMI: ZF PF CF in their RFLAGS positions, or -1 to leave the flags alone. */
+export function x87CompareFlags(i: i32, signalling: i32, pops: i32): i32 {
+  const order = compareRegisters(i, signalling);
+  if (order < 0) return -1;
+  if (pops) pop();
+  return order == UNORDERED ? 0x45 : order == LESS ? 1 : order == EQUAL ? 0x40 : 0;
+}
+
+/** FXAM (SDM 2A, table 3-40). */
+export function x87Examine(): void {
+  let bits = headOf(0) & 0x8000 ? SW_C1 : 0;
+  if (isEmpty(0)) {
+    setConditions(bits | SW_C3 | SW_C0);
+    return;
+  }
+  loadRegister(0);
+  if (X.kind == KIND_ZERO) bits |= SW_C3;
+  else if (X.kind == KIND_FINITE) bits |= X.denormal ? SW_C3 | SW_C2 : SW_C2;
+  else if (X.kind == KIND_INFINITY) bits |= SW_C2 | SW_C0;
+  else if (X.kind != KIND_UNSUPPORTED) bits |= SW_C0;
+  setConditions(bits);
+}
