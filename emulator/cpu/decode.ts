@@ -162,7 +162,10 @@ function implicitMemory(register: number, segment: number): Operand {
   return { kind: 'memory', base: register, index: -1, scale: 0, displacement: 0n, segment, addressSize };
 }
 
-/** A direct branch target; the displacement counts from the end of the instruction. */
+/**
+ * A direct branch target; the displacement counts from the end of the instruction. Outside 64-bit mode the offset wraps at 4 GB; a wrap of
+ * IP at 64 KB would need the base of CS.
+ */
 function target(distance: number, gva: bigint, length: number, mode: CodeMode): Operand {
   const address = gva + BigInt(distance + length);
   return { kind: 'target', gva: BigInt.asUintN(mode === 2 ? 64 : 32, address) };
@@ -338,7 +341,7 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
     at++;
     return undefined;
   }
-  if (byte === 0x90 && map === 0 && rex & 1) compiled = EXCHANGE_ACCUMULATOR;
+  if (compiled.op === 'nop' && map === 0 && rex & 1) compiled = EXCHANGE_ACCUMULATOR;
 
   if (compiled.hasModrm) {
     at++;

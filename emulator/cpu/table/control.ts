@@ -44,9 +44,9 @@ export const control: readonly OpcodeRow[] = [
     row(`0F ${low} /r`, 'nop', '', { hot: low === '1F' }),
   ),
   row('0F 0D /r', 'nop', ''),
-  row('0F AE /5', 'lfence', '', { prefix: 'NP', mnemonic: 'lfence' }),
-  row('0F AE /6', 'mfence', '', { prefix: 'NP', mnemonic: 'mfence' }),
-  row('0F AE /7', 'sfence', '', { prefix: 'NP', mnemonic: 'sfence' }),
+  row('0F AE E8+i', 'lfence', '', { prefix: 'NP' }),
+  row('0F AE F0+i', 'mfence', '', { prefix: 'NP' }),
+  row('0F AE F8+i', 'sfence', '', { prefix: 'NP' }),
   row('0F AE /7', 'clflush', 'Mb', { prefix: 'NP' }),
 
   row('F5', 'cmc', '', { reads: ALL, writes: 'c' }),

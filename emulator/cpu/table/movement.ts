@@ -42,7 +42,7 @@ export const movement: readonly OpcodeRow[] = [
   row('87 /r', 'xchg', 'Ev Gv', { lock: true, hot }),
   row('90+r', 'xchg', 'Zv rAX'),
   row('0F C8+r', 'bswap', 'Zv', { hot }),
-  row('D7', 'xlat', 'Xbx', { sizes: [1] }),
+  row('D7', 'xlat', 'Xbx', { mnemonic: 'xlatb', sizes: [1] }),
 
   row('0F 40+cc /r', 'cmovcc', 'Gv Ev', { reads: 'oszapc', hot }),
   row('0F 90+cc /r', 'setcc', 'Eb', { reads: 'oszapc', hot }),

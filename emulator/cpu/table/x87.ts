@@ -101,10 +101,10 @@ export const x87: readonly OpcodeRow[] = [
   row('DF E0', 'fnstsw', 'AX', { sizes: [2] }),
   row('DD C0+i', 'ffree', 'sti'),
   row('DF C0+i', 'ffreep', 'sti'),
-  row('DB E0', 'fneni', '', { mnemonic: 'feni' }),
-  row('DB E1', 'fndisi', '', { mnemonic: 'fdisi' }),
+  row('DB E0', 'fneni'),
+  row('DB E1', 'fndisi'),
   row('DB E2', 'fnclex'),
   row('DB E3', 'fninit'),
-  row('DB E4', 'fnsetpm', '', { mnemonic: 'fsetpm' }),
+  row('DB E4', 'fnsetpm'),
   row('9B', 'fwait', '', { mnemonic: 'wait' }),
 ];
