@@ -21,11 +21,6 @@ export function canDropFlags(row: FlagUse): boolean {
   return row.writes !== undefined && (row.reads === undefined || PRESERVE_FLAGS.has(row.op));
 }
 
-/** Whether the instruction's result depends on flags even when those it writes are dead. */
-export function readsFlags(row: FlagUse): boolean {
-  return row.reads !== undefined && !PRESERVE_FLAGS.has(row.op);
-}
-
 /** Has a variant without flags in the switch. */
 const FLAGLESS_OPS = new Set([
   'add',

@@ -1,0 +1,323 @@
+/**
+ * Decoded blocks: straight runs of instructions within a page, as records in linear memory. Keyed by frame, linear address and code mode, so that they
+ * outlive address-space switches; which of them a context may run is decided by the fetch, then by the jump cache of the TLB bank in force.
+ */
+import type { CodeFetcher } from './fetch.ts';
+import { pageOf, readGva, writeGva } from './fetch.ts';
+import type { DecodedInstruction } from './decode.ts';
+import type { CodeMode } from './decode-table.ts';
+import * as L from './layout.ts';
+import { HANDLER, MAX_BLOCK, STUB, TERMINATOR } from './records.ts';
+import type { PlannedRecord, RecordWriter } from './block-writer.ts';
+import type { LinearMemory } from './state.ts';
+
+/** What TypeScript does at a record that no handler covers. */
+export type SystemStep =
+  | { readonly insn: DecodedInstruction }
+  /** Bytes that are no instruction. */
+  | { readonly insn: undefined; readonly vector: 6 | 13; readonly bytes: Uint8Array };
+
+export interface Block {
+  readonly gva: number;
+  /** Address of its first record. */
+  readonly record: number;
+  readonly pfn: number;
+  /** Frame of the second page when its last instruction crosses, or -1. */
+  readonly secondPfn: number;
+  /** Linear address after it. */
+  readonly end: number;
+  /** Offset from `gva` of each instruction. */
+  readonly starts: readonly number[];
+  /** Record index of each instruction; those of a fused pair have the same. */
+  readonly slots: readonly number[];
+  /** Made for one single step. */
+  readonly single: boolean;
+  /** Its last instruction, if TypeScript executes it. */
+  readonly system: SystemStep | undefined;
+  live: boolean;
+}
+
+const PAGE = 4096;
+const GRANULE = 64;
+/** Executions before a block counts as hot: the region translator's place. */
+const COUNTDOWN = 0x7fff_ffff;
+/** Room for the largest block and its stubs. */
+const LARGEST = (MAX_BLOCK * 2 + 8) * L.RECORD_SIZE;
+
+export class BlockCache {
+  /** Blocks by frame, then by `key`. */
+  readonly #frames = new Map<number, Map<number, Block>>();
+  /** Blocks whose last instruction ends in a frame. */
+  readonly #tails = new Map<number, Block[]>();
+  /** In the order of their records, dead ones included. */
+  #all: Block[] = [];
+  #next = L.RECORDS;
+  /** Counts flushes: records named before one are gone. */
+  generation = 0;
+  breakpoints: ReadonlySet<number> = new Set();
+  /** Told of a frame that now holds decoded code for the first time. */
+  onCodeFrame: (pfn: number) => void = () => {};
+
+  constructor(
+    readonly mem: LinearMemory,
+    readonly fetcher: CodeFetcher,
+    readonly writer: RecordWriter,
+  ) {}
+
+  /** The block at an address in the current context, decoded if need be; undefined with FAULT_* filled if it cannot be fetched. */
+  at(gva: number, mode: CodeMode, single: boolean): Block | undefined {
+    const page = this.fetcher.page(gva);
+    if (!page) return undefined;
+    const key = gva * 16 + mode * 2 + (single ? 1 : 0);
+    const known = this.#frames.get(page.pfn)?.get(key);
+    if (known && this.#sameSecondPage(known)) return known;
+    const made = this.#decode(gva, page.host, page.pfn, mode, single);
+    if (!made) return undefined;
+    this.#codeOf(made.pfn).set(key, made);
+    if (made.secondPfn >= 0) this.#tails.set(made.secondPfn, [...(this.#tails.get(made.secondPfn) ?? []), made]);
+    return made;
+  }
+  #sameSecondPage(block: Block): boolean {
+    return block.secondPfn < 0 || this.fetcher.page((pageOf(block.gva) + 1) * PAGE)?.pfn === block.secondPfn;
+  }
+  #codeOf(pfn: number): Map<number, Block> {
+    let blocks = this.#frames.get(pfn);
+    if (!blocks) this.#frames.set(pfn, (blocks = new Map()));
+    return blocks;
+  }
+
+  /** The block whose records or stubs hold an address. */
+  holding(record: number): Block {
+    let low = 0;
+    let high = this.#all.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#all[middle]!.record <= record) low = middle;
+      else high = middle - 1;
+    }
+    return this.#all[low]!;
+  }
+  /** Linear address that a record (a stub or the first of a block) stands for. */
+  gvaOf(record: number): number {
+    const handler = this.mem.get16(record + STUB.handler);
+    if (handler >= HANDLER.unlinked && handler <= HANDLER.breakpoint) return readGva(this.mem, record + STUB.target);
+    return this.holding(record).gva;
+  }
+
+  // ---------------------------------------------------------------- decoding
+
+  #decode(gva: number, host: number, pfn: number, mode: CodeMode, single: boolean): Block | undefined {
+    if (this.#next + LARGEST > L.RECORDS_END) this.flush();
+    if (!single && this.breakpoints.has(gva)) return this.#breakpointBlock(gva, pfn);
+    const insns: DecodedInstruction[] = [];
+    let at = gva;
+    let secondPfn = -1;
+    let system: SystemStep | undefined;
+    for (;;) {
+      const fetched = this.fetcher.instruction(at, host + (at - gva), mode);
+      if (fetched === 'fault') {
+        if (insns.length === 0) return undefined;
+        break;
+      }
+      if (fetched.insn === undefined) {
+        if (insns.length > 0) break;
+        system = fetched;
+        secondPfn = fetched.secondPfn;
+        at++;
+        break;
+      }
+      // An instruction on two pages is a block of its own, so that only it depends on the second.
+      if (fetched.secondPfn >= 0 && insns.length > 0) break;
+      const { insn } = fetched;
+      insns.push(insn);
+      at += insn.length;
+      secondPfn = fetched.secondPfn;
+      if (insn.row.branch !== undefined || insn.row.system) break;
+      if (
+        single ||
+        insns.length === MAX_BLOCK ||
+        secondPfn >= 0 ||
+        pageOf(at) !== pageOf(gva) ||
+        this.breakpoints.has(at)
+      )
+        break;
+    }
+    return this.#lay(gva, at, pfn, secondPfn, insns, mode, single, system);
+  }
+
+  #breakpointBlock(gva: number, pfn: number): Block {
+    const record = this.#next;
+    this.writer.writeStub(record, HANDLER.breakpoint, gva, 0);
+    this.#next += L.RECORD_SIZE;
+    return this.#keep({
+      gva,
+      record,
+      pfn,
+      secondPfn: -1,
+      end: gva + 1,
+      starts: [0],
+      slots: [0],
+      single: false,
+      system: undefined,
+      live: true,
+    });
+  }
+
+  #lay(
+    gva: number,
+    end: number,
+    pfn: number,
+    secondPfn: number,
+    insns: readonly DecodedInstruction[],
+    mode: CodeMode,
+    single: boolean,
+    undecodable: SystemStep | undefined,
+  ): Block {
+    const record = this.#next;
+    const starts: number[] = [];
+    const slots: number[] = [];
+    let at = record;
+    let terminator = -1;
+    let last: PlannedRecord | undefined;
+    for (const step of this.writer.plan(insns, mode, single)) {
+      this.writer.write(at, step, mode);
+      for (const insn of step.insns) {
+        starts.push(Number(BigInt.asIntN(64, insn.gva - insns[0]!.gva)));
+        slots.push((at - record) / L.RECORD_SIZE);
+      }
+      if (step.terminator >= 0) terminator = at + step.terminator;
+      at += step.records * L.RECORD_SIZE;
+      last = step;
+    }
+    let system = undecodable;
+    if (undecodable) {
+      starts.push(0);
+      slots.push(0);
+      this.writer.writeStub(at, HANDLER.system, gva, 0);
+      at += L.RECORD_SIZE;
+    } else if (last!.handler === HANDLER.system) system = { insn: insns.at(-1)! };
+    else if (terminator >= 0) at = this.#link(at, terminator, insns, end, single);
+    else at = this.#fallThrough(at, insns.length, end, single);
+    this.#next = at;
+    return this.#keep({ gva, record, pfn, secondPfn, end, starts, slots, single, system, live: true });
+  }
+
+  /** Count, countdown and a stub for each link of a terminator. */
+  #link(free: number, terminator: number, insns: readonly DecodedInstruction[], end: number, single: boolean): number {
+    const { mem, writer } = this;
+    mem.set16(terminator + TERMINATOR.count, insns.length);
+    mem.set32(terminator + TERMINATOR.countdown, COUNTDOWN);
+    const target = insns.at(-1)!.operands.find((operand) => operand.kind === 'target');
+    if (!target) return free;
+    const handler = single ? HANDLER.stop : HANDLER.unlinked;
+    [end, Number(BigInt.asIntN(64, target.gva))].forEach((gva, index) => {
+      const cell = terminator + TERMINATOR.links + index * 4;
+      const stub = free + index * L.RECORD_SIZE;
+      writer.writeStub(stub, handler, gva, cell);
+      mem.set32(cell, stub);
+    });
+    return free + 2 * L.RECORD_SIZE;
+  }
+  /** The end of a block that no branch ends: a jump to the next instruction, or the end of the single step. */
+  #fallThrough(free: number, count: number, end: number, single: boolean): number {
+    const { mem, writer } = this;
+    if (single) {
+      writer.writeStub(free, HANDLER.stop, end, 0);
+      return free + L.RECORD_SIZE;
+    }
+    const stub = free + L.RECORD_SIZE;
+    mem.bytes.fill(0, free, stub);
+    mem.set16(free, this.writer.jumpHandler);
+    mem.set16(free + TERMINATOR.count, count);
+    mem.set32(free + TERMINATOR.countdown, COUNTDOWN);
+    mem.set32(free + TERMINATOR.links + 4, stub);
+    writer.writeStub(stub, HANDLER.unlinked, end, free + TERMINATOR.links + 4);
+    return stub + L.RECORD_SIZE;
+  }
+
+  #keep(block: Block): Block {
+    this.#all.push(block);
+    this.#mark(block.pfn, block.gva, Math.min(block.end, (pageOf(block.gva) + 1) * PAGE));
+    if (block.secondPfn >= 0) this.#mark(block.secondPfn, (pageOf(block.gva) + 1) * PAGE, block.end);
+    return block;
+  }
+  /** Sets the code bits of the granules of [from, to), which lie on one page. */
+  #mark(pfn: number, from: number, to: number): void {
+    const at = (L.CODE_BITMAP + pfn * 8) >>> 2;
+    const { u32 } = this.mem;
+    if (u32[at] === 0 && u32[at + 1] === 0) this.onCodeFrame(pfn);
+    const first = Math.floor(from / GRANULE);
+    const last = Math.floor((Math.max(to, from + 1) - 1) / GRANULE);
+    for (let granule = first; granule <= last; granule++) u32[at + ((granule >> 5) & 1)]! |= 1 << (granule & 31);
+  }
+
+  // ---------------------------------------------------------------- linking
+
+  /** After an exit at a stub whose target turned out to be `block`: the link goes there directly if both are on one page. */
+  connect(stub: number, block: Block): void {
+    const cell = this.mem.get32(stub + STUB.cell);
+    if (cell === 0) return;
+    const source = this.holding(cell);
+    const samePage = source.pfn === block.pfn && pageOf(source.gva) === pageOf(block.gva);
+    const near = source.live && samePage && block.secondPfn < 0;
+    if (near) this.mem.set32(cell, block.record);
+    else this.mem.set16(stub + STUB.handler, HANDLER.far);
+  }
+  /** Enters a block in the jump cache of the bank in force. */
+  cacheJump({ gva, record }: Block): void {
+    const { mem } = this;
+    const low = gva >>> 0;
+    const entry = mem.get32(L.JC_BASE) + (((low ^ (low >>> 12)) & (L.JC_ENTRIES - 1)) << L.JC_SHIFT);
+    writeGva(mem, entry, gva);
+    mem.set32(entry + 8, record);
+  }
+  /** A terminator whose countdown ran out begins again. */
+  restartCountdown(terminator: number): void {
+    if (this.mem.get32(terminator + TERMINATOR.countdown) === 0)
+      this.mem.set32(terminator + TERMINATOR.countdown, COUNTDOWN);
+  }
+
+  // ---------------------------------------------------------------- dropping
+
+  /**
+   * Drops the blocks of a frame. Whoever still links to one (only blocks of the same frames, also dropped, and jump caches) finds a stub that
+   * leads to its successor.
+   */
+  dropFrame(pfn: number): void {
+    const blocks = [...(this.#frames.get(pfn)?.values() ?? []), ...(this.#tails.get(pfn) ?? [])];
+    this.#frames.delete(pfn);
+    this.#tails.delete(pfn);
+    this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
+    for (const block of blocks) {
+      if (!block.live) continue;
+      block.live = false;
+      this.writer.writeStub(block.record, HANDLER.unlinked, block.gva, 0);
+      // Blocks of the other frame of a crossing instruction may link to it.
+      this.dropFrame(block.pfn);
+      if (block.secondPfn >= 0) this.dropFrame(block.secondPfn);
+    }
+  }
+  /** Replaces the breakpoints; drops the frames in which a changed address lies in a block. */
+  setBreakpoints(breakpoints: ReadonlySet<number>): void {
+    const changed = [...breakpoints].filter((gva) => !this.breakpoints.has(gva));
+    changed.push(...[...this.breakpoints].filter((gva) => !breakpoints.has(gva)));
+    this.breakpoints = breakpoints;
+    if (changed.length === 0) return;
+    const touched = new Set<number>();
+    for (const block of this.#all) {
+      if (block.live && !block.single && changed.some((gva) => gva >= block.gva && gva < block.end))
+        touched.add(block.pfn);
+    }
+    for (const pfn of touched) this.dropFrame(pfn);
+  }
+  /** Drops everything. */
+  flush(): void {
+    for (const pfn of [...this.#frames.keys(), ...this.#tails.keys()]) this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
+    this.#frames.clear();
+    this.#tails.clear();
+    this.#all = [];
+    this.#next = L.RECORDS;
+    this.generation++;
+    this.mem.bytes.fill(0xff, L.JC, L.JC + L.TLB_BANKS * L.JC_BANK_BYTES);
+  }
+}

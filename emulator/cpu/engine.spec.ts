@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { RunStop } from './engine-api.ts';
+import { createTestEngine } from './engine-test-support.ts';
+import * as L from './layout.ts';
+
+const HLT = 0xf4;
+/** mov ecx, n; 1: add rax, 3; dec ecx; jnz 1b; hlt */
+const loop = (count: number): number[] => [
+  0xb9,
+  count & 0xff,
+  (count >> 8) & 0xff,
+  (count >> 16) & 0xff,
+  0,
+  0x48,
+  0x83,
+  0xc0,
+  3,
+  0xff,
+  0xc9,
+  0x75,
+  0xf8,
+  HLT,
+];
+
+describe('engine', () => {
+  it('runs a loop and counts every instruction', () => {
+    const t = createTestEngine();
+    t.put(0x1000, ...loop(1000));
+    t.start(0x1000);
+    assert.equal(t.engine.run(1e6), RunStop.Halted);
+    assert.equal(t.engine.cpu.gpr(0), 3000n);
+    assert.equal(t.engine.retired, 1 + 3 * 1000 + 1);
+    assert.equal(t.engine.mem.get64(L.RETIRED), BigInt(t.engine.retired));
+    assert.deepEqual(t.faults, []);
+  });
+
+  it('retires exactly what it is asked to, in slices of any length', () => {
+    const seed = 20261122;
+    let state = seed;
+    const random = (): number => (state = (Math.imul(state, 1103515245) + 12345) >>> 0) / 2 ** 32;
+    const reference = createTestEngine();
+    const sliced = createTestEngine();
+    for (const t of [reference, sliced]) {
+      t.put(0x1000, ...program());
+      t.start(0x1000);
+    }
+    for (let total = 0, slices = 0; slices < 300; slices++) {
+      const length = Math.floor(random() < 0.5 ? random() * 80 : random() * 2000) + 1;
+      const stop = sliced.engine.run(length);
+      if (stop === RunStop.Halted) break;
+      total += length;
+      assert.equal(sliced.engine.retired, total, `seed ${seed}`);
+      for (let left = length; left > 0;) {
+        const part = Math.min(left, 40);
+        reference.engine.run(part);
+        left -= part;
+      }
+      assert.equal(sliced.state(), reference.state(), `seed ${seed}, slice ${slices}`);
+    }
+  });
+
+  it('steps over a breakpoint and stops on it', () => {
+    const t = createTestEngine();
+    t.put(0x1000, ...loop(10));
+    t.start(0x1000);
+    t.engine.setBreakpoints(new Set([0x1009n]));
+    for (let times = 1; times <= 3; times++) {
+      assert.equal(t.engine.run(1e6), RunStop.Breakpoint);
+      assert.equal(t.engine.cpu.rip, 0x1009n);
+      assert.equal(t.engine.cpu.gpr(0), BigInt(3 * times));
+      assert.equal(t.engine.step(), RunStop.Budget);
+      assert.equal(t.engine.cpu.rip, 0x100bn);
+    }
+    assert.equal(t.engine.run(2), RunStop.Budget);
+    assert.equal(t.engine.run(1e6), RunStop.Breakpoint);
+    t.engine.setBreakpoints(new Set());
+    assert.equal(t.engine.run(1e6), RunStop.Halted);
+    assert.equal(t.engine.cpu.gpr(0), 30n);
+  });
+
+  it('faults with the state of the instruction start', () => {
+    const t = createTestEngine();
+    // mov ebx, 5; add eax, ebx; push [rbx+0x20fffb]; the page of 0x210000 is absent
+    t.put(0x1000, 0xbb, 5, 0, 0, 0, 0x01, 0xd8, 0xff, 0xb3, 0xfb, 0xff, 0x20, 0, HLT);
+    t.map(0x210000, 0, 0n);
+    t.start(0x1000);
+    assert.equal(t.engine.run(1e6), RunStop.Halted);
+    const [fault] = t.faults;
+    assert.ok(fault?.kind === 'exception');
+    assert.deepEqual([fault.vector, fault.errorCode, fault.gva], [14, 0, 0x210000n]);
+    assert.equal(t.engine.cpu.rip, 0x1007n);
+    assert.equal(t.engine.cpu.rsp, 0x80000n);
+    assert.equal(t.engine.retired, 2);
+    t.map(0x210000, 0x210000, 3n);
+    t.start(0x1007);
+    t.engine.run(1e6);
+    assert.equal(t.engine.cpu.rsp, 0x80000n - 8n);
+  });
+
+  it('reports a fault of the second page of an access and of a fetch', () => {
+    const t = createTestEngine();
+    // mov [0x210ffe], eax
+    t.put(0x1000, 0x89, 0x04, 0x25, 0xfe, 0x0f, 0x21, 0, HLT);
+    t.map(0x211000, 0, 0n);
+    t.start(0x1000);
+    t.engine.run(1e6);
+    assert.ok(t.faults[0]?.kind === 'exception');
+    assert.deepEqual([t.faults[0].vector, t.faults[0].errorCode, t.faults[0].gva], [14, 2, 0x211000n]);
+
+    // mov ebx, 5 begins at the last two bytes of a page whose next is absent
+    t.put(0x210ffe, 0xbb, 5, 0, 0, 0, HLT);
+    t.start(0x210ffe);
+    t.engine.run(1e6);
+    assert.ok(t.faults[0]?.kind === 'exception');
+    assert.deepEqual([t.faults[0].vector, t.faults[0].gva], [14, 0x211000n]);
+    t.map(0x211000, 0x211000, 3n);
+    t.start(0x210ffe);
+    t.engine.run(1e6);
+    assert.equal(t.engine.cpu.gpr(3), 5n);
+    assert.equal(t.faults.length, 0);
+  });
+
+  it('fetches the second page of a crossing instruction as it is mapped now', () => {
+    const t = createTestEngine();
+    // jmp 0x210ffe stands on the same page; add eax, imm32 crosses; hlt
+    t.put(0x210f00, 0xe9, 0xf9, 0, 0, 0);
+    t.put(0x210ffe, 0x05, 1);
+    t.put(0x211000, 0, 0, 0, HLT);
+    t.put(0x300000, 1, 0, 0, HLT);
+    t.engine.cpu.setGpr(0, 0n);
+    t.start(0x210f00);
+    t.engine.run(1e6);
+    assert.equal(t.engine.cpu.gpr(0), 1n);
+    t.map(0x211000, 0x300000, 3n);
+    t.start(0x210f00);
+    t.engine.run(1e6);
+    assert.equal(t.engine.cpu.gpr(0), 0x102n);
+  });
+
+  it('honours stores into its own code', () => {
+    const t = createTestEngine();
+    // mov edi, 3; 0: mov ecx, 1000; 1: add rax, 5; dec ecx; jnz 1b; mov byte [add + 3], 7; dec edi; jnz 0b; hlt
+    const code = [0xbf, 3, 0, 0, 0, 0xb9, 0xe8, 3, 0, 0, 0x48, 0x83, 0xc0, 5, 0xff, 0xc9, 0x75, 0xf8];
+    code.push(0xc6, 0x04, 0x25, 0x0d, 0x10, 0, 0, 7, 0xff, 0xcf, 0x75, 0xe7, HLT);
+    t.put(0x1000, ...code);
+    t.start(0x1000);
+    assert.equal(t.engine.run(1e6), RunStop.Halted);
+    assert.deepEqual(t.faults, []);
+    assert.equal(t.engine.cpu.gpr(0), 19000n);
+    assert.equal(t.engine.retired, 1 + 3 * (1 + 3000 + 3) + 1);
+  });
+
+  it('a store to the next instruction of the same block takes effect', () => {
+    const t = createTestEngine();
+    // mov byte [0x1009], 9; mov al, 1; hlt
+    t.put(0x1000, 0xc6, 0x04, 0x25, 0x09, 0x10, 0, 0, 9, 0xb0, 1, HLT);
+    t.start(0x1000);
+    t.engine.run(1e6);
+    assert.equal(t.engine.cpu.gpr(0) & 0xffn, 9n);
+    assert.equal(t.engine.retired, 3);
+  });
+
+  it('bytes that are no instruction raise #UD at their own address', () => {
+    const t = createTestEngine();
+    t.put(0x1000, 0x90, 0x0f, 0x04);
+    t.start(0x1000);
+    t.engine.run(1e6);
+    assert.ok(t.faults[0]?.kind === 'exception');
+    assert.equal(t.faults[0].vector, 6);
+    assert.match(t.faults[0].because!, /0f 04/);
+    assert.equal(t.engine.cpu.rip, 0x1001n);
+    assert.equal(t.engine.retired, 1);
+  });
+
+  it('calls, returns and jumps across pages', () => {
+    const t = createTestEngine();
+    // mov ecx, 200; 0: call 0x5000; dec ecx; jnz 0b; hlt
+    t.put(0x1000, 0xb9, 200, 0, 0, 0, 0xe8, 0xf6, 0x3f, 0, 0, 0xff, 0xc9, 0x75, 0xf7, HLT);
+    // inc rax; ret
+    t.put(0x5000, 0x48, 0xff, 0xc0, 0xc3);
+    t.start(0x1000);
+    assert.equal(t.engine.run(1e6), RunStop.Halted);
+    assert.equal(t.engine.cpu.gpr(0), 200n);
+    assert.equal(t.engine.cpu.rsp, 0x80000n);
+    assert.equal(t.engine.retired, 1 + 200 * 5 + 1);
+  });
+
+  it('traps after each instruction while TF is set', () => {
+    const t = createTestEngine();
+    t.put(0x1000, ...loop(5));
+    t.start(0x1000);
+    t.engine.mem.set32(L.SYSTEM_FLAGS, 0x100);
+    t.engine.run(1000);
+    assert.ok(t.faults[0]?.kind === 'exception');
+    assert.equal(t.faults[0].vector, 1);
+    assert.equal(t.engine.cpu.rip, 0x1005n);
+    assert.equal(t.engine.mem.get64(L.DR6) & 0x4000n, 0x4000n);
+  });
+});
+
+/** Nested loops with memory, calls, conditions and flags. */
+function program(): number[] {
+  return [
+    ...[0xbf, 0x40, 0, 0, 0], // mov edi, 64
+    ...[0xbe, 0, 0, 0x20, 0], // 0: mov esi, 0x200000
+    ...[0xb9, 50, 0, 0, 0], // mov ecx, 50
+    ...[0x48, 0x01, 0x06], // 1: add [rsi], rax
+    ...[0x48, 0x03, 0x46, 0x08], // add rax, [rsi+8]
+    ...[0x48, 0x83, 0xc6, 0x08], // add rsi, 8
+    ...[0x48, 0xd1, 0xc3], // rol rbx, 1
+    ...[0x48, 0x31, 0xc3], // xor rbx, rax
+    ...[0x48, 0x83, 0xd2, 0x01], // adc rdx, 1
+    ...[0x39, 0xd8], // cmp eax, ebx
+    ...[0x76, 0x03], // jbe +3
+    ...[0x48, 0xff, 0xc0], // inc rax
+    ...[0x50, 0x5d], // push rax; pop rbp
+    ...[0xff, 0xc9], // dec ecx
+    ...[0x75, 0xde], // jnz 1b
+    ...[0xff, 0xcf], // dec edi
+    ...[0x75, 0xd0], // jnz 0b
+    HLT,
+  ];
+}

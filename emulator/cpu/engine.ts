@@ -1,0 +1,391 @@
+/**
+ * The driver of the interpreter: enters it, resolves what it could not (links, lookups, faults, system instructions), keeps counts exact.
+ *
+ * `enter(record, budget)` executes whole blocks while at least BUDGET_MARGIN instructions are left; the rest of a budget, and instructions under
+ * TF or an interrupt shadow, are stepped singly. So neither costs anything otherwise.
+ */
+import * as C from './codes.ts';
+import { BlockCache } from './blocks.ts';
+import type { Block, SystemStep } from './blocks.ts';
+import { RecordWriter } from './block-writer.ts';
+import type { CoreExports, SystemOutcome } from './context.ts';
+import type { CodeMode } from './decode-table.ts';
+import { RunStop } from './engine-api.ts';
+import type { Engine, Fault, Supervisor } from './engine-api.ts';
+import { CodeFetcher, isCanonical, readGva, toBigint, toNumber, writeGva } from './fetch.ts';
+import type { Instruction } from './instruction.ts';
+import type { HandlerTable } from './interpreter/keys.ts';
+import * as L from './layout.ts';
+import { BUDGET_MARGIN } from './records.ts';
+import { CpuState, LinearMemory } from './state.ts';
+import { decode } from './decode.ts';
+
+/** Compiled wasm and tables made by the build (dist/). */
+export interface EngineAssets {
+  readonly core: WebAssembly.Module;
+  readonly interpreter: WebAssembly.Module;
+  /** Contents of dist/forms.json. */
+  readonly forms: HandlerTable;
+}
+
+export interface EngineOptions {
+  /** Bytes of RAM, a multiple of 64 KB. */
+  readonly ramBytes: number;
+  /** MAXPHYADDR. */
+  readonly physBits: number;
+}
+
+/** What the engine leaves to the rest of the processor (processor.ts connects it). */
+export interface EngineHooks {
+  /** Executes an instruction that has no handler. */
+  system(insn: Instruction): SystemOutcome;
+  /** Delivers a fault: RIP stands on the instruction (after it, for traps). */
+  deliver(fault: Fault): void;
+  /** Takes the fault in FAULT_*. */
+  takeFault(): Fault;
+  /** An event to deliver before the next instruction. */
+  pendingInterrupt(): Fault | undefined;
+  /** Selects the TLB bank of the context in force. */
+  selectBank(): void;
+  /** Whose TLB is in force from now on. */
+  selectCpu(cpu: number): void;
+  /** Makes every write tag of a frame invalid: it holds code now. */
+  protectFrame(pfn: number): void;
+  /** HPA of a linear address without side effects, or -1. */
+  peek(gva: bigint): number;
+  /** Bytes that are no instruction are about to raise their exception. */
+  undecodable(gva: bigint, bytes: Uint8Array): void;
+  /** A write to code or to a watched frame has happened. */
+  observedWrite(hpa: number, bytes: number): void;
+}
+
+/** Longest stay in the interpreter: V8 replaces a running function by its optimised code only when it is called again. */
+const LONGEST_SLICE = 2_000_000;
+const FLAG_TF = 0x100;
+/** Blocking by STI and by MOV SS. */
+const SHADOW = 3;
+const DR6_BS = 0x4000;
+const VECTOR_DB = 1;
+const VECTOR_GP = 13;
+const MAX_INSTRUCTION = 15;
+
+export class ExecutionEngine implements Engine {
+  readonly mem: LinearMemory;
+  readonly cpu: CpuState;
+  readonly core: CoreExports;
+  readonly blocks: BlockCache;
+  supervisor: Supervisor | undefined;
+  retired = 0;
+  hooks!: EngineHooks;
+  readonly #enter: (record: number, budget: number) => number;
+  readonly #fetcher: CodeFetcher;
+  /** Retired instructions not yet added to RETIRED and CYCLES. */
+  #uncounted = 0;
+  #stopRequested = false;
+  /** Code mode that each bank's jump cache was filled in. */
+  readonly #bankMode = new Int8Array(L.TLB_BANKS).fill(-1);
+  /** Frames with code that the careful instruction in progress wrote to. */
+  readonly #written = new Set<number>();
+
+  constructor(assets: EngineAssets, options: EngineOptions) {
+    const pages = (L.RAM_BASE + options.ramBytes) / 0x10000;
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.mem = new LinearMemory(memory);
+    this.cpu = new CpuState(this.mem);
+    this.mem.set32(L.RAM_SIZE, options.ramBytes);
+    this.mem.set32(L.PHYS_BITS, options.physBits);
+    const env = {
+      memory,
+      observedWrite: (hpa: number, bytes: number) => this.#observeWrite(hpa >>> 0, bytes),
+    };
+    const core = new WebAssembly.Instance(assets.core, { env }).exports;
+    this.core = core as unknown as CoreExports;
+    const interpreter = new WebAssembly.Instance(assets.interpreter, { env, core }).exports;
+    this.#enter = interpreter['enter'] as (record: number, budget: number) => number;
+    this.#fetcher = new CodeFetcher(this.mem, this.core);
+    this.blocks = new BlockCache(this.mem, this.#fetcher, new RecordWriter(this.mem, assets.forms));
+    this.blocks.onCodeFrame = (pfn) => this.hooks.protectFrame(pfn);
+  }
+
+  // ---------------------------------------------------------------- running
+
+  run(instructions: number): RunStop {
+    const end = this.retired + instructions;
+    this.#stopRequested = false;
+    this.#interrupt();
+    for (;;) {
+      const stop = this.#halted();
+      if (stop !== undefined) return this.#settle(stop);
+      const left = end - this.retired;
+      if (left <= 0) return this.#settle(RunStop.Budget);
+      const gva = this.#rip();
+      if (gva === undefined) continue;
+      if (left < BUDGET_MARGIN || this.#stepsSingly()) {
+        if (this.blocks.breakpoints.has(gva)) return this.#settle(RunStop.Breakpoint);
+        this.#single(gva);
+      } else if (this.#runBlocks(gva, Math.min(left, LONGEST_SLICE))) return this.#settle(RunStop.Breakpoint);
+    }
+  }
+
+  step(): RunStop {
+    const before = this.retired;
+    this.#stopRequested = false;
+    this.#interrupt();
+    for (;;) {
+      const stop = this.#halted();
+      if (stop !== undefined) return this.#settle(stop);
+      if (this.retired > before) return this.#settle(RunStop.Budget);
+      const gva = this.#rip();
+      if (gva !== undefined) this.#single(gva);
+    }
+  }
+
+  requestStop(): void {
+    this.#stopRequested = true;
+  }
+
+  #halted(): RunStop | undefined {
+    if (this.#stopRequested) return RunStop.Requested;
+    return this.mem.get32(L.ACTIVITY) !== 0 ? RunStop.Halted : undefined;
+  }
+  #stepsSingly(): boolean {
+    return (this.mem.get32(L.SYSTEM_FLAGS) & FLAG_TF) !== 0 || (this.mem.get32(L.INTERRUPTIBILITY) & SHADOW) !== 0;
+  }
+  /** RIP as a number; undefined after delivering the #GP of one that is not canonical. */
+  #rip(): number | undefined {
+    if (isCanonical(this.mem, L.RIP)) return readGva(this.mem, L.RIP);
+    this.#deliver({
+      kind: 'exception',
+      vector: VECTOR_GP,
+      errorCode: 0,
+      because: 'the branch target is not a canonical address',
+    });
+    return undefined;
+  }
+  #setRip(gva: number): void {
+    writeGva(this.mem, L.RIP, gva);
+  }
+  get #mode(): CodeMode {
+    return this.mem.get32(L.CODE_MODE) as CodeMode;
+  }
+
+  /** Enters the interpreter once; true at a breakpoint. */
+  #runBlocks(gva: number, budget: number): boolean {
+    const block = this.#blockAt(gva, false);
+    if (!block) return false;
+    const { mem, blocks } = this;
+    const exit = this.#enter(block.record, budget);
+    this.#count(budget - (mem.get32(L.BUDGET) | 0));
+    const op = mem.get32(L.OP);
+    switch (exit) {
+      case C.EXIT_UNLINKED: {
+        const { generation } = blocks;
+        const target = blocks.gvaOf(op);
+        this.#setRip(target);
+        const next = this.#blockAt(target, false);
+        if (!next || blocks.generation !== generation) return false;
+        blocks.connect(op, next);
+        blocks.cacheJump(next);
+        return false;
+      }
+      case C.EXIT_LOOKUP: {
+        const target = this.#rip();
+        const next = target === undefined ? undefined : this.#blockAt(target, false);
+        if (next) blocks.cacheJump(next);
+        return false;
+      }
+      case C.EXIT_BUDGET:
+        this.#setRip(blocks.gvaOf(op));
+        blocks.restartCountdown(mem.get32(L.LINK));
+        return false;
+      case C.EXIT_BREAK:
+        this.#setRip(blocks.gvaOf(op));
+        return true;
+      default:
+        this.#leave(exit, blocks.holding(op), op);
+        return false;
+    }
+  }
+
+  /** Executes one instruction, whatever breakpoints stand there. */
+  #single(gva: number): void {
+    const shadow = this.mem.get32(L.INTERRUPTIBILITY) & SHADOW;
+    const trap = (this.mem.get32(L.SYSTEM_FLAGS) & FLAG_TF) !== 0;
+    if (!this.#executeOne(gva)) return;
+    if (shadow) {
+      this.mem.set32(L.INTERRUPTIBILITY, this.mem.get32(L.INTERRUPTIBILITY) & ~shadow);
+      this.#interrupt();
+    }
+    if (!trap) return;
+    this.mem.set64(L.DR6, this.mem.get64(L.DR6) | BigInt(DR6_BS));
+    this.#deliver({ kind: 'exception', vector: VECTOR_DB, because: 'single step: RFLAGS.TF is set' });
+  }
+  /** Whether the instruction completed. */
+  #executeOne(gva: number): boolean {
+    const block = this.#blockAt(gva, true);
+    if (!block) return false;
+    const { mem, blocks } = this;
+    // Any budget below the margin makes the interpreter come back after the block.
+    const budget = BUDGET_MARGIN - 1;
+    const exit = this.#enter(block.record, budget);
+    const op = mem.get32(L.OP);
+    switch (exit) {
+      case C.EXIT_STOP:
+      case C.EXIT_BUDGET:
+        this.#setRip(blocks.gvaOf(op));
+        this.#count(1);
+        if (exit === C.EXIT_BUDGET) blocks.restartCountdown(mem.get32(L.LINK));
+        return true;
+      case C.EXIT_LOOKUP:
+        this.#count(1);
+        return true;
+      default:
+        return this.#leave(exit, block, op);
+    }
+  }
+
+  #blockAt(gva: number, single: boolean): Block | undefined {
+    const block = this.blocks.at(gva, this.#mode, single);
+    if (!block) this.#deliver(this.#fetchFault());
+    return block;
+  }
+  #fetchFault(): Fault {
+    if (this.mem.get32(L.FAULT_KIND) !== C.FAULT_NONE) return this.hooks.takeFault();
+    return {
+      kind: 'exception',
+      vector: 6,
+      because: 'instruction fetch from a physical address with nothing behind it',
+    };
+  }
+
+  /** An instruction inside a block did not complete in the interpreter; true if it has been completed here. */
+  #leave(exit: number, block: Block, op: number): boolean {
+    const slot = (op - block.record) / L.RECORD_SIZE;
+    const index = block.slots.indexOf(slot);
+    const gva = block.gva + block.starts[index]!;
+    this.#setRip(gva);
+    this.#count(index);
+    if (exit === C.EXIT_SYSTEM) return this.#system(this.#systemStep(block, index, gva), gva);
+    if (exit !== C.EXIT_FAULT)
+      throw new Error(`the interpreter left with code ${exit} at ${toBigint(gva).toString(16)}`);
+    if (this.mem.get32(L.FAULT_KIND) === C.FAULT_BAIL) return this.#carefully(gva);
+    this.#deliver(this.hooks.takeFault());
+    return false;
+  }
+
+  /** Redoes the instruction that bailed out, letting it write to code and to watched frames. */
+  #carefully(gva: number): boolean {
+    this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
+    this.#written.clear();
+    this.core.setCareful(1);
+    const done = this.#executeOne(gva);
+    this.core.setCareful(0);
+    for (const pfn of this.#written) this.blocks.dropFrame(pfn);
+    return done;
+  }
+  #observeWrite(hpa: number, bytes: number): void {
+    const pfn = hpa >>> 12;
+    if (this.mem.get64(L.CODE_BITMAP + pfn * 8) !== 0n) this.#written.add(pfn);
+    this.hooks.observedWrite(hpa, bytes);
+  }
+
+  #systemStep(block: Block, index: number, gva: number): SystemStep {
+    if (block.system && index === block.starts.length - 1) return block.system;
+    const page = this.#fetcher.page(gva);
+    const fetched = page && this.#fetcher.instruction(gva, page.host, this.#mode);
+    if (!fetched || fetched === 'fault') throw new Error(`the instruction at ${toBigint(gva).toString(16)} has gone`);
+    return fetched;
+  }
+  #system(step: SystemStep, gva: number): boolean {
+    const { insn } = step;
+    if (insn === undefined) {
+      this.hooks.undecodable(toBigint(gva), step.bytes);
+      const because = `no such instruction: ${[...step.bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')}`;
+      this.#deliver({
+        kind: 'exception',
+        vector: step.vector,
+        ...(step.vector === VECTOR_GP ? { errorCode: 0 } : {}),
+        because,
+      });
+      return false;
+    }
+    this.#count(1);
+    this.#flushCounts();
+    const outcome = this.hooks.system(insn);
+    if (typeof outcome === 'object') {
+      this.#count(-1);
+      this.#deliver(outcome);
+      return false;
+    }
+    if (outcome === 'next') this.#setRip(gva + insn.length);
+    this.#interrupt();
+    return true;
+  }
+
+  #deliver(fault: Fault): void {
+    this.#flushCounts();
+    this.hooks.deliver(fault);
+    this.#interrupt();
+  }
+  #interrupt(): void {
+    const event = this.hooks.pendingInterrupt();
+    if (!event) return;
+    this.#flushCounts();
+    this.hooks.deliver(event);
+  }
+
+  // ---------------------------------------------------------------- counting
+
+  #count(instructions: number): void {
+    this.retired += instructions;
+    this.#uncounted += instructions;
+  }
+  /** Brings RETIRED and CYCLES of the running thread up to date. An instruction costs one cycle, beside what others add. */
+  #flushCounts(): void {
+    if (this.#uncounted === 0) return;
+    const count = BigInt(this.#uncounted);
+    this.#uncounted = 0;
+    this.mem.set64(L.RETIRED, this.mem.get64(L.RETIRED) + count);
+    this.mem.set64(L.CYCLES, this.mem.get64(L.CYCLES) + count);
+  }
+  #settle(stop: RunStop): RunStop {
+    this.#flushCounts();
+    return stop;
+  }
+
+  // ---------------------------------------------------------------- what others change
+
+  contextChanged(): void {
+    this.hooks.selectBank();
+    const bank = (this.mem.get32(L.JC_BASE) - L.JC) / L.JC_BANK_BYTES;
+    const mode = this.#mode;
+    if (this.#bankMode[bank] === mode) return;
+    if (this.#bankMode[bank] !== -1)
+      this.mem.bytes.fill(0xff, L.JC + bank * L.JC_BANK_BYTES, L.JC + (bank + 1) * L.JC_BANK_BYTES);
+    this.#bankMode[bank] = mode;
+  }
+  selectCpu(cpu: number): void {
+    this.hooks.selectCpu(cpu);
+    this.contextChanged();
+  }
+  setBreakpoints(gvas: ReadonlySet<bigint>): void {
+    this.blocks.setBreakpoints(new Set([...gvas].map(toNumber)));
+  }
+  invalidateCode(pfn: number): void {
+    this.blocks.dropFrame(pfn);
+  }
+  reset(): void {
+    this.blocks.flush();
+  }
+
+  decodeAt(gva: bigint): Instruction | undefined {
+    const code = new Uint8Array(MAX_INSTRUCTION);
+    let length = 0;
+    for (; length < MAX_INSTRUCTION; length++) {
+      const hpa = this.hooks.peek(gva + BigInt(length));
+      if (hpa < 0) break;
+      code[length] = this.mem.bytes[L.RAM_BASE + hpa]!;
+    }
+    return decode(code.subarray(0, length), 0, gva, this.#mode);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Code addresses and bytes. Inside the driver a linear address is a number: canonical 48-bit addresses, sign-extended, are exact in one
+ * (the negative half is the kernel's).
+ */
+import { ACCESS_EXEC } from './codes.ts';
+import type { CoreExports } from './context.ts';
+import type { CodeMode } from './decode-table.ts';
+import { decode, decodeFailure, MAX_INSTRUCTION_LENGTH } from './decode.ts';
+import type { DecodedInstruction } from './decode.ts';
+import * as L from './layout.ts';
+import type { LinearMemory } from './state.ts';
+
+const TWO_32 = 0x1_0000_0000;
+const PAGE = 4096;
+
+export const toNumber = (gva: bigint): number => Number(BigInt.asIntN(64, gva));
+export const toBigint = (gva: number): bigint => BigInt.asUintN(64, BigInt(gva));
+export const pageOf = (gva: number): number => Math.floor(gva / PAGE);
+
+export function readGva(mem: LinearMemory, at: number): number {
+  return (mem.u32[(at + 4) >>> 2]! | 0) * TWO_32 + mem.u32[at >>> 2]!;
+}
+export function writeGva(mem: LinearMemory, at: number, gva: number): void {
+  mem.u32[at >>> 2] = gva;
+  mem.u32[(at + 4) >>> 2] = Math.floor(gva / TWO_32);
+}
+/** Whether bits 63:47 of the u64 at `at` are equal. */
+export function isCanonical(mem: LinearMemory, at: number): boolean {
+  const high = mem.u32[(at + 4) >>> 2]! | 0;
+  return (high << 16) >> 16 === high;
+}
+
+/** Where the bytes of a page of code are. */
+export interface CodePage {
+  /** Offset in linear memory of the byte at the address that was asked for. */
+  readonly host: number;
+  readonly pfn: number;
+}
+
+export type Fetched =
+  | { readonly insn: DecodedInstruction; /** Frame of the second page, or -1. */ readonly secondPfn: number }
+  /** Bytes that are no instruction: #UD, or #GP(0) for more than 15. */
+  | { readonly insn: undefined; readonly vector: 6 | 13; readonly bytes: Uint8Array; readonly secondPfn: number }
+  /** FAULT_* says why the next page cannot be fetched from. */
+  | 'fault';
+
+export class CodeFetcher {
+  constructor(
+    readonly mem: LinearMemory,
+    readonly core: CoreExports,
+  ) {}
+
+  /** The page of an address by the rules of an instruction fetch; undefined with FAULT_* filled. */
+  page(gva: number): CodePage | undefined {
+    const entry = this.mem.get32(L.TLB_BASE) + ((pageOf(gva) & (L.TLB_ENTRIES - 1)) << L.TLB_SHIFT);
+    const pageLow = (gva & ~(PAGE - 1)) >>> 0;
+    const hit =
+      this.mem.get32(entry + L.TLB_EXEC) === pageLow &&
+      this.mem.get32(entry + L.TLB_EXEC + 4) === Math.floor(gva / TWO_32) >>> 0;
+    const host = hit ? (gva + this.mem.get32(entry + L.TLB_ADDEND)) >>> 0 : this.#translate(gva);
+    return host === 0 ? undefined : { host, pfn: (host - L.RAM_BASE) >>> 12 };
+  }
+  #translate(gva: number): number {
+    const host = this.core.translate(toBigint(gva), ACCESS_EXEC);
+    return host === -1 || host === -2 ? 0 : host >>> 0;
+  }
+
+  /** The instruction at an address whose page is known. */
+  instruction(gva: number, host: number, mode: CodeMode): Fetched {
+    const { bytes } = this.mem;
+    const left = PAGE - (host & (PAGE - 1));
+    if (left >= MAX_INSTRUCTION_LENGTH) return this.#decode(bytes.subarray(host, host + left), gva, mode, -1);
+    const alone = this.#decode(bytes.slice(host, host + left), gva, mode, -1);
+    if (alone.insn !== undefined || decodeFailure() !== 'truncated') return alone;
+    const second = this.page(gva + left);
+    if (!second) return 'fault';
+    const joined = new Uint8Array(left + MAX_INSTRUCTION_LENGTH);
+    joined.set(bytes.subarray(host, host + left));
+    joined.set(bytes.subarray(second.host, second.host + MAX_INSTRUCTION_LENGTH), left);
+    return this.#decode(joined, gva, mode, second.pfn);
+  }
+  #decode(code: Uint8Array, gva: number, mode: CodeMode, secondPfn: number): Exclude<Fetched, 'fault'> {
+    const insn = decode(code, 0, toBigint(gva), mode);
+    if (insn) return { insn, secondPfn };
+    return {
+      insn: undefined,
+      vector: decodeFailure() === 'too-long' ? 13 : 6,
+      bytes: code.slice(0, MAX_INSTRUCTION_LENGTH),
+      secondPfn,
+    };
+  }
+}
