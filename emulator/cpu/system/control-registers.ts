@@ -2,6 +2,7 @@
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import * as L from '../layout.ts';
+import { Field } from '../../vmx/fields.ts';
 import { BITS } from '../../describe/bits.ts';
 import { DEFAULT_MODEL } from './cpuid.ts';
 import { Rights, updateDerived } from './descriptors.ts';
@@ -30,10 +31,8 @@ const NO_FLUSH = 1n << 63n;
 const LOW16 = 0xffffn;
 
 /** VMCS encodings by register. */
-const MASK: Readonly<Record<number, number>> = { 0: 0x6000, 4: 0x6002 };
-const SHADOW: Readonly<Record<number, number>> = { 0: 0x6004, 4: 0x6006 };
-const CR3_TARGET_COUNT = 0x400a;
-const CR3_TARGET = 0x6008;
+const MASK: Readonly<Record<number, number>> = { 0: Field.cr0Mask, 4: Field.cr4Mask };
+const SHADOW: Readonly<Record<number, number>> = { 0: Field.cr0Shadow, 4: Field.cr4Shadow };
 /** Capability MSRs: bits that must be 1, bits that may be 1 in VMX operation. */
 const FIXED: Readonly<Record<number, readonly [number, number]>> = { 0: [0x486, 0x487], 4: [0x488, 0x489] };
 
@@ -92,7 +91,8 @@ export function movFromControl(context: CpuContext, instruction: Instruction): S
   const { cpu } = context;
   const { control, gpr, bytes } = controlMove(context, instruction);
   const exits =
-    (control === 3 && primary(context, Primary.CR3_STORE)) || (control === 8 && primary(context, Primary.CR8_STORE));
+    (control === 3 && primary(context, Primary.Cr3StoreExiting)) ||
+    (control === 8 && primary(context, Primary.Cr8StoreExiting));
   if (exits) return exit(context, instruction, ExitReason.CrAccess, qualification(control, 1, gpr));
   const value =
     control === 0 || control === 4
@@ -133,15 +133,15 @@ export function movToControl(context: CpuContext, instruction: Instruction): Sys
 function moveExits(context: CpuContext, control: number, value: bigint): boolean {
   const { cpu, vmx } = context;
   if (!cpu.nonRoot) return false;
-  if (control === 8) return primary(context, Primary.CR8_LOAD);
-  if (control === 3) return primary(context, Primary.CR3_LOAD) && !isCr3Target(context, value);
+  if (control === 8) return primary(context, Primary.Cr8LoadExiting);
+  if (control === 3) return primary(context, Primary.Cr3LoadExiting) && !isCr3Target(context, value);
   if (control === 2) return false;
   return ((value ^ vmx.field(SHADOW[control]!)) & vmx.field(MASK[control]!)) !== 0n;
 }
 
 function isCr3Target(context: CpuContext, value: bigint): boolean {
-  const count = Number(context.vmx.field(CR3_TARGET_COUNT));
-  for (let i = 0; i < count; i++) if (context.vmx.field(CR3_TARGET + 2 * i) === value) return true;
+  const count = Number(context.vmx.field(Field.cr3TargetCount));
+  for (let i = 0; i < count; i++) if (context.vmx.field(Field.cr3Target0 + 2 * i) === value) return true;
   return false;
 }
 
@@ -194,7 +194,7 @@ function refuseFixed(context: CpuContext, register: 0 | 4, value: bigint): strin
   if (!context.mem.get32(L.VMX_ON)) return undefined;
   const [ones, allowed] = FIXED[register]!;
   let required = context.vmx.capability(ones) ?? 0n;
-  if (register === 0 && secondary(context, Secondary.UNRESTRICTED_GUEST)) required &= ~(CR0_PE | CR0_PG);
+  if (register === 0 && secondary(context, Secondary.UnrestrictedGuest)) required &= ~(CR0_PE | CR0_PG);
   const missing = required & ~value;
   const extra = value & ~(context.vmx.capability(allowed) ?? 0xffff_ffff_ffff_ffffn);
   if (missing) return `VMX operation holds CR${register} bits ${hex(missing)} at 1`;

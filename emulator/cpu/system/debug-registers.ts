@@ -29,7 +29,7 @@ function debugMove(context: CpuContext, instruction: Instruction, from: boolean)
   const general = instruction.operands.find((operand) => operand.kind === 'gpr');
   if (!debug || !general || debug.register > 7) undefinedOpcode('there is no such debug register');
   const number = debug.register;
-  if (primary(context, Primary.MOV_DR)) {
+  if (primary(context, Primary.MovDrExiting)) {
     return exit(context, instruction, ExitReason.MovDr, {
       qualification: BigInt(number | (from ? 0x10 : 0) | (general.register << 8)),
     });

@@ -2,51 +2,22 @@
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction, MemoryOperand, Operand } from '../instruction.ts';
 import type { ExitInformation } from '../../vmx/api.ts';
+import { Primary } from '../../vmx/controls.ts';
+import { Field } from '../../vmx/fields.ts';
 
 export { ExitReason } from '../../vmx/exit-reasons.ts';
-
-/** Encodings of the control fields (exits are decided from the VMCS in force). */
-const PRIMARY_CONTROLS = 0x4002;
-const SECONDARY_CONTROLS = 0x401e;
-
-/** Bits of the primary processor-based controls. */
-export const Primary = {
-  TSC_OFFSETTING: 1 << 3,
-  HLT: 1 << 7,
-  INVLPG: 1 << 9,
-  MWAIT: 1 << 10,
-  RDPMC: 1 << 11,
-  RDTSC: 1 << 12,
-  CR3_LOAD: 1 << 15,
-  CR3_STORE: 1 << 16,
-  CR8_LOAD: 1 << 19,
-  CR8_STORE: 1 << 20,
-  TPR_SHADOW: 1 << 21,
-  MOV_DR: 1 << 23,
-  UNCONDITIONAL_IO: 1 << 24,
-  IO_BITMAPS: 1 << 25,
-  MONITOR: 1 << 29,
-  PAUSE: 1 << 30,
-  SECONDARY: 1 << 31,
-} as const;
-
-export const Secondary = {
-  DESCRIPTOR_TABLE: 1 << 2,
-  RDTSCP: 1 << 3,
-  X2APIC: 1 << 4,
-  WBINVD: 1 << 6,
-  UNRESTRICTED_GUEST: 1 << 7,
-  INVPCID: 1 << 12,
-} as const;
+export { Primary, Secondary } from '../../vmx/controls.ts';
 
 /** In non-root operation, whether a primary control is set. */
 export function primary(context: CpuContext, bit: number): boolean {
-  return context.cpu.nonRoot && (Number(context.vmx.field(PRIMARY_CONTROLS)) & bit) !== 0;
+  return context.cpu.nonRoot && (Number(context.vmx.field(Field.primaryControls)) & bit) !== 0;
 }
 
 /** In non-root operation, whether a secondary control is set and in force. */
 export function secondary(context: CpuContext, bit: number): boolean {
-  return primary(context, Primary.SECONDARY) && (Number(context.vmx.field(SECONDARY_CONTROLS)) & bit) !== 0;
+  return (
+    primary(context, Primary.SecondaryControls) && (Number(context.vmx.field(Field.secondaryControls)) & bit) !== 0
+  );
 }
 
 /** Takes a fault-like exit: RIP stays on the instruction. */

@@ -7,7 +7,6 @@ import { clts, lmsw, movFromControl, movToControl, smsw } from './control-regist
 import { movFromDebug, movToDebug } from './debug-registers.ts';
 import { callFar, jmpFar, retFar } from './far.ts';
 import { GuestFault, Vector } from './fault.ts';
-import { fxrstor, fxsave } from './fxsave.ts';
 import { executeCpuid, rdmsr, readBase, writeBase, wrmsr } from './identification.ts';
 import { bound, cli, hlt, int, int1, int3, into, popf, sti } from './interrupts.ts';
 import { invd, invlpg, invpcid, wbinvd } from './invalidation.ts';
@@ -99,8 +98,6 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   out: output,
   ins: stringIo('in'),
   outs: stringIo('out'),
-  fxsave,
-  fxrstor,
 
   vmcall: vmx.vmcall,
   vmlaunch: vmx.vmlaunch,

@@ -104,7 +104,7 @@ export function popfMask(context: CpuContext, bytes: number): number {
 export function hlt(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { cpu, mem } = context;
   requireCpl0(context, 'HLT');
-  if (primary(context, Primary.HLT)) return exit(context, instruction, ExitReason.Hlt);
+  if (primary(context, Primary.HltExiting)) return exit(context, instruction, ExitReason.Hlt);
   cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(instruction.length));
   mem.set32(L.ACTIVITY, HALTED);
   return 'moved';

@@ -17,7 +17,8 @@ export function invlpg(context: CpuContext, instruction: Instruction): SystemOut
   const offset = effectiveAddress(context, operand);
   const based = operand.segment === Segment.FS || operand.segment === Segment.GS;
   const gva = BigInt.asUintN(64, offset + (based ? context.cpu.segment(operand.segment as Segment).base : 0n));
-  if (primary(context, Primary.INVLPG)) return exit(context, instruction, ExitReason.Invlpg, { qualification: gva });
+  if (primary(context, Primary.InvlpgExiting))
+    return exit(context, instruction, ExitReason.Invlpg, { qualification: gva });
   if (isCanonical(gva)) context.mmu.invalidatePage(gva);
   return 'next';
 }
@@ -25,10 +26,10 @@ export function invlpg(context: CpuContext, instruction: Instruction): SystemOut
 export function invpcid(context: CpuContext, instruction: Instruction): SystemOutcome {
   const [typeOperand, operand] = instruction.operands;
   if (operand?.kind !== 'memory' || typeOperand?.kind !== 'gpr') undefinedOpcode('INVPCID needs a memory operand');
-  if (context.cpu.nonRoot && !secondary(context, Secondary.INVPCID))
+  if (context.cpu.nonRoot && !secondary(context, Secondary.Invpcid))
     undefinedOpcode('the VMCS does not enable INVPCID');
   requireCpl0(context, 'INVPCID');
-  if (primary(context, Primary.INVLPG)) {
+  if (primary(context, Primary.InvlpgExiting)) {
     return exit(context, instruction, ExitReason.Invpcid, {
       qualification: displacement(operand),
       instructionInformation: (memoryInformation(operand) | (typeOperand.register << 28)) >>> 0,
@@ -54,5 +55,5 @@ export function invd(context: CpuContext, instruction: Instruction): SystemOutco
 
 export function wbinvd(context: CpuContext, instruction: Instruction): SystemOutcome {
   requireCpl0(context, 'WBINVD');
-  return secondary(context, Secondary.WBINVD) ? exit(context, instruction, ExitReason.Wbinvd) : 'next';
+  return secondary(context, Secondary.WbinvdExiting) ? exit(context, instruction, ExitReason.Wbinvd) : 'next';
 }

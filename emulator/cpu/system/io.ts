@@ -2,6 +2,7 @@
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction, MemoryOperand, Operand } from '../instruction.ts';
 import { Segment } from '../state.ts';
+import { Field } from '../../vmx/fields.ts';
 import { underSupervisor } from './descriptors.ts';
 import { ExitReason, Primary, exit, primary } from './exits.ts';
 import { generalProtection, undefinedOpcode } from './fault.ts';
@@ -9,8 +10,6 @@ import { hex, linearAddress, readLinear, writeGpr, writeLinear } from './memory.
 import type { Bytes } from './memory.ts';
 import { Flag, systemFlags } from './rflags.ts';
 
-const IO_BITMAP_A = 0x2000;
-const IO_BITMAP_B = 0x2002;
 const TSS_IO_MAP_BASE = 102n;
 const RAX = 0;
 const RCX = 1;
@@ -43,10 +42,10 @@ function refuse(context: CpuContext, access: Access): void {
 
 function exits(context: CpuContext, access: Access): boolean {
   if (!context.cpu.nonRoot) return false;
-  if (!primary(context, Primary.IO_BITMAPS)) return primary(context, Primary.UNCONDITIONAL_IO);
+  if (!primary(context, Primary.IoBitmaps)) return primary(context, Primary.UnconditionalIoExiting);
   if (access.port + access.bytes > 0x10000) return true;
   for (let port = access.port; port < access.port + access.bytes; port++) {
-    const bitmap = Number(context.vmx.field(port < 0x8000 ? IO_BITMAP_A : IO_BITMAP_B));
+    const bitmap = Number(context.vmx.field(port < 0x8000 ? Field.ioBitmapA : Field.ioBitmapB));
     const byte = context.physical.slice(bitmap + ((port & 0x7fff) >> 3), 1)[0] ?? 0xff;
     if (byte & (1 << (port & 7))) return true;
   }

@@ -18,7 +18,7 @@ function requireMonitor(context: CpuContext): void {
 
 export function monitor(context: CpuContext, instruction: Instruction): SystemOutcome {
   requireMonitor(context);
-  if (primary(context, Primary.MONITOR)) return exit(context, instruction, ExitReason.Monitor);
+  if (primary(context, Primary.MonitorExiting)) return exit(context, instruction, ExitReason.Monitor);
   if (context.cpu.gpr(RCX) & LOW32) generalProtection('MONITOR with extensions in ECX');
   const watched = {
     kind: 'memory',
@@ -36,7 +36,7 @@ export function monitor(context: CpuContext, instruction: Instruction): SystemOu
 /** Waits no time at all, which the architecture allows. */
 export function mwait(context: CpuContext, instruction: Instruction): SystemOutcome {
   requireMonitor(context);
-  if (primary(context, Primary.MWAIT)) return exit(context, instruction, ExitReason.Mwait);
+  if (primary(context, Primary.MwaitExiting)) return exit(context, instruction, ExitReason.Mwait);
   if (context.cpu.gpr(RCX) & LOW32) generalProtection('MWAIT with extensions in ECX');
   return 'next';
 }

@@ -59,7 +59,7 @@ function refuseUmip(context: CpuContext, op: string): void {
 }
 
 function tableExit(context: CpuContext, instruction: Instruction, operand: MemoryOperand): SystemOutcome | undefined {
-  if (!secondary(context, Secondary.DESCRIPTOR_TABLE)) return undefined;
+  if (!secondary(context, Secondary.DescriptorTableExiting)) return undefined;
   const code = TABLE_CODE[instruction.op as TableOp];
   const size = context.mem.get32(L.CODE_MODE) === 0 ? 0 : 1 << 11;
   return exit(context, instruction, ExitReason.GdtrIdtrAccess, {
@@ -102,7 +102,7 @@ export const storeTable =
   };
 
 function selectorExit(context: CpuContext, instruction: Instruction): SystemOutcome | undefined {
-  if (!secondary(context, Secondary.DESCRIPTOR_TABLE)) return undefined;
+  if (!secondary(context, Secondary.DescriptorTableExiting)) return undefined;
   const operand = instruction.operands[0]!;
   const code = SELECTOR_CODE[instruction.op as SelectorOp];
   return exit(context, instruction, ExitReason.LdtrTrAccess, {

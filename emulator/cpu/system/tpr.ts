@@ -2,17 +2,16 @@
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import * as L from '../layout.ts';
+import { Field } from '../../vmx/fields.ts';
 import { ExitReason, Primary, primary } from './exits.ts';
 import { generalProtection } from './fault.ts';
 import { hex } from './memory.ts';
 
-const VIRTUAL_APIC_PAGE = 0x2012;
-const TPR_THRESHOLD = 0x401c;
 const VTPR = 0x80;
 
 function virtualTpr(context: CpuContext): number | undefined {
-  if (!primary(context, Primary.TPR_SHADOW)) return undefined;
-  return Number(context.vmx.field(VIRTUAL_APIC_PAGE)) + VTPR;
+  if (!primary(context, Primary.TprShadow)) return undefined;
+  return Number(context.vmx.field(Field.virtualApicAddress)) + VTPR;
 }
 
 export function readTpr(context: CpuContext): bigint {
@@ -28,7 +27,7 @@ export function writeTpr(context: CpuContext, instruction: Instruction, value: b
     return 'next';
   }
   context.physical.write32(shadow, Number(value) << 4);
-  if (value >= BigInt(Number(context.vmx.field(TPR_THRESHOLD)) & 15)) return 'next';
+  if (value >= BigInt(Number(context.vmx.field(Field.tprThreshold)) & 15)) return 'next';
   // Trap-like: the write has happened.
   context.cpu.rip = BigInt.asUintN(64, context.cpu.rip + BigInt(instruction.length));
   context.vmx.exit(ExitReason.TprBelowThreshold);

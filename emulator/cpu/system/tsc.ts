@@ -36,7 +36,7 @@ export function setEdxEax(context: CpuContext, value: bigint): void {
 function timeStamp(context: CpuContext, instruction: Instruction, reason: number): SystemOutcome | undefined {
   const { cpu } = context;
   if (cpu.cr4 & CR4_TSD && cpu.cpl !== 0) generalProtection(`CR4.TSD forbids it at CPL ${cpu.cpl}`);
-  if (primary(context, Primary.RDTSC)) return exit(context, instruction, reason);
+  if (primary(context, Primary.RdtscExiting)) return exit(context, instruction, reason);
   setEdxEax(context, guestTsc(context));
   return undefined;
 }
@@ -46,7 +46,7 @@ export function rdtsc(context: CpuContext, instruction: Instruction): SystemOutc
 }
 
 export function rdtscp(context: CpuContext, instruction: Instruction): SystemOutcome {
-  if (context.cpu.nonRoot && !secondary(context, Secondary.RDTSCP)) undefinedOpcode('the VMCS does not enable RDTSCP');
+  if (context.cpu.nonRoot && !secondary(context, Secondary.Rdtscp)) undefinedOpcode('the VMCS does not enable RDTSCP');
   const exited = timeStamp(context, instruction, ExitReason.Rdtscp);
   if (exited) return exited;
   context.cpu.setGpr(RCX, context.mem.get64(L.MSR_TSC_AUX) & LOW32);
@@ -56,6 +56,6 @@ export function rdtscp(context: CpuContext, instruction: Instruction): SystemOut
 /** There are no performance counters, so every counter number is out of range. */
 export function rdpmc(context: CpuContext, instruction: Instruction): SystemOutcome {
   if (!(context.cpu.cr4 & CR4_PCE)) requireCpl0(context, 'RDPMC');
-  if (primary(context, Primary.RDPMC)) return exit(context, instruction, ExitReason.Rdpmc);
+  if (primary(context, Primary.RdpmcExiting)) return exit(context, instruction, ExitReason.Rdpmc);
   return generalProtection('there is no such performance counter');
 }

@@ -3,6 +3,7 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction, MemoryOperand } from '../instruction.ts';
 import * as L from '../layout.ts';
 import type { VmxStatus } from '../../vmx/api.ts';
+import { Field } from '../../vmx/fields.ts';
 import { ExitReason, displacement, exit, memoryInformation, operandInformation } from './exits.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { linearAddress, readLinear, readOperand, writeLinear, writeOperand } from './memory.ts';
@@ -12,7 +13,6 @@ import { Flag, setArithmeticFlags } from './rflags.ts';
 
 const CR4_VMXE = 0x2000n;
 const FEATURE_CONTROL_LOCK_AND_VMX = 5n;
-const VM_INSTRUCTION_ERROR = 0x4400;
 const ERROR_VMCALL_IN_ROOT = 1;
 const NO_VMCS = -1;
 
@@ -153,7 +153,7 @@ export function vmcall(context: CpuContext, instruction: Instruction): SystemOut
   const exited = guard(context, instruction, ExitReason.Vmcall);
   if (exited) return exited;
   if (context.vmx.vmptrst() === NO_VMCS) return conclude(context, { kind: 'fail-invalid' });
-  context.vmx.setField(VM_INSTRUCTION_ERROR, BigInt(ERROR_VMCALL_IN_ROOT));
+  context.vmx.setField(Field.instructionError, BigInt(ERROR_VMCALL_IN_ROOT));
   return conclude(context, { kind: 'fail-valid', error: ERROR_VMCALL_IN_ROOT });
 }
 
