@@ -43,15 +43,20 @@ export interface CpuContext {
   faultChain: readonly FaultRecord[];
   /** Adds modelled cycles beside the static cost of instructions. */
   addCycles(cycles: number): void;
+  /** Modelled cycles of the running thread or vCPU so far. */
+  cycles(): bigint;
+  /** Told of every VM exit taken, by the name of its basic reason. Set by the machine. */
+  onVmExit: (reason: string) => void;
 }
 
 /**
  * How a system instruction ended.
  *  - 'next': done; the engine moves RIP past the instruction and counts it.
  *  - 'moved': done, and RIP already stands where execution goes on (IRET, SYSCALL, a VM exit or entry, HLT...); it counts.
+ *  - 'held': nothing was changed, since a listener held its event (EventBus.emit); whoever held it has asked the engine to stop. It does not count.
  *  - a Fault: nothing was changed; the engine passes it to `deliver`; it does not count.
  */
-export type SystemOutcome = 'next' | 'moved' | Fault;
+export type SystemOutcome = 'next' | 'moved' | 'held' | Fault;
 
 /** cpu/system/index.ts exports `executeSystem` of this type. RIP and all state stand at the instruction's start. */
 export type ExecuteSystem = (context: CpuContext, insn: Instruction) => SystemOutcome;

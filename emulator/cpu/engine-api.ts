@@ -79,6 +79,9 @@ export interface Engine {
   /** Decodes the instruction at a linear address in the current context; undefined if it cannot be fetched. */
   decodeAt(gva: bigint): Instruction | undefined;
 
+  /** Told of guest stores into watched frames (FRAME_WATCHED) and into decoded code, after the bytes are written. */
+  onObservedWrite: (hpa: number, bytes: number) => void;
+
   /** Instructions executed since creation or since `retired` was set (restore). */
   retired: number;
 }

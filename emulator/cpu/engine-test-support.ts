@@ -100,7 +100,6 @@ export function createTestEngine(): TestEngine {
     protectFrame: (pfn) => mmu.protectFrame(pfn),
     peek: (gva) => mmu.peek(gva),
     undecodable: () => {},
-    observedWrite: () => {},
   };
   engine.contextChanged();
 

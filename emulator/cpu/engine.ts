@@ -55,8 +55,6 @@ export interface EngineHooks {
   peek(gva: bigint): number;
   /** Bytes that are no instruction are about to raise their exception. */
   undecodable(gva: bigint, bytes: Uint8Array): void;
-  /** A write to code or to a watched frame has happened. */
-  observedWrite(hpa: number, bytes: number): void;
 }
 
 /** Longest stay in the interpreter: V8 replaces a running function by its optimised code only when it is called again. */
@@ -75,6 +73,7 @@ export class ExecutionEngine implements Engine {
   readonly core: CoreExports;
   readonly blocks: BlockCache;
   supervisor: Supervisor | undefined;
+  onObservedWrite: (hpa: number, bytes: number) => void = () => {};
   retired = 0;
   hooks!: EngineHooks;
   readonly #enter: (record: number, budget: number) => number;
@@ -286,7 +285,7 @@ export class ExecutionEngine implements Engine {
   #observeWrite(hpa: number, bytes: number): void {
     const pfn = hpa >>> 12;
     if (this.mem.get64(L.CODE_BITMAP + pfn * 8) !== 0n) this.#written.add(pfn);
-    this.hooks.observedWrite(hpa, bytes);
+    this.onObservedWrite(hpa, bytes);
   }
 
   #systemStep(block: Block, index: number, gva: number): SystemStep {
@@ -317,6 +316,10 @@ export class ExecutionEngine implements Engine {
       this.#deliver(outcome);
       return false;
     }
+    if (outcome === 'held') {
+      this.#count(-1);
+      return false;
+    }
     if (outcome === 'next') this.#setRip(gva + insn.length);
     this.#interrupt();
     return true;
@@ -328,6 +331,7 @@ export class ExecutionEngine implements Engine {
     this.#interrupt();
   }
   #interrupt(): void {
+    if (this.#stopRequested) return;
     const event = this.hooks.pendingInterrupt();
     if (!event) return;
     this.#flushCounts();

@@ -1,0 +1,80 @@
+/** Puts a processor together: engine, memory management, system instructions, VT-x. */
+import type { MachineAssets } from '../machine/api.ts';
+import type { EventBus } from '../machine/events.ts';
+import type { MmuCore } from '../mmu/core.ts';
+import { createMmu } from '../mmu/mmu.ts';
+import { PhysicalMemory } from '../mmu/physical.ts';
+import type { Vmx } from '../vmx/api.ts';
+import type { CpuContext, PendingInterrupt } from './context.ts';
+import { ExecutionEngine } from './engine.ts';
+import type { HandlerTable } from './interpreter/keys.ts';
+import * as L from './layout.ts';
+import { deliver } from './system/exceptions.ts';
+import { takeCoreFault } from './system/fault.ts';
+import { executeSystem } from './system/index.ts';
+
+export interface ProcessorOptions {
+  /** Bytes of RAM, a multiple of 64 KB. */
+  readonly ramBytes: number;
+  /** MAXPHYADDR, in bits. */
+  readonly physBits: number;
+  /** Logical CPUs. */
+  readonly cpus: number;
+  readonly events: EventBus;
+  readonly createVmx: (context: CpuContext) => Vmx;
+  readonly pendingInterrupt: PendingInterrupt;
+}
+
+/** State is all zero afterwards: the caller resets it (cpu/system/reset.ts) and calls `engine.contextChanged()`. */
+export function createProcessor(assets: MachineAssets, options: ProcessorOptions): CpuContext {
+  const { events, cpus } = options;
+  const engine = new ExecutionEngine(
+    { core: assets.core, interpreter: assets.interpreter, forms: assets.forms as HandlerTable },
+    { ramBytes: options.ramBytes, physBits: options.physBits },
+  );
+  const { mem, cpu, core } = engine;
+  const physical = new PhysicalMemory(mem, options.ramBytes, (pfn) => engine.invalidateCode(pfn));
+  const mmu = createMmu({ mem, core: core as unknown as MmuCore, events });
+  const addCycles = (cycles: number): void => mem.set64(L.CYCLES, mem.get64(L.CYCLES) + BigInt(cycles));
+  const context: CpuContext = {
+    mem,
+    cpu,
+    core,
+    physical,
+    engine,
+    mmu,
+    get vmx() {
+      return vmx;
+    },
+    events,
+    cpuIndex: 0,
+    cpus,
+    vectoring: undefined,
+    faultChain: [],
+    addCycles,
+    cycles: () => mem.get64(L.CYCLES),
+    onVmExit: () => {},
+  };
+  const vmx = options.createVmx(context);
+  engine.hooks = {
+    system: (insn) => executeSystem(context, insn),
+    deliver: (fault) => deliver(context, fault),
+    takeFault: () => takeCoreFault(context),
+    pendingInterrupt: () => options.pendingInterrupt(context),
+    selectBank: () => mmu.banks.contextChanged(),
+    selectCpu: (index) => {
+      context.cpuIndex = index;
+      mmu.banks.cpu = index;
+    },
+    protectFrame: (pfn) => mmu.protectFrame(pfn),
+    peek: (gva) => mmu.peek(gva),
+    undecodable: (gva, bytes) => {
+      const text = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+      events.emit('diagnostic', () => ({
+        summary: `no such instruction at 0x${gva.toString(16)}: ${text}`,
+        facts: { rip: gva, bytes: text },
+      }));
+    },
+  };
+  return context;
+}
