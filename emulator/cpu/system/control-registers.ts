@@ -114,20 +114,25 @@ export function movToControl(context: CpuContext, instruction: Instruction): Sys
     return exit(context, instruction, ExitReason.CrAccess, qualification(control, 0, gpr));
   switch (control) {
     case 0:
-      setCr0(context, keepHostOwned(context, 0, value));
-      return 'next';
+      return announced(context, 0, cpu.cr0, () => setCr0(context, keepHostOwned(context, 0, value)));
     case 2:
       cpu.cr2 = value;
       return 'next';
     case 3:
-      setCr3(context, value);
-      return 'next';
+      return announced(context, 3, cpu.cr3, () => setCr3(context, value));
     case 4:
-      setCr4(context, keepHostOwned(context, 4, value));
-      return 'next';
+      return announced(context, 4, cpu.cr4, () => setCr4(context, keepHostOwned(context, 4, value)));
     default:
       return writeTpr(context, instruction, value);
   }
+}
+
+/** Runs the write and tells of it. */
+function announced(context: CpuContext, register: 0 | 3 | 4, old: bigint, write: () => void): SystemOutcome {
+  write();
+  const { cpu } = context;
+  controlRegisterEvent(context, register, old, register === 0 ? cpu.cr0 : register === 3 ? cpu.cr3 : cpu.cr4);
+  return 'next';
 }
 
 function moveExits(context: CpuContext, control: number, value: bigint): boolean {
@@ -215,7 +220,6 @@ export function setCr0(context: CpuContext, value: bigint): void {
   }
   updateDerived(context);
   if ((next ^ old) & (CR0_PG | CR0_PE)) mmu.flushAll();
-  controlRegisterEvent(context, 0, old, next);
 }
 
 export function setCr3(context: CpuContext, value: bigint): void {
@@ -223,12 +227,9 @@ export function setCr3(context: CpuContext, value: bigint): void {
   const refused = refuseCr3(context, value);
   if (refused) generalProtection(`MOV CR3: ${refused}`);
   const keep = (value & NO_FLUSH) !== 0n;
-  const old = cpu.cr3;
-  const next = value & ~NO_FLUSH;
-  mem.set64(L.CR3, next);
+  mem.set64(L.CR3, value & ~NO_FLUSH);
   engine.contextChanged();
   if (!keep) mmu.flush((cpu.cr4 & CR4_PGE) !== 0n);
-  controlRegisterEvent(context, 3, old, next);
 }
 
 export function setCr4(context: CpuContext, value: bigint): void {
@@ -244,7 +245,6 @@ export function setCr4(context: CpuContext, value: bigint): void {
     (old & ~value & CR4_PCIDE) !== 0n ||
     (value & ~old & CR4_SMEP) !== 0n;
   if (drops) mmu.invalidatePcid(2, 0, 0n);
-  controlRegisterEvent(context, 4, old, value);
 }
 
 export function clts(context: CpuContext, instruction: Instruction): SystemOutcome {
@@ -255,8 +255,7 @@ export function clts(context: CpuContext, instruction: Instruction): SystemOutco
     if (vmx.field(SHADOW[0]!) & CR0_TS) return exit(context, instruction, ExitReason.CrAccess, qualification(0, 2, 0));
     return 'next';
   }
-  setCr0(context, cpu.cr0 & ~CR0_TS);
-  return 'next';
+  return announced(context, 0, cpu.cr0, () => setCr0(context, cpu.cr0 & ~CR0_TS));
 }
 
 /** Loads PE MP EM TS; PE can only be set (SDM 2A "LMSW"). */
@@ -278,8 +277,7 @@ export function lmsw(context: CpuContext, instruction: Instruction): SystemOutco
     }
   }
   const value = (cpu.cr0 & ~0xen) | (source & 0xfn);
-  setCr0(context, keepHostOwned(context, 0, value));
-  return 'next';
+  return announced(context, 0, cpu.cr0, () => setCr0(context, keepHostOwned(context, 0, value)));
 }
 
 export function smsw(context: CpuContext, instruction: Instruction): SystemOutcome {

@@ -79,8 +79,8 @@ export const MSRS: readonly Msr[] = [
 
 const BY_NUMBER = new Map(MSRS.map((msr) => [msr.number, msr]));
 
-/** SDM 4 and SDM 3D appendix A. */
-const VMX_CAPABILITIES: readonly string[] = [
+/** 480h to 491h, in order (SDM 3D appendix A); vmx/ has the values. */
+export const VMX_CAPABILITY_MSRS: readonly { readonly number: number; readonly name: string }[] = [
   'VMX_BASIC',
   'VMX_PINBASED_CTLS',
   'VMX_PROCBASED_CTLS',
@@ -99,11 +99,12 @@ const VMX_CAPABILITIES: readonly string[] = [
   'VMX_TRUE_EXIT_CTLS',
   'VMX_TRUE_ENTRY_CTLS',
   'VMX_VMFUNC',
-];
-const VMX_FIRST = 0x480;
+].map((name, index) => ({ number: 0x480 + index, name }));
+
+const NAMES = new Map([...MSRS, ...VMX_CAPABILITY_MSRS].map(({ number, name }) => [number, name]));
 
 export function msrName(number: number): string | undefined {
-  return BY_NUMBER.get(number)?.name ?? VMX_CAPABILITIES[number - VMX_FIRST];
+  return NAMES.get(number);
 }
 
 /** Undefined: there is no such MSR. */
