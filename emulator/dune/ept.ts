@@ -1,0 +1,168 @@
+/** Extended page tables of one vCPU: real tables in frames of host memory, filled one violation at a time. */
+import { PAGE_SIZE, type PhysicalMemory } from '../mmu/physical.ts';
+
+export const READ = 1n;
+export const WRITE = 2n;
+export const EXECUTE = 4n;
+const RIGHTS = 7n;
+/** Memory type write-back, bits 5:3. */
+const WRITE_BACK = 6n << 3n;
+const UNCACHEABLE = 0n << 3n;
+/** Ignore the guest's PAT. */
+const IGNORE_PAT = 1n << 6n;
+const LARGE = 1n << 7n;
+const ACCESSED = 1n << 8n;
+const DIRTY = 1n << 9n;
+/** Software bit: the leaf maps a raw page frame (vvar, device memory) that has no page structure behind it. */
+const RAW_FRAME = 1n << 10n;
+const ADDRESS = 0x000f_ffff_ffff_f000n;
+
+/** EPTP: 4 levels, write-back; bit 6 enables accessed and dirty flags. */
+const EPTP_BASE = 0x1en;
+const EPTP_ACCESSED_DIRTY = 0x40n;
+
+/** Index bits of each level's table; level 4 is the PML4. */
+const SHIFT = [0, 12, 21, 30, 39] as const;
+/** Bytes that an entry of the level covers. */
+const COVERS = SHIFT.map((shift) => 2 ** shift);
+
+/** What the tables of one vCPU are; plain data. */
+export interface EptState {
+  readonly root: number;
+  /** Every frame the tables occupy, the root included. */
+  frames: number[];
+}
+
+export interface Backing {
+  /** HPA of the first byte of the page. */
+  readonly hpa: number;
+  /** 4096, 2 MB or 1 GB. */
+  readonly pageSize: number;
+  /** The leaf is writable (and dirty): the access was a write. */
+  readonly write: boolean;
+  readonly special: boolean;
+}
+
+export class Ept {
+  constructor(
+    private readonly physical: PhysicalMemory,
+    private readonly frames: { allocateFrame(): number; freeFrame(hpa: number): void },
+    /** The processor has EPT accessed and dirty flags. */
+    private readonly accessedDirty: boolean,
+  ) {}
+
+  /** Undefined when RAM is exhausted. */
+  create(): EptState | undefined {
+    const root = this.frames.allocateFrame();
+    return root < 0 ? undefined : { root, frames: [root] };
+  }
+
+  destroy(tables: EptState): void {
+    for (const frame of tables.frames) this.frames.freeFrame(frame);
+    tables.frames = [];
+  }
+
+  pointer(tables: EptState): bigint {
+    return BigInt(tables.root) | EPTP_BASE | (this.accessedDirty ? EPTP_ACCESSED_DIRTY : 0n);
+  }
+
+  /**
+   * Maps the page that holds `gpa`. 'replaced' means an entry that translated before is gone or points elsewhere, so that
+   * cached translations must be flushed; an upgrade from read-only to writable is not (the violation itself drops them).
+   */
+  map(tables: EptState, gpa: number, backing: Backing): 'mapped' | 'replaced' | 'no-memory' {
+    const level = backing.pageSize === COVERS[3] ? 3 : backing.pageSize === COVERS[2] ? 2 : 1;
+    let table = tables.root;
+    for (let at = 4; at > level; at--) {
+      const slot = entryAt(table, at, gpa);
+      let entry = this.physical.read64(slot);
+      if ((entry & RIGHTS) === 0n || (entry & LARGE) !== 0n) {
+        const frame = this.frames.allocateFrame();
+        if (frame < 0) return 'no-memory';
+        tables.frames.push(frame);
+        if ((entry & RIGHTS) !== 0n) this.#split(entry, at, frame);
+        entry = BigInt(frame) | RIGHTS;
+        this.physical.write64(slot, entry);
+      }
+      table = Number(entry & ADDRESS);
+    }
+    const slot = entryAt(table, level, gpa);
+    const old = this.physical.read64(slot);
+    const leaf = this.#leaf(backing, level);
+    this.physical.write64(slot, leaf);
+    if ((old & RIGHTS) === 0n) return 'mapped';
+    if (level > 1 && (old & LARGE) === 0n) this.#freeTables(tables, Number(old & ADDRESS), level - 1);
+    return (old & ADDRESS) === (leaf & ADDRESS) && (level === 1 || (old & LARGE) !== 0n) ? 'mapped' : 'replaced';
+  }
+
+  /** Drops every leaf in [start, end). True if there was one. A larger leaf that overlaps goes whole. */
+  clear(tables: EptState, start: number, end: number): boolean {
+    return this.#clear(tables.root, 4, 0, start, end);
+  }
+
+  /** The leaf that maps a GPA, or undefined. */
+  lookup(tables: EptState, gpa: number): { entry: bigint; level: number } | undefined {
+    let table = tables.root;
+    for (let level = 4; level >= 1; level--) {
+      const entry = this.physical.read64(entryAt(table, level, gpa));
+      if ((entry & RIGHTS) === 0n) return undefined;
+      if (level === 1 || (entry & LARGE) !== 0n) return { entry, level };
+      table = Number(entry & ADDRESS);
+    }
+    return undefined;
+  }
+
+  #leaf(backing: Backing, level: number): bigint {
+    const rights = backing.special ? READ : READ | EXECUTE;
+    let leaf = BigInt(backing.hpa) | rights | (backing.special ? UNCACHEABLE | RAW_FRAME : WRITE_BACK) | IGNORE_PAT;
+    if (backing.write) leaf |= WRITE;
+    if (this.accessedDirty) leaf |= backing.write ? ACCESSED | DIRTY : ACCESSED;
+    return level > 1 ? leaf | LARGE : leaf;
+  }
+
+  /** Fills a new table with the parts of a large leaf. */
+  #split(leaf: bigint, level: number, frame: number): void {
+    const part = COVERS[level - 1]!;
+    const flags = (leaf & ~ADDRESS & ~LARGE) | (level - 1 > 1 ? LARGE : 0n);
+    const first = Number(leaf & ADDRESS);
+    for (let index = 0; index < 512; index++)
+      this.physical.write64(frame + index * 8, BigInt(first + index * part) | flags);
+  }
+
+  #clear(table: number, level: number, base: number, start: number, end: number): boolean {
+    const covers = COVERS[level]!;
+    const first = Math.max(0, Math.floor((start - base) / covers));
+    const last = Math.min(511, Math.floor((end - 1 - base) / covers));
+    let found = false;
+    for (let index = first; index <= last; index++) {
+      const slot = table + index * 8;
+      const entry = this.physical.read64(slot);
+      if ((entry & RIGHTS) === 0n) continue;
+      if (level === 1 || (entry & LARGE) !== 0n) {
+        this.physical.write64(slot, 0n);
+        found = true;
+      } else if (this.#clear(Number(entry & ADDRESS), level - 1, base + index * covers, start, end)) found = true;
+    }
+    return found;
+  }
+
+  #freeTables(tables: EptState, table: number, level: number): void {
+    for (let index = 0; level > 1 && index < 512; index++) {
+      const entry = this.physical.read64(table + index * 8);
+      if ((entry & RIGHTS) !== 0n && (entry & LARGE) === 0n)
+        this.#freeTables(tables, Number(entry & ADDRESS), level - 1);
+    }
+    this.frames.freeFrame(table);
+    tables.frames = tables.frames.filter((frame) => frame !== table);
+  }
+}
+
+/** HPA of the entry for a GPA in the table of a level. */
+function entryAt(table: number, level: number, gpa: number): number {
+  return table + (Math.floor(gpa / COVERS[level]!) % 512) * 8;
+}
+
+/** GPA of the first byte of the page of this size. */
+export function pageBase(address: number, pageSize = PAGE_SIZE): number {
+  return address - (address % pageSize);
+}

@@ -1,0 +1,143 @@
+/** VM exits, by reason. */
+import * as L from '../cpu/layout.ts';
+import { DEFAULT_MODEL, cpuid } from '../cpu/system/cpuid.ts';
+import { ENTRY_FAILURE, ExitReason } from '../vmx/exit-reasons.ts';
+import { Field } from '../vmx/fields.ts';
+import type { Thread } from '../linux/api.ts';
+import type { Explanation } from '../machine/api.ts';
+import { DuneRet } from './config.ts';
+import { finish, saveGuest } from './enter.ts';
+import { pageBase } from './ept.ts';
+import { explainEntryFailure, explainEptViolation, explainExit, explainWrmsr } from './explain.ts';
+import { X2APIC_ICR, sendIpi } from './ipi.ts';
+import { hex, type Dune, type Vcpu } from './state.ts';
+import { check, read, write } from './vcpu.ts';
+import { vmcall } from './vmcall.ts';
+import { gpaToHva, layoutOf, windowOfGpa, type Layout } from './windows.ts';
+
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const RBX = 3;
+const LOW32 = 0xffff_ffffn;
+const NMI = 2;
+
+export function vmExit(dune: Dune, thread: Thread): void {
+  const vcpu = dune.state.vcpus.get(thread.vcpu);
+  if (!vcpu) throw new Error(`VM exit of thread ${thread.tid}, which has no vCPU`);
+  saveGuest(dune, vcpu);
+  const reason = Number(read(dune, Field.exitReason));
+  if (reason & ENTRY_FAILURE) stop(dune, thread, vcpu, explainEntryFailure(dune), DuneRet.UnhandledVmExit);
+  else dispatch(dune, thread, vcpu, reason & 0xffff);
+  // An ENTER made inside the guest has put another vCPU in front of this one.
+  if (thread.vcpu === vcpu.id && (vcpu.done || vcpu.shutdown)) finish(dune, thread, vcpu);
+}
+
+function dispatch(dune: Dune, thread: Thread, vcpu: Vcpu, reason: number): void {
+  switch (reason) {
+    case ExitReason.Vmcall:
+      skipInstruction(dune);
+      return vmcall(dune, thread, vcpu);
+    case ExitReason.EptViolation:
+      return eptViolation(dune, thread, vcpu);
+    case ExitReason.Cpuid:
+      skipInstruction(dune);
+      return hostCpuid(dune, vcpu);
+    case ExitReason.ExternalInterrupt:
+      return;
+    case ExitReason.ExceptionOrNmi:
+      return exceptionOrNmi(dune, thread, vcpu);
+    case ExitReason.Wrmsr:
+      skipInstruction(dune);
+      return wrmsr(dune, thread, vcpu);
+    default:
+      return stop(dune, thread, vcpu, explainExit(dune, thread, reason), DuneRet.UnhandledVmExit);
+  }
+}
+
+/** Without `ret` ENTER returns what it returned last time, 0 at first: so the module does in some of its paths. */
+function stop(dune: Dune, thread: Thread, vcpu: Vcpu, explanation: Explanation, ret?: DuneRet): void {
+  dune.state.explanations.set(thread.tid, explanation);
+  if (ret !== undefined) vcpu.ret = ret;
+  vcpu.done = true;
+}
+
+function skipInstruction(dune: Dune): void {
+  write(dune, Field.guestRip, read(dune, Field.guestRip) + read(dune, Field.exitInstructionLength));
+}
+
+function hostCpuid(dune: Dune, vcpu: Vcpu): void {
+  const { context } = dune;
+  const { registers } = vcpu;
+  const environment = { physBits: context.mem.get32(L.PHYS_BITS), apicId: context.cpuIndex, cpus: context.cpus };
+  const result = cpuid(DEFAULT_MODEL, environment, Number(registers[RAX]! & LOW32), Number(registers[RCX]! & LOW32));
+  [RAX, RBX, RCX, RDX].forEach((register, index) => (registers[register] = BigInt(result[index]!)));
+}
+
+/** The exception bitmap names #DB and #BP only. */
+function exceptionOrNmi(dune: Dune, thread: Thread, vcpu: Vcpu): void {
+  const information = Number(read(dune, Field.exitInterruptionInformation));
+  if (((information >> 8) & 7) === NMI) return;
+  vcpu.status = BigInt(information & 0xff);
+  stop(dune, thread, vcpu, explainExit(dune, thread, ExitReason.ExceptionOrNmi), DuneRet.Interrupt);
+}
+
+function wrmsr(dune: Dune, thread: Thread, vcpu: Vcpu): void {
+  const { registers } = vcpu;
+  const msr = Number(registers[RCX]! & LOW32);
+  const value = (registers[RAX]! & LOW32) | ((registers[RDX]! & LOW32) << 32n);
+  if (msr === X2APIC_ICR) return sendIpi(dune, value);
+  stop(dune, thread, vcpu, explainWrmsr(msr, value));
+}
+
+export function layoutOfProcess(dune: Dune, pid: number): Layout {
+  const { mmapBase, startStack } = dune.services.layout(pid);
+  return layoutOf(dune.options.physBits, mmapBase, startStack);
+}
+
+/** Exit-qualification bits (SDM 3C table 28-7). */
+const WRITE = 1n << 1n;
+const FETCH = 1n << 2n;
+const ADDRESS_WIDTH = 1n << 6n;
+const LINEAR_VALID = 1n << 7n;
+
+function eptViolation(dune: Dune, thread: Thread, vcpu: Vcpu): void {
+  const { context, services } = dune;
+  const qualification = read(dune, Field.exitQualification);
+  const gpa = Number(read(dune, Field.guestPhysicalAddress));
+  const layout = layoutOfProcess(dune, thread.pid);
+  const refuse = (why: Parameters<typeof explainEptViolation>[3], ret?: DuneRet): void => {
+    announce(dune, layout, qualification, gpa, false);
+    stop(dune, thread, vcpu, explainEptViolation(dune, thread, layout, why), ret);
+  };
+  if (qualification & ADDRESS_WIDTH || !(qualification & LINEAR_VALID)) return refuse('qualification');
+  const hva = gpaToHva(layout, BigInt(gpa));
+  if (hva === undefined) return refuse('no-window', DuneRet.EptViolation);
+  const write = (qualification & WRITE) !== 0n;
+  const page = services.userPage(thread.pid, hva, write);
+  if (!page) return refuse('linux-refused', DuneRet.EptViolation);
+  const { pageSize, special } = page;
+  const mapped = dune.ept.map(vcpu.ept, gpa, { hpa: pageBase(page.hpa, pageSize), pageSize, write, special });
+  if (mapped === 'no-memory') return refuse('no-memory', DuneRet.EptViolation);
+  if (mapped === 'replaced') check('INVEPT', context.vmx.invept(1, dune.ept.pointer(vcpu.ept)));
+  announce(dune, layout, qualification, gpa, true);
+}
+
+function announce(dune: Dune, layout: Layout, qualification: bigint, gpa: number, resolved: boolean): void {
+  dune.context.events.emit('ept-violation', () => {
+    const gva = read(dune, Field.guestLinearAddress);
+    const hva = gpaToHva(layout, BigInt(gpa)) ?? 0n;
+    const window = windowOfGpa(layout, BigInt(gpa))?.name ?? 'none';
+    const access = accessOf(qualification);
+    const facts = { gpa, gva, hva, access, resolved, window, qualification };
+    const end = resolved ? 'mapped' : 'not resolvable';
+    return {
+      summary: `EPT violation: ${access} of GVA ${hex(gva)}, GPA ${hex(gpa)} (${window} window), HVA ${hex(hva)}: ${end}`,
+      facts,
+    };
+  });
+}
+
+export function accessOf(qualification: bigint): 'read' | 'write' | 'execute' {
+  return qualification & FETCH ? 'execute' : qualification & WRITE ? 'write' : 'read';
+}

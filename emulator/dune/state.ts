@@ -1,0 +1,111 @@
+/** Everything the module remembers: one graph of plain data, so that a snapshot is a clone of it. */
+import type { CpuContext } from '../cpu/context.ts';
+import type { KernelServices } from '../linux/api.ts';
+import type { Explanation } from '../machine/api.ts';
+import type { DuneRet } from './config.ts';
+import type { Ept, EptState } from './ept.ts';
+
+export interface DuneOptions {
+  readonly physBits: number;
+  readonly syscalls: 'modern' | 'strict';
+  readonly cpus: number;
+}
+
+/** What the module's functions work on. */
+export interface Dune {
+  readonly context: CpuContext;
+  readonly services: KernelServices;
+  readonly options: DuneOptions;
+  readonly ept: Ept;
+  state: ModuleState;
+}
+
+export interface ModuleState {
+  vcpus: Map<number, Vcpu>;
+  nextVcpu: number;
+  /** Host frames of each logical CPU, allocated when a vCPU first runs there. */
+  cpus: (CpuFrames | undefined)[];
+  /** The breakpoint bounce of each process, by pid. */
+  traps: Map<number, Trap>;
+  /** The last abnormal stop of each thread, by tid. */
+  explanations: Map<number, Explanation>;
+}
+
+export interface CpuFrames {
+  /** HPAs. */
+  vmxon: number;
+  virtualApic: number;
+  postedInterrupt: number;
+}
+
+export interface Vcpu {
+  /** What user space holds is HANDLE_TAG | id. */
+  readonly id: number;
+  readonly pid: number;
+  readonly openFile: number;
+  readonly vpid: number;
+  /** HPA of the VMCS region and of the MSR bitmap. */
+  readonly vmcs: number;
+  readonly msrBitmap: number;
+  readonly ept: EptState;
+  /** The logical CPU whose current VMCS this was last. */
+  cpu: number;
+  launched: boolean;
+  /** The thread that entered last; it takes the vCPU with it when it exits. */
+  owner: number;
+  /** The thread inside ENTER, or 0. */
+  tid: number;
+  /** The vCPU that was running on the thread when it made the (VMCALL) ENTER for this one, or 0. */
+  outer: number;
+  /** HVA of the dune_config of the present ENTER, and its bytes as they came in. */
+  configHva: bigint;
+  config: Uint8Array;
+  /** General registers while the guest does not run; RSP is in the VMCS. */
+  registers: BigUint64Array;
+  cr2: bigint;
+  kernelGsBase: bigint;
+  /** The thread's state page as it stood in the ENTER system call. */
+  linux: Uint8Array;
+  ret: DuneRet;
+  status: bigint;
+  /** ENTER returns at the next resume. */
+  done: boolean;
+  /** Never cleared: a vCPU that has exited leaves at every VM exit. */
+  shutdown: boolean;
+  /** The VMCALL that is under way: its number. */
+  pending: number | undefined;
+  /** RIP goes back over the VMCALL at the next entry. */
+  restart: boolean;
+  /** VMCALL at CPL 3 has been reported. */
+  warnedRing3: boolean;
+}
+
+export interface Trap {
+  triggerRip: bigint;
+  notifyFunction: bigint;
+  registers: bigint;
+  privateData: bigint;
+  /** Schedule-ins to let pass. */
+  delay: number;
+}
+
+/** Handles are no addresses, and look like none. */
+export const HANDLE_TAG = 0xd00e_0000_0000n;
+
+export function newState(): ModuleState {
+  return { vcpus: new Map(), nextVcpu: 1, cpus: [], traps: new Map(), explanations: new Map() };
+}
+
+/** "0x1f" */
+export function hex(value: bigint | number): string {
+  return `0x${value.toString(16)}`;
+}
+
+/** Something the user of the debugger should know, and the program would never tell. */
+export function diagnose(
+  dune: Dune,
+  summary: string,
+  facts: Readonly<Record<string, bigint | number | string>> = {},
+): void {
+  dune.context.events.emit('diagnostic', () => ({ summary, facts: { source: 'dune', ...facts } }));
+}

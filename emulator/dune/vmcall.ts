@@ -1,0 +1,143 @@
+/** VMCALL: a Linux system call from the guest, with the cases that the module treats by itself. */
+import * as C from '../cpu/codes.ts';
+import * as L from '../cpu/layout.ts';
+import { Segment } from '../cpu/state.ts';
+import { Field } from '../vmx/fields.ts';
+import type { SyscallResult, Thread } from '../linux/api.ts';
+import { DuneRet } from './config.ts';
+import { completeSyscall, linuxPage } from './enter.ts';
+import { diagnose, type Dune, type Vcpu } from './state.ts';
+import { hostFields, read, write } from './vcpu.ts';
+
+const RAX = 0;
+const RCX = 1;
+const RSP = 4;
+/** RDI RSI RDX R10 R8 R9. */
+const ARGUMENTS = [7, 6, 2, 10, 8, 9] as const;
+
+const EINVAL = 22n;
+const ENOSYS = 38n;
+
+const Syscall = {
+  rtSigreturn: 15,
+  clone: 56,
+  fork: 57,
+  vfork: 58,
+  execve: 59,
+  exit: 60,
+  sigaltstack: 131,
+  archPrctl: 158,
+  iopl: 172,
+  exitGroup: 231,
+  clone3: 435,
+} as const;
+
+/** The module's copy of the system-call table has 312 entries, and the check lets one more through. */
+const STRICT_LAST = 312n;
+/** End of user space. */
+const TASK_SIZE = 0x7fff_ffff_f000n;
+const RFLAGS_IF = 0x200;
+const ARITHMETIC_LOW_BYTE = 0xd5;
+
+/** RIP stands behind the VMCALL. */
+export function vmcall(dune: Dune, thread: Thread, vcpu: Vcpu): void {
+  const { services } = dune;
+  const number = vcpu.registers[RAX]!;
+  const args = ARGUMENTS.map((register) => vcpu.registers[register]!);
+  warnRing3(dune, vcpu, number);
+  vcpu.pending = Number(number & 0xffff_ffffn);
+  const refused = refusal(dune, number);
+  if (refused !== undefined) return completeSyscall(vcpu, refused);
+  switch (Number(number)) {
+    case Syscall.exit:
+    case Syscall.exitGroup:
+      vcpu.status = BigInt.asIntN(32, args[0]!);
+      vcpu.ret = DuneRet.Exit;
+      vcpu.shutdown = true;
+      vcpu.done = true;
+      vcpu.pending = undefined;
+      return;
+    case Syscall.clone:
+    case Syscall.fork:
+    case Syscall.vfork:
+      return complete(
+        vcpu,
+        services.cloneFromDune(thread, Number(number), args, childPage(dune, vcpu, Number(number), args)),
+      );
+    case Syscall.archPrctl:
+      complete(vcpu, services.syscall(thread, Number(number), args));
+      return takeHostBases(dune, vcpu);
+    case Syscall.execve:
+      return execve(dune, thread, vcpu, args);
+    default:
+      return complete(vcpu, services.syscall(thread, Number(BigInt.asUintN(32, number)), args));
+  }
+}
+
+/** 'blocked': the kernel completes it later. 'no-return': an ENTER from inside the guest; the outer vCPU waits for the inner. */
+function complete(vcpu: Vcpu, result: SyscallResult): void {
+  if (typeof result === 'bigint') completeSyscall(vcpu, result);
+}
+
+/** The result of calls that never reach Linux. */
+function refusal(dune: Dune, number: bigint): bigint | undefined {
+  if (number > STRICT_LAST) {
+    if (dune.options.syscalls === 'strict') {
+      diagnose(dune, `system call ${number} is above 312: the module answers EINVAL`, { number });
+      return -EINVAL;
+    }
+    // Threads and processes are made by clone here, as before Linux 5.3; C libraries fall back when told so.
+    if (number === BigInt(Syscall.clone3)) return -ENOSYS;
+    return number > 0xffff_ffffn ? -ENOSYS : undefined;
+  }
+  if (number === BigInt(Syscall.sigaltstack) || number === BigInt(Syscall.iopl)) return -EINVAL;
+  if (number === BigInt(Syscall.rtSigreturn)) {
+    diagnose(dune, 'rt_sigreturn from Dune mode: signal frames belong to Linux mode, there is none to return from');
+    return -EINVAL;
+  }
+  return undefined;
+}
+
+/** The module does not look at the CPL: ring 3 reaches Linux past whatever ring 0 meant to filter. */
+function warnRing3(dune: Dune, vcpu: Vcpu, number: bigint): void {
+  if (vcpu.warnedRing3 || !dune.context.events.wants('diagnostic')) return;
+  if (((read(dune, Field.guestSsAccessRights) >> 5n) & 3n) !== 3n) return;
+  vcpu.warnedRing3 = true;
+  diagnose(dune, `VMCALL at CPL 3: system call ${number} goes to Linux without passing ring 0`, { number });
+}
+
+/** A child of fork, vfork or clone starts in Linux mode, ring 3, behind the instruction that made it. */
+function childPage(dune: Dune, vcpu: Vcpu, number: number, args: readonly bigint[]): Uint8Array {
+  const page = linuxPage(dune, vcpu);
+  const view = new DataView(page.buffer);
+  const set = (offset: number, value: bigint): void => view.setBigUint64(offset - L.STATE, value, true);
+  vcpu.registers.forEach((value, register) => set(L.GPR + register * 8, value));
+  const rip = read(dune, Field.guestRip);
+  const stack = number === Syscall.clone ? args[1]! : 0n;
+  set(L.GPR + RAX * 8, 0n);
+  set(L.GPR + RSP * 8, stack || vcpu.registers[RSP]!);
+  // From the page behind LSTAR, the way back is where SYSCALL put it.
+  set(L.RIP, rip >= TASK_SIZE ? vcpu.registers[RCX]! : rip);
+  view.setUint32(L.CC_OP - L.STATE, C.CC_FLAGS << 2, true);
+  set(L.CC_A, read(dune, Field.guestRflags) & BigInt(ARITHMETIC_LOW_BYTE));
+  view.setUint32(L.SYSTEM_FLAGS - L.STATE, RFLAGS_IF, true);
+  return page;
+}
+
+/** arch_prctl works on the host thread: its FS and GS base, which the guest does not see. */
+function takeHostBases(dune: Dune, vcpu: Vcpu): void {
+  const { cpu } = dune.context;
+  const view = new DataView(vcpu.linux.buffer, vcpu.linux.byteOffset);
+  for (const [segment, at] of [[Segment.FS, L.FS] as const, [Segment.GS, L.GS] as const])
+    view.setBigUint64(at + L.SEG_BASE - L.STATE, cpu.segment(segment).base, true);
+  for (const [field, value] of hostFields(dune)) write(dune, field, value);
+}
+
+/** The real module goes on running the old vCPU under the new program; here the new program starts in Linux mode. */
+function execve(dune: Dune, thread: Thread, vcpu: Vcpu, args: readonly bigint[]): void {
+  diagnose(dune, 'execve from Dune mode: the real module does not survive it; the new program starts in Linux mode');
+  const result = dune.services.syscall(thread, Syscall.execve, args);
+  if (result !== 'no-return') return complete(vcpu, result);
+  vcpu.tid = 0;
+  thread.vcpu = 0;
+}
