@@ -36,9 +36,9 @@ describe('dune windows', () => {
     assert.equal(gpaToHva(small, 0x99_3000n), small.baseMap + 0x99_3000n);
   });
 
-  it('go back and forth to the same address', () => {
+  it('go back and forth to the same address while the low window ends below the others', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 37, max: 48 }), fc.bigInt(0n, (1n << 48n) - 1n), (bits, gpa) => {
+      fc.property(fc.integer({ min: 37, max: 46 }), fc.bigInt(0n, (1n << 47n) - 1n), (bits, gpa) => {
         const any = layoutOf(bits, 0x7f00_0000_0000n, 0x7fff_ffff_e000n);
         const hva = gpaToHva(any, gpa);
         if (gpa >= any.physLimit) assert.equal(hva, undefined);
