@@ -121,12 +121,11 @@ export class Die {
   /** This entry and those it completes: concrete instance, abstract instance, declaration. */
   origins(): Die[] {
     const chain: Die[] = [this];
-    let die: Die = this;
     while (chain.length < MAX_ORIGINS) {
+      const die = chain[chain.length - 1]!;
       const next = die.reference(At.abstract_origin) ?? die.reference(At.specification);
       if (!next || chain.includes(next)) break;
       chain.push(next);
-      die = next;
     }
     return chain;
   }

@@ -175,7 +175,7 @@ function guess(
   const rbp = registers[DwarfRegister.Rbp]?.value;
   if (rbp !== undefined && rbp >= rsp && rbp - rsp < MAX_FRAME_BYTES && rbp % 8n === 0n) {
     const callerRbp = saved(rbp, readMemory);
-    if (callerRbp && (callerRbp.value === 0n || callerRbp.value > rbp)) {
+    if (callerRbp) {
       const frame = returnThrough(source, registers, readMemory, rbp + 8n, callerRbp, 'frame-pointer');
       if (frame) return frame;
     }

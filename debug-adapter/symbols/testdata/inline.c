@@ -1,8 +1,11 @@
 /* Inlining across several levels, loops and a second copy: what stepping and addr2line -i must agree about. */
 #include <stdio.h>
 
+volatile int seen;
+
 static inline int clamp(int value, int low, int high)
 {
+    seen = value;
     if (value < low)
         return low;
     if (value > high)
