@@ -112,26 +112,27 @@ export function movToControl(context: CpuContext, instruction: Instruction): Sys
   const value = readOperand(context, { kind: 'gpr', register: gpr }, bytes);
   if (moveExits(context, control, value))
     return exit(context, instruction, ExitReason.CrAccess, qualification(control, 0, gpr));
-  switch (control) {
-    case 0:
-      return announced(context, 0, cpu.cr0, () => setCr0(context, keepHostOwned(context, 0, value)));
-    case 2:
-      cpu.cr2 = value;
-      return 'next';
-    case 3:
-      return announced(context, 3, cpu.cr3, () => setCr3(context, value));
-    case 4:
-      return announced(context, 4, cpu.cr4, () => setCr4(context, keepHostOwned(context, 4, value)));
-    default:
-      return writeTpr(context, instruction, value);
-  }
+  if (control === 8) return writeTpr(context, instruction, value);
+  if (control !== 2) return write(context, control as Control, keepHostOwned(context, control as Control, value));
+  cpu.cr2 = value;
+  return 'next';
 }
 
-/** Runs the write and tells of it. */
-function announced(context: CpuContext, register: 0 | 3 | 4, old: bigint, write: () => void): SystemOutcome {
-  write();
-  const { cpu } = context;
-  controlRegisterEvent(context, register, old, register === 0 ? cpu.cr0 : register === 3 ? cpu.cr3 : cpu.cr4);
+type Control = 0 | 3 | 4;
+
+const CONTROLS = {
+  0: { at: L.CR0, refuse: refuseCr0, set: setCr0 },
+  3: { at: L.CR3, refuse: refuseCr3, set: setCr3 },
+  4: { at: L.CR4, refuse: refuseCr4, set: setCr4 },
+} as const;
+
+/** Checks, tells, writes: so that a listener can hold the instruction before anything has changed. */
+function write(context: CpuContext, control: Control, value: bigint): SystemOutcome {
+  const { at, refuse, set } = CONTROLS[control];
+  const refused = refuse(context, value);
+  if (refused !== undefined) generalProtection(`CR${control}: ${refused}`);
+  if (controlRegisterEvent(context, control, context.mem.get64(at), value)) return 'held';
+  set(context, value);
   return 'next';
 }
 
@@ -150,8 +151,8 @@ function isCr3Target(context: CpuContext, value: bigint): boolean {
   return false;
 }
 
-function keepHostOwned(context: CpuContext, register: 0 | 4, value: bigint): bigint {
-  if (!context.cpu.nonRoot) return value;
+function keepHostOwned(context: CpuContext, register: Control, value: bigint): bigint {
+  if (!context.cpu.nonRoot || register === 3) return value;
   const mask = context.vmx.field(MASK[register]!);
   const real = register === 0 ? context.cpu.cr0 : context.cpu.cr4;
   return (value & ~mask) | (real & mask);
@@ -207,11 +208,9 @@ function refuseFixed(context: CpuContext, register: 0 | 4, value: bigint): strin
   return undefined;
 }
 
-/** The real CR0, with everything that follows from a change. Throws GuestFault. */
+/** The real CR0, with everything that follows from a change. The value has been checked. */
 export function setCr0(context: CpuContext, value: bigint): void {
   const { cpu, mem, mmu } = context;
-  const refused = refuseCr0(context, value);
-  if (refused) generalProtection(`MOV CR0: ${refused}`);
   const old = cpu.cr0;
   const next = (value & CR0_KNOWN) | CR0_ET;
   mem.set64(L.CR0, next);
@@ -224,8 +223,6 @@ export function setCr0(context: CpuContext, value: bigint): void {
 
 export function setCr3(context: CpuContext, value: bigint): void {
   const { cpu, mem, mmu, engine } = context;
-  const refused = refuseCr3(context, value);
-  if (refused) generalProtection(`MOV CR3: ${refused}`);
   const keep = (value & NO_FLUSH) !== 0n;
   mem.set64(L.CR3, value & ~NO_FLUSH);
   engine.contextChanged();
@@ -234,8 +231,6 @@ export function setCr3(context: CpuContext, value: bigint): void {
 
 export function setCr4(context: CpuContext, value: bigint): void {
   const { cpu, mem, mmu, engine } = context;
-  const refused = refuseCr4(context, value);
-  if (refused) generalProtection(`MOV CR4: ${refused}`);
   const old = cpu.cr4;
   mem.set64(L.CR4, value);
   engine.contextChanged();
@@ -255,7 +250,7 @@ export function clts(context: CpuContext, instruction: Instruction): SystemOutco
     if (vmx.field(SHADOW[0]!) & CR0_TS) return exit(context, instruction, ExitReason.CrAccess, qualification(0, 2, 0));
     return 'next';
   }
-  return announced(context, 0, cpu.cr0, () => setCr0(context, cpu.cr0 & ~CR0_TS));
+  return write(context, 0, cpu.cr0 & ~CR0_TS);
 }
 
 /** Loads PE MP EM TS; PE can only be set (SDM 2A "LMSW"). */
@@ -277,7 +272,7 @@ export function lmsw(context: CpuContext, instruction: Instruction): SystemOutco
     }
   }
   const value = (cpu.cr0 & ~0xen) | (source & 0xfn);
-  return announced(context, 0, cpu.cr0, () => setCr0(context, keepHostOwned(context, 0, value)));
+  return write(context, 0, keepHostOwned(context, 0, value));
 }
 
 export function smsw(context: CpuContext, instruction: Instruction): SystemOutcome {

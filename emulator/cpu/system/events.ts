@@ -1,5 +1,9 @@
-/** What the processor tells the event bus. Nothing is built while nobody listens. */
+/**
+ * What the processor tells the event bus. Nothing is built while nobody listens. Emitters that are called before anything has
+ * changed return whether the event is held (EventBus.emit): the instruction is then given up.
+ */
 import type { CpuContext } from '../context.ts';
+import { InterruptionType } from '../engine-api.ts';
 import type { Fault } from '../engine-api.ts';
 import type { Fact } from '../../machine/events.ts';
 import { vectorName } from './fault.ts';
@@ -7,9 +11,11 @@ import { hex } from './memory.ts';
 
 type Exception = Extract<Fault, { kind: 'exception' }>;
 
-export function exceptionEvent(context: CpuContext, fault: Exception): void {
+/** Interrupts from outside are no exceptions and have no event. */
+export function exceptionEvent(context: CpuContext, fault: Exception): boolean {
+  if (fault.type === InterruptionType.External || fault.type === InterruptionType.Nmi) return false;
   const kind = fault.vector === 14 ? 'page-fault' : 'exception';
-  if (!context.events.wants(kind)) return;
+  if (!context.events.wants(kind)) return false;
   const facts: Record<string, Fact> = { vector: fault.vector, rip: context.cpu.rip, cpl: context.cpu.cpl };
   if (fault.errorCode !== undefined) facts.errorCode = fault.errorCode;
   if (fault.gva !== undefined) facts.gva = fault.gva;
@@ -17,7 +23,7 @@ export function exceptionEvent(context: CpuContext, fault: Exception): void {
   const code = fault.errorCode === undefined ? '' : `(${hex(fault.errorCode)})`;
   const where = fault.gva === undefined ? '' : ` at ${hex(fault.gva)}`;
   const because = fault.because ? `: ${fault.because}` : '';
-  context.events.emit(kind, () => ({ summary: `${vectorName(fault.vector)}${code}${where}${because}`, facts }));
+  return context.events.emit(kind, () => ({ summary: `${vectorName(fault.vector)}${code}${where}${because}`, facts }));
 }
 
 export function ringChangeEvent(context: CpuContext, from: number, by: string): void {
@@ -29,24 +35,24 @@ export function ringChangeEvent(context: CpuContext, from: number, by: string): 
   }));
 }
 
-export function controlRegisterEvent(context: CpuContext, register: number, old: bigint, value: bigint): void {
-  context.events.emit('cr-write', () => ({
+export function controlRegisterEvent(context: CpuContext, register: number, old: bigint, value: bigint): boolean {
+  return context.events.emit('cr-write', () => ({
     summary: `CR${register} ${hex(old)} → ${hex(value)}`,
     facts: { cr: register, old, new: value, rip: context.cpu.rip },
   }));
 }
 
-export function msrEvent(context: CpuContext, msr: number, name: string, old: bigint, value: bigint): void {
-  context.events.emit('msr-write', () => ({
+export function msrEvent(context: CpuContext, msr: number, name: string, old: bigint, value: bigint): boolean {
+  return context.events.emit('msr-write', () => ({
     summary: `${name} (${hex(msr)}) ${hex(old)} → ${hex(value)}`,
     facts: { msr, name, old, new: value, rip: context.cpu.rip },
   }));
 }
 
 /** A SYSCALL from ring 3 of a guest: its own ring 0 will see it. RIP still stands on the instruction. */
-export function trappedSyscallEvent(context: CpuContext): void {
+export function trappedSyscallEvent(context: CpuContext): boolean {
   const { cpu } = context;
-  context.events.emit('trapped-syscall', () => ({
+  return context.events.emit('trapped-syscall', () => ({
     summary: `SYSCALL ${cpu.gpr(0)} from ring 3`,
     facts: {
       number: cpu.gpr(0),

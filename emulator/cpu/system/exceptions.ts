@@ -17,18 +17,22 @@ const SHUTDOWN = 2;
  * guest's hypervisor wants becomes a VM exit; without a guest kernel (root operation) the supervisor takes it; else the IDT.
  */
 export const deliver: Deliver = (context, fault) => {
+  deliverUnlessHeld(context, fault);
+};
+
+/** As `deliver`; false if a listener held the event, and then nothing has changed. Traps cannot be held: their instruction is done. */
+export function deliverUnlessHeld(context: CpuContext, fault: Fault): boolean {
   const { cpu, vmx, engine } = context;
-  if (fault.kind === 'exception') exceptionEvent(context, fault);
-  if (cpu.nonRoot && vmx.interceptEvent(fault)) return;
+  if (fault.kind === 'exception' && exceptionEvent(context, fault) && fault.vector !== Vector.DB) return false;
+  if (cpu.nonRoot && vmx.interceptEvent(fault)) return true;
   if (fault.kind !== 'exception') throw new Error(`${fault.kind} outside VMX non-root operation`);
   if (!cpu.nonRoot && engine.supervisor) {
-    if (fault.type !== undefined && fault.type >= InterruptionType.SoftwareInterrupt)
-      cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(fault.instructionLength ?? 0));
+    const software = interruptionType(fault) >= InterruptionType.SoftwareInterrupt;
+    if (software) cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(fault.instructionLength ?? 0));
     engine.supervisor.exception(fault);
-    return;
-  }
-  deliverThroughIdt(context, fault);
-};
+  } else deliverThroughIdt(context, fault);
+  return true;
+}
 
 /**
  * Delivers to the handler that the IDT names, without asking whether the event exits: also the end of event injection by VM

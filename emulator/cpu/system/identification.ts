@@ -8,7 +8,7 @@ import { ExitReason, exit } from './exits.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, isCanonical, readOperand, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
-import { msrName, readMsr, writeMsr } from './msrs.ts';
+import { msrName, readMsr, refuseMsr, writeMsr } from './msrs.ts';
 import { setEdxEax } from './tsc.ts';
 
 const CR4_FSGSBASE = 0x10000n;
@@ -44,10 +44,13 @@ export function wrmsr(context: CpuContext, instruction: Instruction): SystemOutc
   const number = Number(cpu.gpr(1) & LOW32);
   if (cpu.nonRoot && vmx.msrExits(number, true)) return exit(context, instruction, ExitReason.Wrmsr);
   const value = (cpu.gpr(0) & LOW32) | ((cpu.gpr(2) & LOW32) << 32n);
-  const old = events.wants('msr-write') ? (readMsr(context, number) ?? 0n) : 0n;
-  const refused = writeMsr(context, number, value);
-  if (refused) generalProtection(`WRMSR: ${refused}`);
-  msrEvent(context, number, msrName(number) ?? 'MSR', old, value);
+  const refused = refuseMsr(context, number, value);
+  if (refused !== undefined) generalProtection(`WRMSR: ${refused}`);
+  if (events.wants('msr-write')) {
+    const held = msrEvent(context, number, msrName(number) ?? 'MSR', readMsr(context, number) ?? 0n, value);
+    if (held) return 'held';
+  }
+  writeMsr(context, number, value);
   return 'next';
 }
 

@@ -4,7 +4,7 @@ import { InterruptionType } from '../engine-api.ts';
 import type { Instruction } from '../instruction.ts';
 import * as L from '../layout.ts';
 import { underSupervisor } from './descriptors.ts';
-import { deliver } from './exceptions.ts';
+import { deliverUnlessHeld } from './exceptions.ts';
 import { ExitReason, Primary, exit, primary } from './exits.ts';
 import { Vector, generalProtection, raise, requireCpl0, undefinedOpcode } from './fault.ts';
 import { Blocking } from './gates.ts';
@@ -21,8 +21,13 @@ function software(
   vector: number,
   type: InterruptionType,
 ): SystemOutcome {
-  deliver(context, { kind: 'exception', vector, type, instructionLength: instruction.length });
-  return 'moved';
+  const delivered = deliverUnlessHeld(context, {
+    kind: 'exception',
+    vector,
+    type,
+    instructionLength: instruction.length,
+  });
+  return delivered ? 'moved' : 'held';
 }
 
 /** Linux has gates of DPL 3 for #BP and #OF only; the 32-bit system call gate is not offered. */

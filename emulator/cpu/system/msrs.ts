@@ -114,17 +114,20 @@ export function readMsr(context: CpuContext, number: number): bigint | undefined
   return context.vmx.capability(number);
 }
 
+/** Why the MSR cannot be written with this value; undefined if it can. */
+export function refuseMsr(context: CpuContext, number: number, value: bigint): string | undefined {
+  const msr = BY_NUMBER.get(number);
+  if (msr) return refusal(context, msr, value);
+  const exists = context.vmx.capability(number) !== undefined;
+  return exists ? `${msrName(number)} is read-only` : `there is no MSR ${number.toString(16)}h`;
+}
+
 /** Stores it, or says why not. Used by WRMSR, by the MSR-load areas of VM entry and exit, and by the debugger. */
 export function writeMsr(context: CpuContext, number: number, value: bigint): string | undefined {
   const { mem, engine } = context;
-  const msr = BY_NUMBER.get(number);
-  if (!msr) {
-    return context.vmx.capability(number) === undefined
-      ? `there is no MSR ${number.toString(16)}h`
-      : `${msrName(number)} is read-only`;
-  }
-  const refused = refusal(context, msr, value);
-  if (refused) return refused;
+  const refused = refuseMsr(context, number, value);
+  if (refused !== undefined) return refused;
+  const msr = BY_NUMBER.get(number)!;
   if (msr.write) {
     msr.write(context, value);
     return undefined;

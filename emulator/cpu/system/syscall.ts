@@ -27,7 +27,7 @@ export function syscall(context: CpuContext, instruction: Instruction): SystemOu
   if (!(cpu.efer & EFER_SCE)) undefinedOpcode('SYSCALL with EFER.SCE = 0');
   if (mem.get32(L.CODE_MODE) !== 2) undefinedOpcode('SYSCALL outside 64-bit mode');
   const cpl = cpu.cpl;
-  if (cpl === 3 && cpu.nonRoot) trappedSyscallEvent(context);
+  if (cpl === 3 && cpu.nonRoot && trappedSyscallEvent(context)) return 'held';
   const next = BigInt.asUintN(64, cpu.rip + BigInt(instruction.length));
   cpu.setGpr(RCX, next);
   cpu.setGpr(R11, BigInt(readRflags(context) & ~Flag.RF));
