@@ -126,7 +126,7 @@ export class CpuState {
   }
 
   /** Copies the whole state page out, so that another thread or vCPU can run. */
-  save(into = new Uint8Array(L.STATE_SIZE)): Uint8Array {
+  save(into: Uint8Array = new Uint8Array(L.STATE_SIZE)): Uint8Array {
     into.set(this.mem.bytes.subarray(L.STATE, L.STATE + L.STATE_SIZE));
     return into;
   }

@@ -4,7 +4,7 @@ import * as L from '../cpu/layout.ts';
 import { disassemble } from '../cpu/disassemble.ts';
 import type { Kernel } from '../linux/api.ts';
 import type { TlbEntry, Walk } from '../mmu/api.ts';
-import { PAGE_SIZE, type PhysicalMemory } from '../mmu/physical.ts';
+import { PAGE_SIZE } from '../mmu/physical.ts';
 import { pageTableNodes } from '../mmu/tree.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import { describeVmcs, writeVmcsField } from '../vmx/describe.ts';
@@ -15,12 +15,11 @@ import { readRegister, registers, writeRegister } from './registers.ts';
 const LONGEST_INSTRUCTION = 15;
 
 export class Inspector {
-  readonly #saved = new Uint8Array(L.STATE_SIZE);
+  readonly #saved: Uint8Array = new Uint8Array(L.STATE_SIZE);
 
   constructor(
     readonly context: CpuContext,
     readonly kernel: Kernel,
-    readonly memory: PhysicalMemory,
   ) {}
 
   /** Calls `look` with the thread's state in the CPU. With `keep`, what it changes stays the thread's. */
@@ -61,7 +60,7 @@ export class Inspector {
     const { mmu } = this.context;
     if (space === 'gva') return mmu.peek(BigInt.asUintN(64, address));
     if (space === 'gpa') return mmu.gpaToHpa(Number(address));
-    return this.memory.has(Number(address)) ? Number(address) : -1;
+    return this.context.physical.has(Number(address)) ? Number(address) : -1;
   }
 
   /** Calls `chunk` for each piece within a page until one is not mapped; returns bytes passed. */
@@ -72,7 +71,7 @@ export class Inspector {
       const inPage = Number(next & BigInt(PAGE_SIZE - 1));
       const length = Math.min(bytes - at, PAGE_SIZE - inPage);
       const hpa = this.#locate(space, next);
-      if (hpa < 0 || !this.memory.has(hpa, length)) break;
+      if (hpa < 0 || !this.context.physical.has(hpa, length)) break;
       chunk(hpa, at, length);
       at += length;
     }
@@ -82,14 +81,14 @@ export class Inspector {
   readMemory(tid: number, space: Space, address: bigint, bytes: number): Uint8Array {
     return this.#with(tid, () => {
       const data = new Uint8Array(bytes);
-      const read = this.#pieces(space, address, bytes, (hpa, at, length) => data.set(this.memory.slice(hpa, length), at));
+      const read = this.#pieces(space, address, bytes, (hpa, at, length) => data.set(this.context.physical.slice(hpa, length), at));
       return data.subarray(0, read);
     });
   }
 
   writeMemory(tid: number, space: Space, address: bigint, data: Uint8Array): number {
     return this.#with(tid, () =>
-      this.#pieces(space, address, data.length, (hpa, at, length) => this.memory.write(hpa, data.subarray(at, at + length))),
+      this.#pieces(space, address, data.length, (hpa, at, length) => this.context.physical.write(hpa, data.subarray(at, at + length))),
     );
   }
 
@@ -99,7 +98,7 @@ export class Inspector {
 
   pageTable(tid: number, which: 'guest' | 'ept', tableHpa?: number, level?: number, start?: bigint): PageTableNode[] {
     const { mem, mmu } = this.context;
-    const parts = { mem, physical: this.memory, mmu };
+    const parts = { mem, physical: this.context.physical, mmu };
     return this.#with(tid, () => pageTableNodes(parts, which, tableHpa, level, start));
   }
 
@@ -125,6 +124,6 @@ export class Inspector {
 
   disassemble(tid: number, gva: bigint, count: number): DisassembledInstruction[] {
     const bytes = this.readMemory(tid, 'gva', gva, count * LONGEST_INSTRUCTION);
-    return disassemble(bytes, gva, count);
+    return disassemble(bytes, gva, { count });
   }
 }

@@ -2,7 +2,6 @@
 import type { CpuContext } from '../cpu/context.ts';
 import { RunStop } from '../cpu/engine-api.ts';
 import type { Kernel, Thread } from '../linux/api.ts';
-import type { PhysicalMemory } from '../mmu/physical.ts';
 import type { Walk, TlbEntry } from '../mmu/api.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import type {
@@ -37,7 +36,6 @@ class DuneMachine implements Machine {
   readonly events: EventBus;
   readonly #context: CpuContext;
   readonly #kernel: Kernel;
-  readonly #memory: PhysicalMemory;
   readonly #inspector: Inspector;
   readonly #snapshots: Snapshots;
   readonly #exits: Record<string, number> = {};
@@ -52,12 +50,11 @@ class DuneMachine implements Machine {
     const parts = assemble(assets, options);
     this.#context = parts.context;
     this.#kernel = parts.kernel;
-    this.#memory = parts.memory;
     this.events = parts.context.events;
     this.events.context = () => this.#where();
     parts.context.onVmExit = (name) => (this.#exits[name] = (this.#exits[name] ?? 0) + 1);
-    this.#inspector = new Inspector(parts.context, parts.kernel, parts.memory);
-    this.#snapshots = new Snapshots(parts.context, parts.kernel, parts.memory);
+    this.#inspector = new Inspector(parts.context, parts.kernel);
+    this.#snapshots = new Snapshots(parts.context, parts.kernel);
     this.#kernel.start();
     this.#lastThread = this.#kernel.threads()[0]?.id ?? 0;
   }

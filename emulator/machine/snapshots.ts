@@ -2,7 +2,6 @@
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import type { Kernel } from '../linux/api.ts';
-import type { PhysicalMemory } from '../mmu/physical.ts';
 import type { Snapshot, StopReason } from './api.ts';
 import { Digest } from './digest.ts';
 import { type FrameImages, FrameStore } from './frame-store.ts';
@@ -30,9 +29,8 @@ export class Snapshots {
   constructor(
     readonly context: CpuContext,
     readonly kernel: Kernel,
-    readonly memory: PhysicalMemory,
   ) {
-    this.#frames = new FrameStore(memory);
+    this.#frames = new FrameStore(context.physical);
   }
 
   save(extra: MachineExtra): MachineSnapshot {

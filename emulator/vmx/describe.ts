@@ -1,0 +1,119 @@
+/** The current VMCS for people: every field by name, control bits and information fields decoded. */
+import { BITS, bitsInWords, describeBits, segmentTypeInWords, type BitField } from '../describe/bits.ts';
+import type { RegisterPart, VmcsFieldInfo } from '../machine/api.ts';
+import type { Vmx } from './api.ts';
+import { controlField } from './controls.ts';
+import { vmxErrorText } from './errors.ts';
+import { ENTRY_FAILURE, exitReason } from './exit-reasons.ts';
+import { Field, VMCS_FIELDS, type FieldName, type VmcsField } from './fields.ts';
+import { describeQualification } from './qualification.ts';
+
+/** Fields that hold the bits of a register. */
+const REGISTER_BITS: Partial<Record<FieldName, readonly BitField[]>> = {
+  guestCr0: BITS.cr0,
+  hostCr0: BITS.cr0,
+  cr0Shadow: BITS.cr0,
+  guestCr3: BITS.cr3,
+  hostCr3: BITS.cr3,
+  guestCr4: BITS.cr4,
+  hostCr4: BITS.cr4,
+  cr4Shadow: BITS.cr4,
+  guestRflags: BITS.rflags,
+  guestEfer: BITS.efer,
+  hostEfer: BITS.efer,
+  guestDr7: BITS.dr7,
+  guestInterruptibility: BITS.interruptibility,
+};
+
+const ACTIVITY = ['active', 'HLT', 'shutdown', 'wait for SIPI'];
+const TYPES = [
+  'external interrupt',
+  'reserved',
+  'NMI',
+  'hardware exception',
+  'software interrupt',
+  'privileged software exception',
+  'software exception',
+  'other event',
+];
+const VALID = 0x8000_0000n;
+
+interface Decoded {
+  readonly parts?: readonly RegisterPart[];
+  readonly text?: string;
+}
+
+export function describeVmcs(vmx: Vmx): VmcsFieldInfo[] {
+  return VMCS_FIELDS.filter(({ implemented }) => implemented).map((field) => {
+    const value = vmx.field(field.encoding);
+    const { encoding, title, group, bits, writable } = field;
+    return { encoding, name: title, group, bits, value, writable, ...decode(vmx, field, value) };
+  });
+}
+
+/** Sets a field as VMWRITE would. Throws one sentence for a field or value that cannot be. */
+export function writeVmcsField(vmx: Vmx, encoding: number, value: bigint): void {
+  const field = VMCS_FIELDS.find((candidate) => candidate.encoding === encoding);
+  if (!field?.implemented) throw new Error(`There is no VMCS field 0x${encoding.toString(16)}.`);
+  if (!field.writable) throw new Error(`${field.title} is read-only.`);
+  if (value < 0n || value >> BigInt(field.bits))
+    throw new Error(`${field.title} has ${field.bits} bits: 0x${value.toString(16)} does not fit.`);
+  vmx.setField(encoding, value);
+}
+
+function decode(vmx: Vmx, field: VmcsField, value: bigint): Decoded {
+  const control = controlField(field.encoding);
+  if (control) {
+    const parts = control.bits.map(({ bit, name, meaning }) => {
+      const set = (value >> BigInt(bit)) & 1n;
+      return { name, value: set, meaning, hi: bit, lo: bit };
+    });
+    const on = parts.filter((part) => part.value === 1n).map((part) => part.name);
+    return { parts, text: on.join(', ') || 'none' };
+  }
+  const bits = REGISTER_BITS[field.name];
+  if (bits) return { parts: describeBits(bits, value), text: bitsInWords(bits, value) };
+  if (field.name.endsWith('AccessRights'))
+    return { parts: describeBits(BITS.segmentRights, value), text: segmentTypeInWords(Number(value)) };
+  return decodeInformation(vmx, field, value);
+}
+
+function decodeInformation(vmx: Vmx, field: VmcsField, value: bigint): Decoded {
+  switch (field.encoding) {
+    case Field.exitReason:
+      return { text: reasonInWords(Number(value)) };
+    case Field.exitQualification:
+      return describeQualification(Number(vmx.field(Field.exitReason)) & 0xffff, value);
+    case Field.instructionError:
+      return value === 0n ? {} : { text: vmxErrorText(Number(value)) };
+    case Field.guestActivity:
+      return { text: ACTIVITY[Number(value)] ?? 'reserved' };
+    case Field.exceptionBitmap:
+      return { text: vectors(value) };
+    case Field.exitInterruptionInformation:
+    case Field.idtVectoringInformation:
+    case Field.entryInterruptionInformation:
+      return { text: interruptionInWords(value) };
+    default:
+      return {};
+  }
+}
+
+function reasonInWords(reason: number): string {
+  const row = exitReason(reason & 0xffff);
+  const failed = reason & ENTRY_FAILURE ? 'VM-entry failure: ' : '';
+  return row ? `${failed}${row.name}: ${row.description}` : `${failed}reason ${reason & 0xffff}`;
+}
+
+/** "valid: hardware exception, vector 14, with error code" (SDM 3C 25.9.2). */
+export function interruptionInWords(value: bigint): string {
+  if (!(value & VALID)) return 'not valid';
+  const number = Number(value);
+  const code = number & 0x800 ? ', with error code' : '';
+  return `valid: ${TYPES[(number >> 8) & 7]}, vector ${number & 0xff}${code}`;
+}
+
+function vectors(bitmap: bigint): string {
+  const list = Array.from({ length: 32 }, (_, vector) => vector).filter((vector) => (bitmap >> BigInt(vector)) & 1n);
+  return list.length > 0 ? `exits on vector ${list.join(', ')}` : 'no exception exits';
+}
