@@ -1,0 +1,77 @@
+/** VMX capability MSRs 480h..491h (SDM 3D appendix A), computed from what is implemented. */
+import { allowedOnes, controlField } from './controls.ts';
+import { Field, VMCS_FIELDS } from './fields.ts';
+
+/** VMCS revision identifier: bit 31 is 0. */
+export const VMCS_REVISION = 0x0044_554e;
+/** Bytes of a VMXON or VMCS region. */
+export const REGION_BYTES = 4096;
+
+/** Bits that are 1 in VMX operation: PE NE PG; VMXE. */
+export const CR0_FIXED0 = 0x8000_0021n;
+export const CR0_FIXED1 = 0xffff_ffffn;
+export const CR4_FIXED0 = 0x2000n;
+
+/** IA32_VMX_MISC: activity states HLT, shutdown and wait-for-SIPI; 4 CR3 targets; LMA stored on exit; event injection with instruction length 0. */
+const MISC = (1n << 5n) | (7n << 6n) | (4n << 16n) | (1n << 30n);
+export const CR3_TARGETS = 4;
+/** Recommended most entries of an MSR area: (MISC[27:25] + 1) * 512. */
+export const MSR_AREA_ENTRIES = 512;
+
+const EPT_EXECUTE_ONLY = 1n << 0n;
+const EPT_4_LEVELS = 1n << 6n;
+const EPT_UNCACHEABLE = 1n << 8n;
+const EPT_WRITE_BACK = 1n << 14n;
+const EPT_2M = 1n << 16n;
+const EPT_1G = 1n << 17n;
+const INVEPT = (1n << 20n) | (1n << 25n) | (1n << 26n);
+const EPT_ACCESSED_DIRTY = 1n << 21n;
+const INVVPID = (1n << 32n) | (15n << 40n);
+
+const EPT_VPID_CAP =
+  EPT_EXECUTE_ONLY |
+  EPT_4_LEVELS |
+  EPT_UNCACHEABLE |
+  EPT_WRITE_BACK |
+  EPT_2M |
+  EPT_1G |
+  INVEPT |
+  EPT_ACCESSED_DIRTY |
+  INVVPID;
+
+/** Revision; region size; write-back; INS/OUTS information; TRUE capability MSRs. */
+const BASIC = BigInt(VMCS_REVISION) | (BigInt(REGION_BYTES) << 32n) | (6n << 50n) | (1n << 54n) | (1n << 55n);
+
+/** Low half: bits that must be 1; high half: bits that may be 1. */
+function controls(encoding: number, trueMsr = false): bigint {
+  const field = controlField(encoding)!;
+  const must = BigInt((trueMsr ? field.trueDefault1 : field.default1) >>> 0);
+  return must | (BigInt(allowedOnes(field)) << 32n);
+}
+
+const highestIndex = Math.max(
+  ...VMCS_FIELDS.filter((field) => field.implemented).map(({ encoding }) => (encoding >> 1) & 0x1ff),
+);
+
+/** Values by MSR number. @param cr4Fixed1 bits of CR4 that may be 1 */
+export function capabilityMsrs(cr4Fixed1: bigint): ReadonlyMap<number, bigint> {
+  return new Map([
+    [0x480, BASIC],
+    [0x481, controls(Field.pinBasedControls)],
+    [0x482, controls(Field.primaryControls)],
+    [0x483, controls(Field.exitControls)],
+    [0x484, controls(Field.entryControls)],
+    [0x485, MISC],
+    [0x486, CR0_FIXED0],
+    [0x487, CR0_FIXED1],
+    [0x488, CR4_FIXED0],
+    [0x489, cr4Fixed1],
+    [0x48a, BigInt(highestIndex << 1)],
+    [0x48b, controls(Field.secondaryControls)],
+    [0x48c, EPT_VPID_CAP],
+    [0x48d, controls(Field.pinBasedControls, true)],
+    [0x48e, controls(Field.primaryControls, true)],
+    [0x48f, controls(Field.exitControls, true)],
+    [0x490, controls(Field.entryControls, true)],
+  ]);
+}

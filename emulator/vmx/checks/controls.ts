@@ -1,0 +1,262 @@
+/** Checks of the control fields (SDM 3C 27.2.1). A violation is VM-instruction error 7. */
+import * as L from '../../cpu/layout.ts';
+import { CR3_TARGETS } from '../capabilities.ts';
+import { Exit, Pin, Primary, Secondary } from '../controls.ts';
+import type { FieldName } from '../fields.ts';
+import type { CheckRow, CheckState } from './row.ts';
+
+const EXECUTION = '27.2.1.1';
+const EXITING = '27.2.1.2';
+const ENTERING = '27.2.1.3';
+
+/** Bits as the TRUE capability MSR allows them. */
+function reserved(
+  id: string,
+  section: string,
+  field: FieldName,
+  msr: number,
+  when: (s: CheckState) => boolean = () => true,
+): CheckRow {
+  return {
+    id,
+    section,
+    wants: `bits as capability MSR ${msr.toString(16).toUpperCase()}h allows: ones of its low half set, zeroes of its high half clear`,
+    fields: [field],
+    holds: (s) => {
+      if (!when(s)) return true;
+      const allowed = s.capability(msr);
+      const value = BigInt(s.n(field));
+      return (allowed & 0xffff_ffffn & ~value) === 0n && (value & ~(allowed >> 32n)) === 0n;
+    },
+  };
+}
+
+/** A physical address that matters only under a control. */
+function address(
+  id: string,
+  field: FieldName,
+  bytes: number,
+  when: (s: CheckState) => boolean,
+  under: string,
+): CheckRow {
+  return {
+    id,
+    section: EXECUTION,
+    wants: `a multiple of ${bytes} within the physical-address width, because ${under}`,
+    fields: [field],
+    holds: (s) => !when(s) || s.aligned(field, bytes),
+  };
+}
+
+/** An MSR area, address and count. */
+function area(id: string, section: string, where: FieldName, count: FieldName): CheckRow {
+  return {
+    id,
+    section,
+    wants: 'an MSR area that is a multiple of 16 and lies within the physical-address width, if its count is not 0',
+    fields: [where, count],
+    holds: (s) => {
+      const entries = BigInt(s.n(count));
+      return entries === 0n || (s.aligned(where, 16) && s.inWidth(s.b(where) + entries * 16n - 1n));
+    },
+  };
+}
+
+const bitmaps = (s: CheckState): boolean => s.primary(Primary.IoBitmaps);
+const shadow = (s: CheckState): boolean => s.primary(Primary.TprShadow);
+const virtualInterrupts = (s: CheckState): boolean => s.secondary(Secondary.VirtualInterruptDelivery);
+const posted = (s: CheckState): boolean => s.pin(Pin.ProcessPostedInterrupts);
+
+const VTPR = 0x80;
+
+const execution: readonly CheckRow[] = [
+  reserved('controls.pin.reserved', EXECUTION, 'pinBasedControls', 0x48d),
+  reserved('controls.primary.reserved', EXECUTION, 'primaryControls', 0x48e),
+  reserved('controls.secondary.reserved', EXECUTION, 'secondaryControls', 0x48b, (s) =>
+    s.primary(Primary.SecondaryControls),
+  ),
+  {
+    id: 'controls.cr3-targets',
+    section: EXECUTION,
+    wants: `at most ${CR3_TARGETS}`,
+    fields: ['cr3TargetCount'],
+    holds: (s) => s.n('cr3TargetCount') <= CR3_TARGETS,
+  },
+  address('controls.io-bitmap-a', 'ioBitmapA', 4096, bitmaps, '"use I/O bitmaps" is 1'),
+  address('controls.io-bitmap-b', 'ioBitmapB', 4096, bitmaps, '"use I/O bitmaps" is 1'),
+  address('controls.msr-bitmaps', 'msrBitmaps', 4096, (s) => s.primary(Primary.MsrBitmaps), '"use MSR bitmaps" is 1'),
+  address('controls.virtual-apic', 'virtualApicAddress', 4096, shadow, '"use TPR shadow" is 1'),
+  {
+    id: 'controls.tpr-threshold.reserved',
+    section: EXECUTION,
+    wants: 'bits 31:4 clear, with TPR shadow and without virtual-interrupt delivery',
+    fields: ['tprThreshold'],
+    holds: (s) => !shadow(s) || virtualInterrupts(s) || s.n('tprThreshold') >>> 4 === 0,
+  },
+  {
+    id: 'controls.tpr-threshold.vtpr',
+    section: EXECUTION,
+    wants:
+      'not above bits 7:4 of VTPR in the virtual-APIC page, with TPR shadow and without virtual-interrupt delivery',
+    fields: ['tprThreshold', 'virtualApicAddress'],
+    memory: true,
+    holds: (s) => {
+      if (!shadow(s) || virtualInterrupts(s)) return true;
+      const page = s.n('virtualApicAddress');
+      return (
+        !s.context.physical.has(page, 4096) ||
+        (s.n('tprThreshold') & 15) <= ((s.context.mem.bytes[L.RAM_BASE + page + VTPR]! >> 4) & 15)
+      );
+    },
+  },
+  {
+    id: 'controls.virtual-nmis',
+    section: EXECUTION,
+    wants: '"virtual NMIs" clear unless "NMI exiting" is set',
+    fields: ['pinBasedControls'],
+    holds: (s) => s.pin(Pin.NmiExiting) || !s.pin(Pin.VirtualNmis),
+  },
+  {
+    id: 'controls.nmi-window',
+    section: EXECUTION,
+    wants: '"NMI-window exiting" clear unless "virtual NMIs" is set',
+    fields: ['pinBasedControls', 'primaryControls'],
+    holds: (s) => s.pin(Pin.VirtualNmis) || !s.primary(Primary.NmiWindowExiting),
+  },
+  {
+    id: 'controls.apic-without-shadow',
+    section: EXECUTION,
+    wants:
+      '"virtualize x2APIC mode", "APIC-register virtualization" and "virtual-interrupt delivery" clear unless "use TPR shadow" is set',
+    fields: ['primaryControls', 'secondaryControls'],
+    holds: (s) =>
+      shadow(s) ||
+      !s.secondary(Secondary.X2apicMode | Secondary.ApicRegisterVirtualization | Secondary.VirtualInterruptDelivery),
+  },
+  {
+    id: 'controls.x2apic-and-accesses',
+    section: EXECUTION,
+    wants: '"virtualize APIC accesses" clear when "virtualize x2APIC mode" is set',
+    fields: ['secondaryControls'],
+    holds: (s) => !s.secondary(Secondary.X2apicMode) || !s.secondary(Secondary.ApicAccesses),
+  },
+  {
+    id: 'controls.virtual-interrupts',
+    section: EXECUTION,
+    wants: '"external-interrupt exiting" set when "virtual-interrupt delivery" is',
+    fields: ['pinBasedControls', 'secondaryControls'],
+    holds: (s) => !virtualInterrupts(s) || s.pin(Pin.ExternalInterruptExiting),
+  },
+  {
+    id: 'controls.posted.delivery',
+    section: EXECUTION,
+    wants: '"virtual-interrupt delivery" and "acknowledge interrupt on exit" set when "process posted interrupts" is',
+    fields: ['pinBasedControls', 'secondaryControls', 'exitControls'],
+    holds: (s) => !posted(s) || (virtualInterrupts(s) && s.exit(Exit.AcknowledgeInterrupt)),
+  },
+  {
+    id: 'controls.posted.vector',
+    section: EXECUTION,
+    wants: 'a notification vector of 0 to 255',
+    fields: ['postedInterruptNotificationVector'],
+    holds: (s) => !posted(s) || s.n('postedInterruptNotificationVector') < 256,
+  },
+  address(
+    'controls.posted.descriptor',
+    'postedInterruptDescriptorAddress',
+    64,
+    posted,
+    '"process posted interrupts" is 1',
+  ),
+  {
+    id: 'controls.vpid',
+    section: EXECUTION,
+    wants: 'not 0, because "enable VPID" is 1',
+    fields: ['vpid'],
+    holds: (s) => !s.secondary(Secondary.Vpid) || s.n('vpid') !== 0,
+  },
+  {
+    id: 'controls.eptp',
+    section: EXECUTION,
+    wants: 'memory type UC or WB, a walk of 4 levels, bits 11:7 clear, the address within the physical-address width',
+    fields: ['eptPointer'],
+    holds: (s) => {
+      if (!s.secondary(Secondary.Ept)) return true;
+      const low = s.n('eptPointer');
+      const type = low & 7;
+      return (
+        (type === 0 || type === 6) && ((low >> 3) & 7) === 3 && (low & 0xf80) === 0 && s.inWidth(s.b('eptPointer'))
+      );
+    },
+  },
+];
+
+const exiting: readonly CheckRow[] = [
+  reserved('controls.exit.reserved', EXITING, 'exitControls', 0x48f),
+  area('controls.exit.msr-store', EXITING, 'exitMsrStoreAddress', 'exitMsrStoreCount'),
+  area('controls.exit.msr-load', EXITING, 'exitMsrLoadAddress', 'exitMsrLoadCount'),
+];
+
+const injecting = (s: CheckState): boolean => s.n('entryInterruptionInformation') >>> 31 === 1;
+const injectedType = (s: CheckState): number => (s.n('entryInterruptionInformation') >> 8) & 7;
+const injectedVector = (s: CheckState): number => s.n('entryInterruptionInformation') & 0xff;
+const delivers = (s: CheckState): boolean => (s.n('entryInterruptionInformation') & 0x800) !== 0;
+/** #DF #TS #NP #SS #GP #PF #AC #CP. */
+const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
+const HARDWARE_EXCEPTION = 3;
+const SOFTWARE = new Set([4, 5, 6]);
+
+const entering: readonly CheckRow[] = [
+  reserved('controls.entry.reserved', ENTERING, 'entryControls', 0x490),
+  {
+    id: 'controls.injection.type',
+    section: ENTERING,
+    wants: 'an interruption type other than 1 and 7',
+    fields: ['entryInterruptionInformation'],
+    holds: (s) => !injecting(s) || (injectedType(s) !== 1 && injectedType(s) !== 7),
+  },
+  {
+    id: 'controls.injection.vector',
+    section: ENTERING,
+    wants: 'vector 2 for an NMI, at most 31 for a hardware exception',
+    fields: ['entryInterruptionInformation'],
+    holds: (s) => {
+      if (!injecting(s)) return true;
+      if (injectedType(s) === 2) return injectedVector(s) === 2;
+      return injectedType(s) !== HARDWARE_EXCEPTION || injectedVector(s) <= 31;
+    },
+  },
+  {
+    id: 'controls.injection.error-code',
+    section: ENTERING,
+    wants: 'an error code for exactly the hardware exceptions that have one',
+    fields: ['entryInterruptionInformation'],
+    holds: (s) =>
+      !injecting(s) ||
+      delivers(s) === (injectedType(s) === HARDWARE_EXCEPTION && WITH_ERROR_CODE.has(injectedVector(s))),
+  },
+  {
+    id: 'controls.injection.reserved',
+    section: ENTERING,
+    wants: 'bits 30:12 clear',
+    fields: ['entryInterruptionInformation'],
+    holds: (s) => !injecting(s) || (s.n('entryInterruptionInformation') & 0x7fff_f000) === 0,
+  },
+  {
+    id: 'controls.injection.error-code-bits',
+    section: ENTERING,
+    wants: 'bits 31:16 of the error code clear',
+    fields: ['entryInterruptionInformation', 'entryExceptionErrorCode'],
+    holds: (s) => !injecting(s) || !delivers(s) || s.n('entryExceptionErrorCode') >>> 16 === 0,
+  },
+  {
+    id: 'controls.injection.length',
+    section: ENTERING,
+    wants: 'an instruction length of 0 to 15 for software interrupts and exceptions',
+    fields: ['entryInterruptionInformation', 'entryInstructionLength'],
+    holds: (s) => !injecting(s) || !SOFTWARE.has(injectedType(s)) || s.n('entryInstructionLength') <= 15,
+  },
+  area('controls.entry.msr-load', ENTERING, 'entryMsrLoadAddress', 'entryMsrLoadCount'),
+];
+
+export const controlChecks: readonly CheckRow[] = [...execution, ...exiting, ...entering];

@@ -1,0 +1,91 @@
+/** One VM-entry check: a row that says what must hold. The rows stand in SDM order. */
+import * as L from '../../cpu/layout.ts';
+import type { CpuContext } from '../../cpu/context.ts';
+import { secondaryControls } from '../queries.ts';
+import { Field, type FieldName } from '../fields.ts';
+import type { CurrentVmcs } from '../vmcs.ts';
+
+export interface CheckRow {
+  /** Stable, e.g. 'guest.cs.rights.type'. */
+  readonly id: string;
+  /** Of SDM volume 3C. */
+  readonly section: string;
+  readonly wants: string;
+  readonly fields: readonly FieldName[];
+  readonly holds: (s: CheckState) => boolean;
+  /** It also depends on memory behind a pointer. */
+  readonly memory?: true;
+  /** Exit qualification of an entry that fails for it (SDM 3C 27.8); 0 by default. */
+  readonly qualification?: number;
+}
+
+/** What rows ask of the VMCS and the processor. */
+export class CheckState {
+  constructor(
+    readonly context: CpuContext,
+    readonly vmcs: CurrentVmcs,
+  ) {}
+
+  /** Low 32 bits, unsigned. */
+  n(field: FieldName): number {
+    return this.vmcs.read32(Field[field]);
+  }
+  b(field: FieldName): bigint {
+    return this.vmcs.read(Field[field]);
+  }
+  pin(bit: number): boolean {
+    return (this.n('pinBasedControls') & bit) !== 0;
+  }
+  primary(bit: number): boolean {
+    return (this.n('primaryControls') & bit) !== 0;
+  }
+  secondary(bit: number): boolean {
+    return (secondaryControls(this.vmcs) & bit) !== 0;
+  }
+  exit(bit: number): boolean {
+    return (this.n('exitControls') & bit) !== 0;
+  }
+  entry(bit: number): boolean {
+    return (this.n('entryControls') & bit) !== 0;
+  }
+  capability(msr: number): bigint {
+    return this.context.vmx.capability(msr) ?? 0n;
+  }
+  /** No bits above the physical-address width. */
+  inWidth(address: bigint): boolean {
+    return address >> BigInt(this.context.mem.get32(L.PHYS_BITS)) === 0n;
+  }
+  /** A physical address that is a multiple of `bytes`. */
+  aligned(field: FieldName, bytes: number): boolean {
+    const address = this.b(field);
+    return (address & BigInt(bytes - 1)) === 0n && this.inWidth(address);
+  }
+  canonical(field: FieldName): boolean {
+    return isCanonical(this.b(field));
+  }
+}
+
+export function isCanonical(address: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
+}
+
+/** Memory types of IA32_PAT: 0 1 4 5 6 7 (SDM 3A 12.12.2). */
+export function isPat(value: bigint): boolean {
+  for (let byte = 0n; byte < 64n; byte += 8n) {
+    const type = (value >> byte) & 0xffn;
+    if (type > 7n || type === 2n || type === 3n) return false;
+  }
+  return true;
+}
+
+/** SCE LME LMA NXE. */
+const EFER_BITS = 0xd01n;
+
+/** EFER fit for a mode: no reserved bits, LMA and LME as the mode says. */
+export function isEfer(value: bigint, long: boolean): boolean {
+  return (
+    (value & ~EFER_BITS) === 0n &&
+    ((value >> 10n) & 1n) === (long ? 1n : 0n) &&
+    ((value >> 8n) & 1n) === (long ? 1n : 0n)
+  );
+}

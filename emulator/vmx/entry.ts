@@ -1,0 +1,93 @@
+/** VMLAUNCH and VMRESUME (SDM 3C chapter 27). */
+import type { CpuContext } from '../cpu/context.ts';
+import { InterruptionType } from '../cpu/engine-api.ts';
+import * as L from '../cpu/layout.ts';
+import { updateDerived } from '../cpu/system/descriptors.ts';
+import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
+import type { VmxStatus } from './api.ts';
+import { Primary, Secondary } from './controls.ts';
+import { violatedGroup } from './checks/index.ts';
+import { VmxError } from './errors.ts';
+import { reportEntry } from './events.ts';
+import { failEntry } from './exit.ts';
+import { ExitReason } from './exit-reasons.ts';
+import { Field } from './fields.ts';
+import { loadMsrs } from './msr-areas.ts';
+import { secondaryControls } from './queries.ts';
+import { loadGuest } from './transfer.ts';
+import type { CurrentVmcs } from './vmcs.ts';
+
+const BLOCKED_BY_MOV_SS = 2;
+const HALTED = 1;
+const VALID = 0x8000_0000;
+const DELIVER_ERROR_CODE = 0x800;
+const OTHER_EVENT = 7;
+
+export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): VmxStatus {
+  const { mem } = context;
+  if (vmcs.pointer < 0) return { kind: 'fail-invalid' };
+  const error = refuse(context, vmcs, launch);
+  if (error !== 0) {
+    vmcs.write32(Field.instructionError, error);
+    return { kind: 'fail-valid', error };
+  }
+  const [violated] = violatedGroup(context, vmcs, 'guest');
+  if (violated) {
+    failEntry(context, vmcs, ExitReason.EntryFailureGuestState, BigInt(violated.qualification));
+    return SUCCEED;
+  }
+  vmcs.checked = true;
+  const tags = secondaryControls(vmcs);
+  loadGuest(context, vmcs);
+  mem.set32(L.NON_ROOT, 1);
+  mem.set64(L.EPTP, tags & Secondary.Ept ? vmcs.read(Field.eptPointer) : 0n);
+  mem.set32(L.VPID, tags & Secondary.Vpid ? vmcs.read32(Field.vpid) : 0);
+  mem.set64(L.TSC_OFFSET, vmcs.read32(Field.primaryControls) & Primary.TscOffsetting ? vmcs.read(Field.tscOffset) : 0n);
+  updateDerived(context);
+  if (!(tags & Secondary.Vpid)) context.mmu.invalidateVpid(1, 0, 0n);
+  const loaded = loadMsrs(context, vmcs, Field.entryMsrLoadAddress, Field.entryMsrLoadCount);
+  if (!loaded.ok) {
+    failEntry(context, vmcs, ExitReason.EntryFailureMsrLoading, BigInt(loaded.entry));
+    return SUCCEED;
+  }
+  if (launch) vmcs.launched = true;
+  reportEntry(context, vmcs, launch);
+  inject(context, vmcs);
+  return SUCCEED;
+}
+
+const SUCCEED: VmxStatus = { kind: 'succeed' };
+
+/** VM-instruction error, or 0. */
+function refuse(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): number {
+  if (context.mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS) return VmxError.EntryMovSsBlocking;
+  if (launch && vmcs.launched) return VmxError.VmlaunchNotClear;
+  if (!launch && !vmcs.launched) return VmxError.VmresumeNotLaunched;
+  if (violatedGroup(context, vmcs, 'controls').length > 0) return VmxError.EntryControls;
+  if (violatedGroup(context, vmcs, 'host').length > 0) return VmxError.EntryHostState;
+  return 0;
+}
+
+/** Event injection (SDM 3C 27.6): delivery through the guest's IDT, whatever the exception bitmap says. */
+function inject(context: CpuContext, vmcs: CurrentVmcs): void {
+  const information = vmcs.read32(Field.entryInterruptionInformation);
+  if (!(information & VALID)) return;
+  const type = (information >> 8) & 7;
+  if (type === OTHER_EVENT) return;
+  const { mem, cpu } = context;
+  if (mem.get32(L.ACTIVITY) === HALTED) mem.set32(L.ACTIVITY, 0);
+  const vector = information & 0xff;
+  const software =
+    type === InterruptionType.SoftwareInterrupt ||
+    type === InterruptionType.SoftwareException ||
+    type === InterruptionType.PrivilegedSoftwareException;
+  deliverThroughIdt(context, {
+    kind: 'exception',
+    vector,
+    type: type as InterruptionType,
+    ...(information & DELIVER_ERROR_CODE ? { errorCode: vmcs.read32(Field.entryExceptionErrorCode) } : {}),
+    ...(software ? { instructionLength: vmcs.read32(Field.entryInstructionLength) } : {}),
+    ...(vector === 14 ? { gva: cpu.cr2 } : {}),
+    because: 'injected by VM entry',
+  });
+}

@@ -1,0 +1,82 @@
+/** VM exits (SDM 3C chapter 28) and failed VM entries (27.8). */
+import type { CpuContext } from '../cpu/context.ts';
+import * as L from '../cpu/layout.ts';
+import { updateDerived } from '../cpu/system/descriptors.ts';
+import type { ExitInformation } from './api.ts';
+import { Secondary } from './controls.ts';
+import { reportExit } from './events.ts';
+import { ENTRY_FAILURE } from './exit-reasons.ts';
+import { Field } from './fields.ts';
+import { loadMsrs, storeMsrs } from './msr-areas.ts';
+import { secondaryControls } from './queries.ts';
+import { loadHost, saveGuest } from './transfer.ts';
+import type { CurrentVmcs } from './vmcs.ts';
+
+const SHUTDOWN = 2;
+const VALID = 0x8000_0000;
+/** VMX-abort indicators (SDM 3C 28.7). */
+const ABORT_SAVING_MSRS = 1;
+const ABORT_LOADING_MSRS = 4;
+
+export function takeExit(context: CpuContext, vmcs: CurrentVmcs, reason: number, information: ExitInformation): void {
+  recordInformation(context, vmcs, reason, information);
+  reportExit(context, vmcs);
+  saveGuest(context, vmcs);
+  vmcs.write32(Field.entryInterruptionInformation, vmcs.read32(Field.entryInterruptionInformation) & ~VALID);
+  if (!storeMsrs(context, vmcs)) return abort(context, vmcs, ABORT_SAVING_MSRS);
+  leaveGuest(context, vmcs);
+}
+
+/** An entry that failed after the control and host checks: nothing of the guest is saved (SDM 3C 27.8). */
+export function failEntry(context: CpuContext, vmcs: CurrentVmcs, reason: number, qualification: bigint): void {
+  vmcs.write32(Field.exitReason, reason | ENTRY_FAILURE);
+  vmcs.write(Field.exitQualification, qualification);
+  reportExit(context, vmcs);
+  leaveGuest(context, vmcs);
+}
+
+/** Fields that an exit does not write become 0, where the SDM leaves them undefined. */
+function recordInformation(context: CpuContext, vmcs: CurrentVmcs, reason: number, information: ExitInformation): void {
+  const { vectoring } = context;
+  vmcs.write32(Field.exitReason, reason);
+  vmcs.write(Field.exitQualification, information.qualification ?? 0n);
+  if (information.guestLinearAddress !== undefined)
+    vmcs.write(Field.guestLinearAddress, information.guestLinearAddress);
+  if (information.guestPhysicalAddress !== undefined) {
+    vmcs.write(Field.guestPhysicalAddress, BigInt(information.guestPhysicalAddress));
+  }
+  vmcs.write32(Field.exitInterruptionInformation, information.interruptionInformation ?? 0);
+  vmcs.write32(Field.exitInterruptionErrorCode, information.interruptionErrorCode ?? 0);
+  vmcs.write32(Field.idtVectoringInformation, vectoring?.information ?? 0);
+  vmcs.write32(Field.idtVectoringErrorCode, vectoring?.errorCode ?? 0);
+  vmcs.write32(Field.exitInstructionLength, information.instructionLength ?? vectoring?.instructionLength ?? 0);
+  vmcs.write32(Field.exitInstructionInformation, information.instructionInformation ?? 0);
+}
+
+function leaveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
+  const { mem } = context;
+  const untagged = (secondaryControls(vmcs) & Secondary.Vpid) === 0;
+  mem.set32(L.NON_ROOT, 0);
+  mem.set64(L.EPTP, 0n);
+  mem.set32(L.VPID, 0);
+  mem.set64(L.TSC_OFFSET, 0n);
+  loadHost(context, vmcs);
+  updateDerived(context);
+  if (untagged) context.mmu.invalidateVpid(1, 0, 0n);
+  if (!loadMsrs(context, vmcs, Field.exitMsrLoadAddress, Field.exitMsrLoadCount).ok) {
+    return abort(context, vmcs, ABORT_LOADING_MSRS);
+  }
+  context.engine.supervisor?.vmExit();
+}
+
+/** The logical processor shuts down; the indicator in the VMCS region says why. */
+function abort(context: CpuContext, vmcs: CurrentVmcs, indicator: number): void {
+  vmcs.abort(indicator);
+  context.mem.set32(L.NON_ROOT, 0);
+  context.mem.set32(L.ACTIVITY, SHUTDOWN);
+  context.engine.contextChanged();
+  context.events.emit('diagnostic', () => ({
+    summary: `VMX abort ${indicator}: an MSR area of the VMCS cannot be processed; the logical processor shuts down`,
+    facts: { abort: indicator },
+  }));
+}

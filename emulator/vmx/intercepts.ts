@@ -1,0 +1,108 @@
+/** Which events of a guest exit (SDM 3C 26.2), and MSR bitmaps (25.6.9). Instructions decide for themselves, in cpu/system. */
+import type { CpuContext } from '../cpu/context.ts';
+import { type Fault, InterruptionType } from '../cpu/engine-api.ts';
+import * as L from '../cpu/layout.ts';
+import type { ExitInformation } from './api.ts';
+import { Exit, Pin, Primary } from './controls.ts';
+import { ExitReason } from './exit-reasons.ts';
+import { Field } from './fields.ts';
+import type { CurrentVmcs } from './vmcs.ts';
+
+const PAGE_FAULT = 14;
+const DEBUG = 1;
+const ERROR_CODE_VALID = 0x800;
+const VALID = 0x8000_0000;
+const SINGLE_STEP = 0x4000n;
+const DR6_CONDITIONS = 0x600fn;
+
+export interface EventExit {
+  readonly reason: number;
+  readonly information: ExitInformation;
+}
+
+type Exception = Extract<Fault, { kind: 'exception' }>;
+
+/** The exit that an event of the guest takes; undefined if the guest handles it. */
+export function exitOfEvent(context: CpuContext, vmcs: CurrentVmcs, fault: Fault): EventExit | undefined {
+  switch (fault.kind) {
+    case 'ept-violation':
+      return {
+        reason: ExitReason.EptViolation,
+        information: {
+          qualification: fault.qualification,
+          guestLinearAddress: fault.gva,
+          guestPhysicalAddress: fault.gpa,
+        },
+      };
+    case 'ept-misconfiguration':
+      return { reason: ExitReason.EptMisconfiguration, information: { guestPhysicalAddress: fault.gpa } };
+    case 'exception':
+      return exitOfException(context, vmcs, fault);
+  }
+}
+
+function exitOfException(context: CpuContext, vmcs: CurrentVmcs, event: Exception): EventExit | undefined {
+  const type = event.type ?? InterruptionType.HardwareException;
+  const pin = vmcs.read32(Field.pinBasedControls);
+  switch (type) {
+    case InterruptionType.External: {
+      if (!(pin & Pin.ExternalInterruptExiting)) return undefined;
+      const acknowledge = (vmcs.read32(Field.exitControls) & Exit.AcknowledgeInterrupt) !== 0;
+      const information = acknowledge ? { interruptionInformation: (VALID | event.vector) >>> 0 } : {};
+      return { reason: ExitReason.ExternalInterrupt, information };
+    }
+    case InterruptionType.Nmi:
+      if (!(pin & Pin.NmiExiting)) return undefined;
+      break;
+    case InterruptionType.SoftwareInterrupt:
+      return undefined;
+    default:
+      if (!bitmapNames(vmcs, event)) return undefined;
+  }
+  return { reason: ExitReason.ExceptionOrNmi, information: exceptionInformation(context, event, type) };
+}
+
+/** The exception bitmap; for #PF its bit is inverted where the error code does not match (SDM 3C 26.2). */
+function bitmapNames(vmcs: CurrentVmcs, event: Exception): boolean {
+  const named = ((vmcs.read32(Field.exceptionBitmap) >>> event.vector) & 1) === 1;
+  if (event.vector !== PAGE_FAULT) return named;
+  const masked = ((event.errorCode ?? 0) & vmcs.read32(Field.pageFaultErrorCodeMask)) >>> 0;
+  return (masked === vmcs.read32(Field.pageFaultErrorCodeMatch)) === named;
+}
+
+function exceptionInformation(context: CpuContext, event: Exception, type: InterruptionType): ExitInformation {
+  const withError = event.errorCode !== undefined && type === InterruptionType.HardwareException;
+  const information = (VALID | (withError ? ERROR_CODE_VALID : 0) | (type << 8) | event.vector) >>> 0;
+  return {
+    qualification: qualificationOf(context, event, type),
+    interruptionInformation: information,
+    ...(withError ? { interruptionErrorCode: event.errorCode } : {}),
+    ...(event.instructionLength === undefined ? {} : { instructionLength: event.instructionLength }),
+  };
+}
+
+/** The address of a #PF; what a #DB would have put in DR6. */
+function qualificationOf(context: CpuContext, event: Exception, type: InterruptionType): bigint {
+  if (event.vector === PAGE_FAULT) return event.gva ?? 0n;
+  if (event.vector !== DEBUG || type !== InterruptionType.HardwareException) return 0n;
+  const conditions = context.mem.get64(L.DR6) & DR6_CONDITIONS;
+  return conditions === 0n ? SINGLE_STEP : conditions;
+}
+
+const READ_LOW = 0;
+const READ_HIGH = 0x400;
+const WRITE_LOW = 0x800;
+const WRITE_HIGH = 0xc00;
+const HIGH_MSRS = 0xc000_0000;
+const RANGE = 0x2000;
+
+export function msrExits(context: CpuContext, vmcs: CurrentVmcs, msr: number, write: boolean): boolean {
+  if (!(vmcs.read32(Field.primaryControls) & Primary.MsrBitmaps)) return true;
+  const number = msr >>> 0;
+  const high = number >= HIGH_MSRS;
+  const index = high ? number - HIGH_MSRS : number;
+  if (index >= RANGE) return true;
+  const bitmap = write ? (high ? WRITE_HIGH : WRITE_LOW) : high ? READ_HIGH : READ_LOW;
+  const at = vmcs.read32(Field.msrBitmaps) + bitmap + (index >> 3);
+  return !context.physical.has(at) || ((context.mem.bytes[L.RAM_BASE + at]! >> (index & 7)) & 1) === 1;
+}
