@@ -1,6 +1,6 @@
 /** Writes decoded instructions as records (records.ts) and picks the handler of each. */
 import type { DecodedInstruction } from './decode.ts';
-import { canDropFlags } from './interpreter/hot.ts';
+import { canDropFlags, FUSED_JUMP } from './interpreter/hot.ts';
 import { FUSED, handlerKey } from './interpreter/keys.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import type { MemoryOperand } from './instruction.ts';
@@ -59,7 +59,7 @@ export class RecordWriter {
     const last = insns.length - 1;
     for (let index = 0; index <= last; index++) {
       const insn = insns[index]!;
-      if (index === last - 1 && insns[last]!.op === 'j') {
+      if (index === last - 1 && insns[last]!.op === FUSED_JUMP) {
         const handler = this.#handlers.get(this.#key(insn, mode) + FUSED + this.#key(insns[last]!, mode));
         if (handler !== undefined) {
           plans.push({ handler, insns: [insn, insns[last]!], records: 2, terminator: L.RECORD_SIZE, needsNext: false });

@@ -6,14 +6,13 @@ import { EXIT_BREAK, EXIT_LOOKUP, EXIT_STOP, EXIT_SYSTEM, EXIT_UNLINKED } from '
 import type { Semantic } from '../emitter.ts';
 import * as L from '../layout.ts';
 import { HANDLER, terminatorFollows } from '../records.ts';
-import type { Addressing } from '../records.ts';
 import type { TableForm } from '../table/forms.ts';
 import { buildModule } from '../wasm/module.ts';
 import type { DefinedFunction, FunctionType, ImportedFunction } from '../wasm/module.ts';
 import { Writer } from '../wasm/writer.ts';
 import { InterpreterEmitter, PARAMETER } from './emitter.ts';
 import type { HandlerOptions, Placement } from './emitter.ts';
-import { canDropFlags, fusedConditions, hasFlaglessHandler } from './hot.ts';
+import { canDropFlags, FUSED_JUMP, fusedConditions, hasFlaglessHandler, inSwitch } from './hot.ts';
 import { FUSED, handlerKey } from './keys.ts';
 import type { HandlerTable } from './keys.ts';
 import type { Helper } from './values.ts';
@@ -107,15 +106,18 @@ export function generateInterpreter(
 function select(forms: readonly TableForm[]): { hot: Handler[]; cold: Handler[] } {
   const hot: Handler[] = [];
   const cold: Handler[] = [];
-  const jumps = forms.filter((form) => form.op === 'jcc');
+  const jumps = forms.filter((form) => form.op === FUSED_JUMP);
   for (const form of forms) {
     const addresses = form.operands.some((operand) => operand.kind === 'memory');
     if (!form.hot) {
       cold.push(handler([{ form, options: { addressing: 'g', dropFlags: false } }]));
       continue;
     }
-    const variants: Addressing[] = addresses ? ['b', 'x'] : ['g'];
-    if (addresses) cold.push(handler([{ form, options: { addressing: 'g', dropFlags: false } }]));
+    const variants = (addresses ? (['b', 'x'] as const) : (['g'] as const)).filter((addressing) =>
+      inSwitch(form, addressing),
+    );
+    if (addresses || variants.length === 0)
+      cold.push(handler([{ form, options: { addressing: 'g', dropFlags: false } }]));
     for (const addressing of variants) {
       const step: Step = { form, options: { addressing, dropFlags: false } };
       hot.push(handler([step]));

@@ -1,10 +1,35 @@
 /**
- * What gets a place in the interpreter's switch, beside the forms whose table row says `hot`: fused pairs and variants without flags.
+ * What gets a place in the interpreter's switch: most forms whose table row says `hot`, fused pairs, variants without flags.
  *
- * The switch is one function, so its size costs compile time and, past a few hundred handlers, speed; everything else is a function of its own,
+ * The switch is one function, so its size costs compile time and, past some five hundred handlers, speed; everything else is a function of its own,
  * reached through the table.
  */
 import type { Form } from '../emitter.ts';
+import type { Addressing } from '../records.ts';
+
+const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
+
+/** The conditional jump, as far as pairs go. */
+export const FUSED_JUMP = 'jcc';
+
+/** Worth it in registers only. */
+const IN_REGISTERS = words('shl shr sar rol ror neg not setcc cmovcc adc sbb bt mul imul1 div idiv bsf bsr xchg');
+/** Slow by nature, so that the call does not matter. */
+const CALLED = words('movs stos cmpxchg divps divpd sqrtpd sqrtsd addps mulps subps cvtss2sd cvtsd2ss bswap');
+/** Worth a variant with an index register. */
+const INDEXED = words(
+  'mov movzx8 movzx16 movsx8 movsx16 movsxd lea add sub cmp movss movsd movups movdqu movaps movdqa addsd subsd mulsd jmp_indirect call_indirect',
+);
+/** O NO P NP are rare. */
+const RARE_CONDITIONS = [0, 1, 10, 11];
+
+/** Whether a hot form is placed in the switch for this addressing ('g' where it has no memory operand). */
+export function inSwitch(form: Form, addressing: Addressing): boolean {
+  if (CALLED.has(form.op)) return false;
+  if (addressing !== 'g' && IN_REGISTERS.has(form.op)) return false;
+  if (addressing === 'x' && !INDEXED.has(form.op)) return false;
+  return form.op === FUSED_JUMP || form.condition === undefined || !RARE_CONDITIONS.includes(form.condition);
+}
 
 /** Ops that read flags only to keep those that they do not write: with dead flags they read none. */
 const PRESERVE_FLAGS = new Set(['inc', 'dec', 'rol', 'ror', 'shl', 'shr', 'sar', 'bt', 'bsf', 'bsr']);
