@@ -75,7 +75,11 @@ export interface KernelServices {
   allocateFrame(): number;
   freeFrame(hpa: number): void;
   /** get_user_pages: the frame behind an address of the process, faulting it in as Linux would. `pageSize` is the backing page's size (4096, 2 MB). Undefined = Linux refuses (no VMA, PROT_NONE, read-only). */
-  userPage(pid: number, hva: bigint, write: boolean): { hpa: number; pageSize: number; writable: boolean; special: boolean } | undefined;
+  userPage(
+    pid: number,
+    hva: bigint,
+    write: boolean,
+  ): { hpa: number; pageSize: number; writable: boolean; special: boolean } | undefined;
   /** Copies through the process's own mappings, faulting pages in. False = EFAULT. */
   copyIn(pid: number, hva: bigint, bytes: number): Uint8Array | undefined;
   copyOut(pid: number, hva: bigint, data: Uint8Array): boolean;

@@ -37,7 +37,14 @@ const PT_GNU_STACK = 0x6474e551;
 const ET_EXEC = 2;
 const ET_DYN = 3;
 const EM_X86_64 = 62;
-const MACHINES: Readonly<Record<number, string>> = { 3: '32-bit x86', 40: '32-bit ARM', 183: 'AArch64', 243: 'RISC-V', 8: 'MIPS', 21: 'PowerPC' };
+const MACHINES: Readonly<Record<number, string>> = {
+  3: '32-bit x86',
+  40: '32-bit ARM',
+  183: 'AArch64',
+  243: 'RISC-V',
+  8: 'MIPS',
+  21: 'PowerPC',
+};
 const HEADER = 64;
 const PROGRAM_HEADER = 56;
 

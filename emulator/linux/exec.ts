@@ -21,8 +21,26 @@ const MIN_GAP = 128 * 1024 * 1024;
 const STACK_GUARD_GAP = 256 * PAGE;
 
 const AT = {
-  NULL: 0, PHDR: 3, PHENT: 4, PHNUM: 5, PAGESZ: 6, BASE: 7, FLAGS: 8, ENTRY: 9, UID: 11, EUID: 12, GID: 13, EGID: 14,
-  PLATFORM: 15, HWCAP: 16, CLKTCK: 17, SECURE: 23, RANDOM: 25, HWCAP2: 26, EXECFN: 31, MINSIGSTKSZ: 51,
+  NULL: 0,
+  PHDR: 3,
+  PHENT: 4,
+  PHNUM: 5,
+  PAGESZ: 6,
+  BASE: 7,
+  FLAGS: 8,
+  ENTRY: 9,
+  UID: 11,
+  EUID: 12,
+  GID: 13,
+  EGID: 14,
+  PLATFORM: 15,
+  HWCAP: 16,
+  CLKTCK: 17,
+  SECURE: 23,
+  RANDOM: 25,
+  HWCAP2: 26,
+  EXECFN: 31,
+  MINSIGSTKSZ: 51,
 } as const;
 
 export interface Image {
@@ -53,7 +71,9 @@ export function loadProgram(linux: Linux, process: Process, request: ExecRequest
   mm.brkStart = pageUp(executable.high + bias) + (linux.options.aslr ? randomBelow(linux, 0x2000) * PAGE : 0);
   mm.brk = mm.brkStart;
   if (overlapping(mm.vmas, stackTop - INITIAL_STACK, stackTop).length > 0)
-    throw new LaunchError(`${request.path}: a segment lies where the stack goes; the file is damaged or was linked wrongly.`);
+    throw new LaunchError(
+      `${request.path}: a segment lies where the stack goes; the file is damaged or was linked wrongly.`,
+    );
   insertVma(mm.vmas, {
     start: stackTop - INITIAL_STACK,
     end: stackTop,
@@ -70,7 +90,10 @@ export function loadProgram(linux: Linux, process: Process, request: ExecRequest
 }
 
 function pieBase(linux: Linux, executable: Executable): number {
-  const align = Math.max(PAGE, ...executable.loads.map((load) => (load.align > 0 && load.align <= 0x40000000 ? load.align : PAGE)));
+  const align = Math.max(
+    PAGE,
+    ...executable.loads.map((load) => (load.align > 0 && load.align <= 0x40000000 ? load.align : PAGE)),
+  );
   const base = PIE_BASE + (linux.options.aslr ? randomBelow(linux, 0x10000000) * PAGE : 0);
   return base - (base % align) - (executable.low - (executable.low % PAGE));
 }
@@ -108,7 +131,8 @@ function loadSegment(linux: Linux, process: Process, request: ExecRequest, load:
   // The rest of the last file page belongs to .bss (padzero): only where the program could write it itself.
   if (load.memSize > load.fileSize && fileEnd % PAGE !== 0 && load.fileSize > 0 && (prot & PROT_WRITE) !== 0) {
     const zeros = new Uint8Array(PAGE - (fileEnd % PAGE));
-    if (!copyOut(linux, process, fileEnd, zeros)) refuse('there is not enough memory to load it; raise the memory option.');
+    if (!copyOut(linux, process, fileEnd, zeros))
+      refuse('there is not enough memory to load it; raise the memory option.');
   }
 }
 
@@ -123,7 +147,8 @@ function buildStack(
   const { mm } = process;
   const encode = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
   const total = [...request.argv, ...request.envp].reduce((sum, text) => sum + text.length * 3 + 9, 0);
-  if (total > 0x600000) throw new LaunchError(`${request.path}: arguments and environment are larger than 6 MB; pass less.`);
+  if (total > 0x600000)
+    throw new LaunchError(`${request.path}: arguments and environment are larger than 6 MB; pass less.`);
   const store = (address: number, bytes: Uint8Array): void => {
     if (!copyOut(linux, process, address, bytes))
       throw new LaunchError(`${request.path}: there is not enough memory for its stack; raise the memory option.`);

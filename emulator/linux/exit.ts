@@ -72,7 +72,10 @@ function notifyParent(linux: Linux, process: Process): void {
   const { parent } = process;
   const exit = process.exit!;
   const action = parent?.actions.list[S.SIGCHLD];
-  if (!parent || (process.exitSignal === S.SIGCHLD && (action!.handler === S.SIG_IGN || action!.flags & S.SA_NOCLDWAIT))) {
+  if (
+    !parent ||
+    (process.exitSignal === S.SIGCHLD && (action!.handler === S.SIG_IGN || action!.flags & S.SA_NOCLDWAIT))
+  ) {
     linux.state.processes.delete(process.pid);
   }
   if (!parent) return;

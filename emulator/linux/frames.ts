@@ -39,7 +39,7 @@ export function createFrames(bytesOfRam: number): FrameState {
 /** HPA of a zeroed frame with one reference, or -1. */
 export function allocateFrame(frames: FrameState, memory: PhysicalMemory): number {
   const { references, used } = frames;
-  for (let pfn = frames.lowest; pfn < references.length; ) {
+  for (let pfn = frames.lowest; pfn < references.length;) {
     if (used[pfn >> 9] === FRAMES_PER_BLOCK) {
       pfn = ((pfn >> 9) + 1) << 9;
       continue;

@@ -13,8 +13,7 @@ export function saveFx(mem: LinearMemory): Uint8Array {
   const top = mem.get32(L.X87_TOP) & 7;
   const tags = mem.get32(L.X87_TAG);
   let inUse = 0;
-  for (let register = 0; register < 8; register++)
-    if (((tags >> (register * 2)) & 3) !== EMPTY) inUse |= 1 << register;
+  for (let register = 0; register < 8; register++) if (((tags >> (register * 2)) & 3) !== EMPTY) inUse |= 1 << register;
   view.setUint16(0, mem.get32(L.X87_CW), true);
   view.setUint16(2, (mem.get32(L.X87_SW) & ~0x3800) | (top << 11), true);
   view.setUint8(4, inUse);
@@ -49,8 +48,10 @@ export function restoreFx(mem: LinearMemory, image: Uint8Array): void {
   mem.set64(L.X87_LAST_IP, view.getBigUint64(8, true));
   mem.set64(L.X87_LAST_DP, view.getBigUint64(16, true));
   mem.set32(L.MXCSR, view.getUint32(24, true) & MXCSR_MASK);
-  for (let index = 0; index < 8; index++) mem.bytes.set(image.subarray(32 + index * 16, 42 + index * 16), L.X87 + ((top + index) & 7) * 16);
-  for (let index = 0; index < 16; index++) mem.bytes.set(image.subarray(160 + index * 16, 176 + index * 16), L.XMM + index * L.XMM_STRIDE);
+  for (let index = 0; index < 8; index++)
+    mem.bytes.set(image.subarray(32 + index * 16, 42 + index * 16), L.X87 + ((top + index) & 7) * 16);
+  for (let index = 0; index < 16; index++)
+    mem.bytes.set(image.subarray(160 + index * 16, 176 + index * 16), L.XMM + index * L.XMM_STRIDE);
 }
 
 /** What a program starts with: FNINIT and LDMXCSR 1F80h. */

@@ -6,7 +6,17 @@ import { clearLeaf, eachLeaf, hideLeaf, lookup, mapPage, PTE_W } from './pagetab
 import { fault, protectPages, tables, unmapPages } from './mm.ts';
 import type { Inode, Linux, MemoryMap, Process } from './state.ts';
 import { invalidate } from './tlb.ts';
-import { TASK_SIZE, covered, findHole, findVma, insertVma, mergeAround, overlapping, removeRange, splitAt } from './vma.ts';
+import {
+  TASK_SIZE,
+  covered,
+  findHole,
+  findVma,
+  insertVma,
+  mergeAround,
+  overlapping,
+  removeRange,
+  splitAt,
+} from './vma.ts';
 import type { Vma } from './vma.ts';
 
 /** vm.mmap_min_addr */
@@ -60,7 +70,8 @@ export function map(linux: Linux, process: Process, request: MapRequest): bigint
     name: request.name ?? '',
   });
   if (request.populate && request.prot !== 0)
-    for (let va = start; va < start + length; va += page) fault(linux, process, va, request.prot & 2 ? 'write' : 'read');
+    for (let va = start; va < start + length; va += page)
+      fault(linux, process, va, request.prot & 2 ? 'write' : 'read');
   return BigInt(start);
 }
 
@@ -72,7 +83,11 @@ function place(mm: MemoryMap, request: MapRequest, length: number, page: number)
     return request.address < MMAP_MIN ? Number(errno.EPERM) : request.address;
   }
   const hint = pageUp(request.address, page);
-  if (request.address >= MMAP_MIN && hint + length <= TASK_SIZE && overlapping(mm.vmas, hint, hint + length).length === 0)
+  if (
+    request.address >= MMAP_MIN &&
+    hint + length <= TASK_SIZE &&
+    overlapping(mm.vmas, hint, hint + length).length === 0
+  )
     return hint;
   const below = findHole(mm.vmas, length, mm.mmapBase, MMAP_MIN, page);
   return below >= 0 ? below : Number(errno.ENOMEM);
@@ -95,8 +110,7 @@ function cutsHuge(vma: Vma, start: number, end: number): boolean {
 /** Shared anonymous memory lives as long as someone maps it; files keep their cache with the file tree. */
 export function dropIfUnused(linux: Linux, inode: Inode): void {
   if (inode.path !== SHARED_ANONYMOUS) return;
-  for (const process of linux.state.processes.values())
-    if (process.mm.vmas.some((vma) => vma.inode === inode)) return;
+  for (const process of linux.state.processes.values()) if (process.mm.vmas.some((vma) => vma.inode === inode)) return;
   dropPages(linux, inode);
 }
 export const SHARED_ANONYMOUS = '/dev/zero (deleted)';
@@ -136,7 +150,8 @@ export function remap(
   const oldSize = pageUp(oldLength);
   const newSize = pageUp(newLength);
   if (from % PAGE !== 0 || newSize === 0) return errno.EINVAL;
-  if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE))) return errno.EINVAL;
+  if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE)))
+    return errno.EINVAL;
   const vma = findVma(mm.vmas, from);
   if (!vma || (oldSize > 0 && from + oldSize > vma.end)) return errno.EFAULT;
   if (vma.huge || oldSize === 0) return errno.EINVAL;
@@ -181,7 +196,10 @@ function move(
   const kept = Math.min(oldSize, newSize);
   eachLeaf(linux.memory, mm.root, from, from + kept, (va, leaf) => {
     const target = to + (va - from);
-    mapPage(tables(linux), mm.root, target, leaf.hpa, PAGE, { writable: (leaf.low & PTE_W) !== 0, executable: !leaf.nx });
+    mapPage(tables(linux), mm.root, target, leaf.hpa, PAGE, {
+      writable: (leaf.low & PTE_W) !== 0,
+      executable: !leaf.nx,
+    });
     if (vma.prot === 0) hideLeaf(linux.memory, lookup(linux.memory, mm.root, target)!);
     clearLeaf(linux.memory, leaf);
   });

@@ -64,13 +64,15 @@ export function fault(linux: Linux, process: Process, address: number, access: A
   const va = address - (address % PAGE);
   const vma = findVma(mm.vmas, va) ?? growStack(process, va);
   if (!vma) return { signal: 'SIGSEGV', code: SEGV_MAPERR, why: 'no mapping covers this address' };
-  const wanted = access === 'write' ? PROT_WRITE : access === 'execute' ? PROT_EXEC : PROT_READ | PROT_WRITE | PROT_EXEC;
+  const wanted =
+    access === 'write' ? PROT_WRITE : access === 'execute' ? PROT_EXEC : PROT_READ | PROT_WRITE | PROT_EXEC;
   if ((vma.prot & wanted) === 0)
     return { signal: 'SIGSEGV', code: SEGV_ACCERR, why: `the mapping does not allow ${access}` };
   const leaf = lookup(linux.memory, mm.root, va);
   if (!leaf) return vma.huge ? populateHuge(linux, mm, vma, va) : populate(linux, mm, vma, va, access === 'write');
   if (access === 'write' && (leaf.low & PTE_W) === 0) return breakSharing(linux, mm, vma, va, leaf);
-  if (access === 'execute' && leaf.nx) setRights(linux.memory, leaf, { writable: (leaf.low & PTE_W) !== 0, executable: true });
+  if (access === 'execute' && leaf.nx)
+    setRights(linux.memory, leaf, { writable: (leaf.low & PTE_W) !== 0, executable: true });
   return undefined;
 }
 
@@ -86,7 +88,8 @@ function populate(linux: Linux, mm: MemoryMap, vma: Vma, va: number, write: bool
     return install(linux, mm, va, hpa, write, executable);
   }
   const offset = vma.offset + (va - vma.start);
-  if (offset >= vma.inode.size) return { signal: 'SIGBUS', code: BUS_ADRERR, why: 'the access is beyond the end of the mapped file' };
+  if (offset >= vma.inode.size)
+    return { signal: 'SIGBUS', code: BUS_ADRERR, why: 'the access is beyond the end of the mapped file' };
   const cached = cachePage(linux, vma.inode, offset / PAGE);
   if (cached < 0) return EXHAUSTED;
   if (vma.shared || !write) {

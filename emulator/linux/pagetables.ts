@@ -156,8 +156,7 @@ function freeLevel(memory: PhysicalMemory, frames: FrameState, table: number, le
   if (level > 1)
     for (let index = 0; index < 512; index++) {
       const low = memory.read32(table + index * 8);
-      if ((low & PTE_P) !== 0 && (low & PTE_PS) === 0)
-        freeLevel(memory, frames, (low & 0xfffff000) >>> 0, level - 1);
+      if ((low & PTE_P) !== 0 && (low & PTE_PS) === 0) freeLevel(memory, frames, (low & 0xfffff000) >>> 0, level - 1);
     }
   release(frames, table);
 }

@@ -24,8 +24,7 @@ const UC_STRICT_RESTORE_SS = 4;
 const USER_CS = 0x33;
 const USER_SS = 0x2b;
 /** Flags a frame may change on return (FIX_EFLAGS). */
-const USER_FLAGS =
-  Flag.AC | Flag.OF | Flag.DF | Flag.TF | Flag.SF | Flag.ZF | Flag.AF | Flag.PF | Flag.CF | Flag.RF;
+const USER_FLAGS = Flag.AC | Flag.OF | Flag.DF | Flag.TF | Flag.SF | Flag.ZF | Flag.AF | Flag.PF | Flag.CF | Flag.RF;
 
 /** Offsets in struct sigcontext of registers, by x86 register number. */
 const REGISTER_OFFSETS = [104, 112, 96, 88, 120, 80, 72, 64, 0, 8, 16, 24, 32, 40, 48, 56];
@@ -58,7 +57,8 @@ export function pushSignalFrame(
   at -= FRAME_BYTES;
   at = at - (at % 16) - 8;
   // A frame that would run off the alternate stack is an overflow (sigaltstack overflow check).
-  if (onStack && (action.flags & S.SA_ONSTACK) !== 0 && !(stack.flags & S.SS_AUTODISARM) && at < stack.address) return false;
+  if (onStack && (action.flags & S.SA_ONSTACK) !== 0 && !(stack.flags & S.SS_AUTODISARM) && at < stack.address)
+    return false;
   if (at <= 0 || !(action.flags & S.SA_RESTORER)) return false;
 
   const frame = new Packer(FRAME_BYTES);
@@ -70,7 +70,8 @@ export function pushSignalFrame(
   fillContext(linux, frame, info, oldMask, fpstate);
   frame.u64(MASK, oldMask);
   frame.bytes.set(packSignalInfo(info), INFO);
-  if (!copyOut(linux, task.process, at, frame.bytes) || !copyOut(linux, task.process, fpstate, saveFx(linux.mem))) return false;
+  if (!copyOut(linux, task.process, at, frame.bytes) || !copyOut(linux, task.process, fpstate, saveFx(linux.mem)))
+    return false;
   if (stack.flags & S.SS_AUTODISARM) task.altStack = { address: 0, size: 0, flags: S.SS_DISABLE };
 
   cpu.setGpr(7, BigInt(info.signal));

@@ -18,6 +18,8 @@ export interface Linux extends Pick<CpuContext, 'mem' | 'cpu' | 'engine' | 'mmu'
   dune: DuneDevice | undefined;
   /** Contents read from the host: written once, never changed, shared by all snapshots. */
   blobs: Map<number, Uint8Array>;
+  /** True while the Dune module is asked to enter the guest; false between calls. */
+  entering: boolean;
 }
 
 export interface KernelState {
@@ -43,6 +45,8 @@ export interface KernelState {
   firstExit: { status: number; signal?: number } | undefined;
   explanations: Map<number, Explanation>;
   timers: PosixTimer[];
+  /** The running thread changed CPU and has to be loaded anew. */
+  moved: boolean;
 }
 
 export interface StandardInput {

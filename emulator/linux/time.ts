@@ -34,3 +34,10 @@ export function expire(timer: IntervalTimer, at: number): { overruns: number } |
 export function disarmed(): IntervalTimer {
   return { deadline: -1, interval: 0 };
 }
+
+/** Runs something that replaces the state page, keeping the machine's clock. */
+export function restoreClock(linux: Linux, replace: () => void): void {
+  const cycles = linux.mem.get64(L.CYCLES);
+  replace();
+  linux.mem.set64(L.CYCLES, cycles);
+}

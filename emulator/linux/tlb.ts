@@ -11,8 +11,7 @@ export function invalidate(linux: Linux, mm: MemoryMap, start: number, end: numb
   const pages = (end - start) / PAGE;
   const current = state.tasks.get(state.currentTid);
   const local = !cpu.nonRoot && current?.process.mm === mm && Number(cpu.cr3) === mm.root && onOneCpu(linux, mm);
-  if (local && pages <= SINGLE_PAGE_CEILING)
-    for (let va = start; va < end; va += PAGE) mmu.invalidatePage(BigInt(va));
+  if (local && pages <= SINGLE_PAGE_CEILING) for (let va = start; va < end; va += PAGE) mmu.invalidatePage(BigInt(va));
   else mmu.flushAll();
   notify(linux, mm, start, end);
 }

@@ -10,7 +10,8 @@ export function userByte(linux: Linux, process: Process, address: number, write:
   if (!(address >= 0 && address < TASK_SIZE)) return -1;
   for (let attempt = 0; attempt < 3; attempt++) {
     const leaf = lookup(linux.memory, process.mm.root, address);
-    if (leaf && (leaf.low & PTE_P) !== 0 && (!write || (leaf.low & PTE_W) !== 0)) return leaf.hpa + (address % leaf.size);
+    if (leaf && (leaf.low & PTE_P) !== 0 && (!write || (leaf.low & PTE_W) !== 0))
+      return leaf.hpa + (address % leaf.size);
     if (fault(linux, process, address, write ? 'write' : 'read')) return -1;
   }
   return -1;
@@ -19,7 +20,7 @@ export function userByte(linux: Linux, process: Process, address: number, write:
 /** Undefined = EFAULT. */
 export function copyIn(linux: Linux, process: Process, address: number, bytes: number): Uint8Array | undefined {
   const into = new Uint8Array(bytes);
-  for (let done = 0; done < bytes; ) {
+  for (let done = 0; done < bytes;) {
     const hpa = userByte(linux, process, address + done, false);
     if (hpa < 0) return undefined;
     const chunk = Math.min(bytes - done, PAGE - (hpa % PAGE));
@@ -31,7 +32,7 @@ export function copyIn(linux: Linux, process: Process, address: number, bytes: n
 
 /** False = EFAULT; bytes before the bad page are written, as the kernel does. */
 export function copyOut(linux: Linux, process: Process, address: number, data: Uint8Array): boolean {
-  for (let done = 0; done < data.length; ) {
+  for (let done = 0; done < data.length;) {
     const hpa = userByte(linux, process, address + done, true);
     if (hpa < 0) return false;
     const chunk = Math.min(data.length - done, PAGE - (hpa % PAGE));
@@ -74,7 +75,7 @@ export function write64(linux: Linux, process: Process, address: number, value: 
 /** A NUL-terminated string of at most `limit` bytes, as Latin-1-safe UTF-8; undefined = EFAULT, null = too long. */
 export function readString(linux: Linux, process: Process, address: number, limit = 4096): string | undefined | null {
   const parts: number[] = [];
-  for (let at = address; parts.length < limit; ) {
+  for (let at = address; parts.length < limit;) {
     const hpa = userByte(linux, process, at, false);
     if (hpa < 0) return undefined;
     const chunk = linux.memory.slice(hpa, PAGE - (hpa % PAGE));

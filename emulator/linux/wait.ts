@@ -17,7 +17,7 @@ export interface BlockRequest {
   readonly interrupted?: bigint;
 }
 
-export function block(linux: Linux, task: Task, request: BlockRequest): SyscallResult {
+export function block(task: Task, request: BlockRequest): SyscallResult {
   if (signalPending(task)) return request.interrupted ?? ERESTARTSYS;
   const call = task.call!;
   task.wait = {

@@ -1,0 +1,107 @@
+/** From the SYSCALL instruction, or a VMCALL in Dune mode, to the handler and back. */
+import type { SyscallResult } from './api.ts';
+import { COSTS } from './costs.ts';
+import * as errno from './errno.ts';
+import { formatCall, formatResult } from './format.ts';
+import { returnToUser } from './signals.ts';
+import type { Linux, Task, Wait } from './state.ts';
+import { SYSCALLS } from './syscalls/table.ts';
+
+const RAX = 0;
+/** rdi rsi rdx r10 r8 r9, by x86 register number. */
+const ARGUMENTS = [7, 6, 2, 10, 8, 9];
+
+/** A Linux-mode thread executed SYSCALL. */
+export function enterSyscall(linux: Linux, task: Task): void {
+  const { cpu } = linux;
+  const number = Number(BigInt.asIntN(32, cpu.gpr(RAX)));
+  const args = ARGUMENTS.map((register) => cpu.gpr(register));
+  task.call = { number, args };
+  task.resuming = undefined;
+  complete(linux, task, run(linux, task, number, args));
+}
+
+/** A system call of a thread in Dune mode. */
+export function syscallFromDune(linux: Linux, task: Task, number: number, args: readonly bigint[]): SyscallResult {
+  task.call = { number, args };
+  task.resuming = undefined;
+  const result = run(linux, task, number, args);
+  if (result === 'blocked') linux.engine.requestStop();
+  return result;
+}
+
+/** The wait of a thread may be over: its call is dispatched again. */
+export function redispatch(linux: Linux, task: Task): void {
+  const wait = task.wait as Wait;
+  task.wait = undefined;
+  task.ready = false;
+  task.resuming = wait;
+  const result = run(linux, task, wait.number, wait.args);
+  task.resuming = undefined;
+  if (task.vcpu === 0) complete(linux, task, result);
+  else if (typeof result === 'bigint') linux.dune!.completeSyscall(task, result);
+}
+
+function complete(linux: Linux, task: Task, result: SyscallResult): void {
+  if (result === 'blocked') {
+    linux.engine.requestStop();
+    return;
+  }
+  if (result === 'no-return') return;
+  linux.cpu.setGpr(RAX, BigInt.asUintN(64, result));
+  returnToUser(linux, task, { number: task.call!.number, result });
+}
+
+function run(linux: Linux, task: Task, number: number, args: readonly bigint[]): SyscallResult {
+  linux.context.addCycles(COSTS.syscall);
+  const row = SYSCALLS.get(number);
+  const dune = task.vcpu !== 0;
+  const kind = dune ? 'vmcall-syscall' : 'host-syscall';
+  // Told before it happens when it does not come back to tell.
+  const leaves = row?.noReturn === true;
+  if (leaves) emit(linux, kind, number, args, undefined);
+  const result = row?.handler ? row.handler(linux, task, args) : missing(linux, number, args);
+  if (result !== 'blocked' && (!leaves || typeof result === 'bigint'))
+    emit(linux, kind, number, args, typeof result === 'bigint' ? result : undefined);
+  return result;
+}
+
+function emit(
+  linux: Linux,
+  kind: 'vmcall-syscall' | 'host-syscall',
+  number: number,
+  args: readonly bigint[],
+  result: bigint | undefined,
+): void {
+  linux.events.emit(kind, () => {
+    const shown = result === undefined ? '' : ` = ${formatResult(number, result)}`;
+    const [a0, a1, a2, a3, a4, a5] = args as [bigint, bigint, bigint, bigint, bigint, bigint];
+    return {
+      summary: `${formatCall(linux, number, args)}${shown}`,
+      facts: {
+        number,
+        syscall: SYSCALLS.get(number)?.name ?? `syscall_${number}`,
+        a0,
+        a1,
+        a2,
+        a3,
+        a4,
+        a5,
+        result: result ?? 0n,
+      },
+    };
+  });
+}
+
+function missing(linux: Linux, number: number, args: readonly bigint[]): bigint {
+  const { reported } = linux.state;
+  if (!reported.has(number)) {
+    reported.add(number);
+    const name = SYSCALLS.get(number)?.name ?? 'unknown';
+    linux.events.emit('diagnostic', () => ({
+      summary: `system call ${number} (${name}) is not implemented: the program gets ENOSYS`,
+      facts: { number, syscall: name, a0: args[0] ?? 0n },
+    }));
+  }
+  return errno.ENOSYS;
+}

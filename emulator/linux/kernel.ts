@@ -1,0 +1,224 @@
+/** The Linux personality: processes, memory, files, signals and time behind the Kernel interface. All state is in `linux.state`. */
+import type { CpuContext } from '../cpu/context.ts';
+import * as L from '../cpu/layout.ts';
+import type { MachineOptions, ThreadInfo } from '../machine/api.ts';
+import type { PhysicalMemory } from '../mmu/physical.ts';
+import { LaunchError } from './api.ts';
+import type { DuneDevice, Kernel, KernelServices } from './api.ts';
+import { enterSyscall } from './dispatch.ts';
+import { loadProgram } from './exec.ts';
+import { enterProgram, nameProgram } from './execve.ts';
+import { handleException } from './faults.ts';
+import { createTask } from './fork.ts';
+import { allocateFrame, createFrames } from './frames.ts';
+import { openBase } from './fs/descriptors.ts';
+import { memoryMapRows } from './fs/maps.ts';
+import { tidy } from './fs/paths.ts';
+import { inodeAt } from './fs/tree.ts';
+import { hardwareCapabilities } from './hardware.ts';
+import { createMemoryMap } from './mm.ts';
+import { seedRandom } from './random.ts';
+import { park, schedule, settle } from './scheduler.ts';
+import { createServices } from './services.ts';
+import { SIG_DFL } from './signal-numbers.ts';
+import { RLIMIT_NOFILE, RLIMIT_STACK, RLIM_INFINITY } from './state.ts';
+import type { KernelState, Linux, OpenFile, Process, Task } from './state.ts';
+import { disarmed } from './time.ts';
+import { wake } from './wait.ts';
+
+const FIRST_PID = 1000;
+const RLIMITS = 16;
+const DEFAULT_STACK = 8n << 20n;
+
+/** `dune` builds the device on the kernel's services; without it /dev/dune is absent. */
+export function createKernel(
+  context: CpuContext,
+  memory: PhysicalMemory,
+  options: MachineOptions,
+  dune?: (services: KernelServices) => DuneDevice,
+): Kernel & { readonly services: KernelServices } {
+  const { mem, cpu, engine, mmu, events } = context;
+  const linux: Linux = {
+    context,
+    mem,
+    cpu,
+    engine,
+    mmu,
+    events,
+    memory,
+    options,
+    dune: undefined,
+    state: emptyState(options),
+    blobs: new Map(),
+    entering: false,
+  };
+  const services = createServices(linux);
+  linux.dune = dune?.(services);
+  engine.supervisor = {
+    syscall: () => withTask(linux, (task) => enterSyscall(linux, task)),
+    exception: (fault) => withTask(linux, (task) => handleException(linux, task, fault)),
+    vmExit: () => withTask(linux, (task) => linux.dune?.vmExit(task)),
+  };
+  return { services, ...engine.supervisor, ...kernelOf(linux) };
+}
+
+/** Runs a kernel entry of the running thread, then goes back to it the way it has to. */
+function withTask(linux: Linux, entry: (task: Task) => void): void {
+  const task = linux.state.tasks.get(linux.state.currentTid);
+  if (!task) throw new Error('the kernel was entered with no thread running');
+  entry(task);
+  settle(linux, task);
+  if (task.wait || task.exited) linux.engine.requestStop();
+  else if (task.vcpu === 0 && linux.dune?.trapRip(task.pid) === linux.cpu.rip) linux.dune.trapHit(task);
+}
+
+function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'> {
+  return {
+    start: () => start(linux),
+    schedule: (only) => schedule(linux, only),
+    quantum: () => Math.max(1, linux.state.sliceEnd - linux.engine.retired),
+    park: () => park(linux),
+    current: () => linux.state.tasks.get(linux.state.currentTid),
+    threads: () => [...linux.state.tasks.values()].map((task) => threadInfo(linux, task)),
+    thread: (tid) => linux.state.tasks.get(tid),
+    exitStatus: () => linux.state.firstExit ?? { status: 0 },
+    input(data) {
+      const { stdin } = linux.state;
+      if (data === null) stdin.ended = true;
+      else if (data.length > 0) stdin.chunks.push(data.slice());
+      wake(linux, 'stdin');
+    },
+    memoryMap(pid) {
+      const process = linux.state.processes.get(pid);
+      return process ? memoryMapRows(process) : [];
+    },
+    images(pid) {
+      const mm = linux.state.processes.get(pid)?.mm;
+      return mm ? [{ path: mm.executable, bias: mm.bias }] : [];
+    },
+    explanation(tid) {
+      const task = linux.state.tasks.get(tid);
+      return linux.state.explanations.get(tid) ?? (task && linux.dune?.explanation(task));
+    },
+    save: () => ({ state: structuredClone(linux.state), blobs: new Map(linux.blobs), dune: linux.dune?.save() }),
+    restore(saved) {
+      const snapshot = saved as { state: KernelState; blobs: Map<number, Uint8Array>; dune: unknown };
+      linux.state = structuredClone(snapshot.state);
+      linux.blobs = new Map(snapshot.blobs);
+      linux.dune?.restore(snapshot.dune);
+    },
+  };
+}
+
+function emptyState(options: MachineOptions): KernelState {
+  return {
+    frames: createFrames(options.memory),
+    zeroFrame: 0,
+    processes: new Map(),
+    tasks: new Map(),
+    currentTid: 0,
+    nextPid: FIRST_PID,
+    nextId: 1,
+    random: seedRandom(options.seed),
+    sliceEnd: 0,
+    tree: new Map(),
+    stdin: { chunks: [], ended: false },
+    futexes: [],
+    reported: new Set(),
+    firstExit: undefined,
+    explanations: new Map(),
+    timers: [],
+    moved: false,
+  };
+}
+
+function start(linux: Linux): void {
+  const { options, state } = linux;
+  const path = tidy(options.program.path);
+  const zero = allocateFrame(state.frames, linux.memory);
+  const mm = createMemoryMap(linux);
+  if (zero < 0 || !mm)
+    throw new LaunchError(`${options.memory} bytes of memory are too few; give the machine at least 16 MB.`);
+  state.zeroFrame = zero;
+  const pid = state.nextPid++;
+  const process = firstProcess(linux, pid, mm);
+  state.processes.set(pid, process);
+  const argv = [path, ...options.args];
+  const inode = inodeAt(linux, process, path)!;
+  const request = {
+    path,
+    inode,
+    image: options.program.image,
+    argv,
+    envp: options.env,
+    hardwareCapabilities: hardwareCapabilities(),
+  };
+  const image = loadProgram(linux, process, request);
+  nameProgram(process, path, argv);
+  const task = createTask(linux, process, pid, new Uint8Array(linux.cpu.save()));
+  state.currentTid = pid;
+  linux.context.cpuIndex = task.cpu;
+  linux.engine.selectCpu(task.cpu);
+  enterProgram(linux, task, image);
+  park(linux);
+}
+
+function firstProcess(linux: Linux, pid: number, mm: Process['mm']): Process {
+  const file = (kind: 'stdin' | 'output', stream: 1 | 2, flags: number, path: string): OpenFile => ({
+    ...openBase(linux, flags, path),
+    kind,
+    stream,
+  });
+  const files = [
+    file('stdin', 1, 0, '/dev/stdin'),
+    file('output', 1, 1, '/dev/stdout'),
+    file('output', 2, 1, '/dev/stderr'),
+  ];
+  const limits = Array.from({ length: RLIMITS }, (): [bigint, bigint] => [RLIM_INFINITY, RLIM_INFINITY]);
+  limits[RLIMIT_STACK] = [DEFAULT_STACK, RLIM_INFINITY];
+  limits[RLIMIT_NOFILE] = [1024n, 4096n];
+  return {
+    pid,
+    parent: undefined,
+    pgid: pid,
+    sid: pid,
+    mm,
+    fds: { users: 1, entries: files.map((one) => ({ file: one, closeOnExec: false })) },
+    fs: { users: 1, cwd: tidy(linux.options.cwd), umask: 0o022 },
+    actions: {
+      users: 1,
+      list: Array.from({ length: 65 }, () => ({ handler: SIG_DFL, flags: 0, restorer: 0, mask: 0n })),
+    },
+    pending: [],
+    pendingMask: 0n,
+    tasks: [],
+    exitSignal: 0,
+    zombie: false,
+    exit: undefined,
+    realTimer: disarmed(),
+    limits,
+    name: '',
+    commandLine: new Uint8Array(0),
+    cycles: 0,
+    childCycles: 0,
+    vforkParent: 0,
+  };
+}
+
+function threadInfo(linux: Linux, task: Task): ThreadInfo {
+  const running = task.tid === linux.state.currentTid;
+  const dune = task.vcpu !== 0;
+  const cpl = running
+    ? linux.cpu.cpl
+    : new DataView(task.context.buffer, task.context.byteOffset).getUint32(L.CPL - L.STATE, true);
+  return {
+    id: task.tid,
+    process: task.pid,
+    name: task.name,
+    mode: dune ? 'dune' : 'linux',
+    cpl: dune ? cpl : 3,
+    state: task.wait ? 'blocked' : running ? 'running' : 'runnable',
+    ...(task.wait ? { blockedOn: task.wait.text } : {}),
+    cpu: task.cpu,
+  };
+}

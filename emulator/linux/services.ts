@@ -1,0 +1,88 @@
+/** What the Dune module asks of the kernel (KernelServices). */
+import type { KernelServices } from './api.ts';
+import { describeAddress } from './describe.ts';
+import { syscallFromDune } from './dispatch.ts';
+import { clone } from './fork.ts';
+import { HUGE_PAGE, allocateFrame, release } from './frames.ts';
+import { fault } from './mm.ts';
+import { PTE_P, PTE_W, lookup } from './pagetables.ts';
+import { returnToUser, signalPending } from './signals.ts';
+import type { Linux, Process, Task } from './state.ts';
+import { cloneRequest } from './syscalls/process.ts';
+import { now } from './time.ts';
+import { copyIn, copyOut } from './usermem.ts';
+import { PROT_EXEC, PROT_READ, PROT_WRITE, TASK_SIZE, findVma } from './vma.ts';
+
+const RAX = 0;
+
+export function createServices(linux: Linux): KernelServices {
+  const process = (pid: number): Process | undefined => {
+    const found = linux.state.processes.get(pid);
+    return found && !found.zombie ? found : undefined;
+  };
+  return {
+    allocateFrame: () => allocateFrame(linux.state.frames, linux.memory),
+    freeFrame: (hpa) => release(linux.state.frames, hpa),
+    userPage(pid, hva, write) {
+      const owner = process(pid);
+      return owner && userPage(linux, owner, hva, write);
+    },
+    copyIn(pid, hva, bytes) {
+      const owner = process(pid);
+      return owner && copyIn(linux, owner, Number(hva), bytes);
+    },
+    copyOut(pid, hva, data) {
+      const owner = process(pid);
+      return owner !== undefined && copyOut(linux, owner, Number(hva), data);
+    },
+    layout(pid) {
+      const mm = process(pid)?.mm;
+      return { mmapBase: BigInt(mm?.mmapBase ?? 0), startStack: BigInt(mm?.startStack ?? 0) };
+    },
+    syscall: (thread, number, args) => syscallFromDune(linux, thread as Task, number, args),
+    cloneFromDune(thread, number, args, childContext) {
+      const task = thread as Task;
+      task.call = { number, args };
+      task.resuming = undefined;
+      const result = clone(linux, task, cloneRequest(number, args), () => childContext);
+      if (result === 'blocked') linux.engine.requestStop();
+      return result;
+    },
+    signalPending: (thread) => signalPending(thread as Task),
+    finishEnter(thread, result) {
+      linux.cpu.setGpr(RAX, BigInt.asUintN(64, result));
+      returnToUser(linux, thread as Task, { number: IOCTL, result });
+    },
+    now: () => now(linux),
+    addCycles: (cycles) => linux.context.addCycles(cycles),
+    describeAddress(pid, hva) {
+      const owner = process(pid);
+      return owner ? describeAddress(owner, Number(hva)) : `process ${pid} is gone`;
+    },
+    log: (text) => void linux.events.emit('diagnostic', () => ({ summary: text, facts: {} })),
+  };
+}
+const IOCTL = 16;
+
+/** get_user_pages: honours the area's read and write rights, grows the stack, breaks copy-on-write. */
+function userPage(linux: Linux, process: Process, hva: bigint, write: boolean): ReturnType<KernelServices['userPage']> {
+  if (hva >= BigInt(TASK_SIZE)) return undefined;
+  const address = Number(hva);
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const vma = findVma(process.mm.vmas, address);
+    const wanted = write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
+    const leaf = lookup(linux.memory, process.mm.root, address);
+    if (vma && (vma.prot & wanted) !== 0 && leaf && (leaf.low & PTE_P) !== 0 && (!write || (leaf.low & PTE_W) !== 0)) {
+      const inner = address % leaf.size;
+      const hpa = leaf.hpa + (inner - (inner % 4096));
+      return {
+        hpa,
+        pageSize: leaf.size === HUGE_PAGE ? HUGE_PAGE : 4096,
+        writable: (leaf.low & PTE_W) !== 0,
+        special: false,
+      };
+    }
+    if (fault(linux, process, address, write ? 'write' : 'read')) return undefined;
+  }
+  return undefined;
+}
