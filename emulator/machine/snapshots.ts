@@ -36,7 +36,7 @@ export class Snapshots {
   save(extra: MachineExtra): MachineSnapshot {
     const { cpu, engine, events, mmu } = this.context;
     const frames = this.#frames.save();
-    mmu.dropWriteTags();
+    mmu.protectAllFrames();
     return {
       instructions: engine.retired,
       state: cpu.save(),

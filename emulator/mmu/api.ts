@@ -75,6 +75,11 @@ export interface Mmu {
   flushAll(): void;
   /** Drops write tags of a frame in every bank (code page, snapshot, watchpoint). */
   protectFrame(pfn: number): void;
+  /** Drops every write tag of every CPU: after the dirty marks of frames were cleared (snapshot). */
+  protectAllFrames(): void;
+  /** All TLBs as plain data, and back. */
+  save(): unknown;
+  restore(saved: unknown): void;
   /** What the TLB holds now. */
   entries(): TlbEntry[];
 }

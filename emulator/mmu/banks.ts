@@ -37,6 +37,15 @@ export interface BankKey {
   readonly pcid: number;
 }
 
+export interface SavedBanks {
+  readonly keys: Int32Array;
+  readonly stamps: Float64Array;
+  readonly siblings: Uint32Array;
+  readonly clock: number;
+  /** The banks in use, entry by entry. */
+  readonly entries: Uint8Array;
+}
+
 export class TlbBanks {
   /** Logical CPU whose TLB is in force. */
   cpu = 0;
@@ -169,13 +178,42 @@ export class TlbBanks {
     };
   }
 
-  /** Drops every entry of every bank, and the assignment of banks. */
-  forget(): void {
+  /** Every bank with its contents, as plain data. What a TLB holds is visible to the guest: stale entries are part of the state. */
+  save(): SavedBanks {
+    const used = this.#stamps.findLastIndex((stamp) => stamp > 0) + 1;
+    return {
+      keys: this.#keys.slice(),
+      stamps: this.#stamps.slice(),
+      siblings: this.#siblings.slice(),
+      clock: this.#clock,
+      entries: this.mem.bytes.slice(L.TLB, L.TLB + used * L.TLB_BANK_BYTES),
+    };
+  }
+
+  /** The caller selects the bank afterwards (`contextChanged`). Write tags are dropped: frames are clean after a restore. */
+  restore(saved: SavedBanks): void {
+    this.forgetBanks();
+    this.#keys.set(saved.keys);
+    this.#stamps.set(saved.stamps);
+    this.#siblings.set(saved.siblings);
+    this.#clock = saved.clock;
+    this.mem.bytes.set(saved.entries, L.TLB);
+    this.core.banksReplaced();
+    this.core.dropWriteTags(-1);
+  }
+
+  /** Empties every bank, and the assignment of banks. */
+  private forgetBanks(): void {
     this.core.banksReplaced();
     for (let bank = 0; bank < L.TLB_BANKS; bank++) this.core.flushBank(bank, 0);
     this.#stamps.fill(0);
     this.#clock = 0;
     this.#current = -1;
+  }
+
+  /** Drops every entry of every bank, and the assignment of banks. */
+  forget(): void {
+    this.forgetBanks();
     this.contextChanged();
   }
 }

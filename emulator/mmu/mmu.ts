@@ -3,7 +3,7 @@ import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
 import type { EventBus } from '../machine/events.ts';
 import type { Mmu, TlbEntry, Walk } from './api.ts';
-import { type BankKey, TlbBanks } from './banks.ts';
+import { type BankKey, type SavedBanks, TlbBanks } from './banks.ts';
 import type { MmuCore } from './core.ts';
 import { peek, traceWalk } from './walk.ts';
 
@@ -120,6 +120,13 @@ export class MemoryManagement implements Mmu {
   /** Drops all write tags of all CPUs: after the dirty marks of frames were cleared (snapshot). */
   protectAllFrames(): void {
     this.#parts.core.dropWriteTags(-1);
+  }
+
+  save(): unknown {
+    return this.banks.save();
+  }
+  restore(saved: unknown): void {
+    this.banks.restore(saved as SavedBanks);
   }
 
   entries(): TlbEntry[] {
