@@ -26,7 +26,7 @@ export class DuneConfigurationProvider implements vscode.DebugConfigurationProvi
 
   /** Fills in what F5 without a launch.json leaves open. */
   async resolveDebugConfiguration(
-    folder: vscode.WorkspaceFolder | undefined,
+    _folder: vscode.WorkspaceFolder | undefined,
     configuration: vscode.DebugConfiguration,
   ): Promise<vscode.DebugConfiguration | undefined> {
     if (configuration.type || configuration.request || configuration.name) return configuration;
