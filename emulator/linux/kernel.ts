@@ -48,7 +48,7 @@ export function createKernel(
     memory,
     options,
     dune: undefined,
-    state: emptyState(options),
+    state: emptyState(options, memory.size),
     blobs: new Map(),
     entering: false,
   };
@@ -110,9 +110,9 @@ function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'
   };
 }
 
-function emptyState(options: MachineOptions): KernelState {
+function emptyState(options: MachineOptions, bytesOfRam: number): KernelState {
   return {
-    frames: createFrames(options.memory),
+    frames: createFrames(bytesOfRam),
     zeroFrame: 0,
     processes: new Map(),
     tasks: new Map(),

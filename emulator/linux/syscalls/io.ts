@@ -30,7 +30,7 @@ function readInto(linux: Linux, task: Task, fd: number, vectors: readonly Vector
   )
     return errno.EFAULT;
   const got = readFile(linux, file, Math.min(count, available(file, at)), at);
-  if (got === 'wait') return waitFor(linux, task, fd, file, 'read');
+  if (got === 'wait') return waitFor(task, fd, file, 'read');
   if (typeof got === 'bigint') return got;
   let done = 0;
   for (const vector of vectors) {
@@ -62,7 +62,7 @@ function writeFrom(linux: Linux, task: Task, fd: number, vectors: readonly Vecto
     if (took !== 'wait') done += took;
     if (took !== 'wait' && (done >= bytes.length || took === 0)) return BigInt(done);
     if (file.flags & O_NONBLOCK) return done > 0 ? BigInt(done) : errno.EAGAIN;
-    const result = waitFor(linux, task, fd, file, 'write', { done });
+    const result = waitFor(task, fd, file, 'write', { done });
     return result !== 'blocked' && done > 0 ? BigInt(done) : result;
   }
 }
@@ -80,14 +80,7 @@ function gather(linux: Linux, task: Task, vectors: readonly Vector[]): Uint8Arra
   return bytes;
 }
 
-function waitFor(
-  linux: Linux,
-  task: Task,
-  fd: number,
-  file: OpenFile,
-  what: string,
-  data?: WriteProgress,
-): SyscallResult {
+function waitFor(task: Task, fd: number, file: OpenFile, what: string, data?: WriteProgress): SyscallResult {
   if (file.flags & O_NONBLOCK) return errno.EAGAIN;
   return block(task, { channels: channelsOf(file), text: `${what}(${fd}, ${file.path})`, data });
 }
@@ -166,7 +159,7 @@ export const sendfile: Handler = (linux, task, args) => {
   const bytes = readFile(linux, from, Math.min(size(args[3]), 0x10000), start);
   if (bytes === 'wait' || typeof bytes === 'bigint') return errno.EINVAL;
   const took = writeFile(linux, task, to, bytes);
-  if (took === 'wait') return waitFor(linux, task, int(args[0]), to, 'sendfile');
+  if (took === 'wait') return waitFor(task, int(args[0]), to, 'sendfile');
   if (typeof took === 'bigint') return took;
   if (stored) {
     new DataView(stored.buffer).setBigInt64(0, BigInt(start + took), true);

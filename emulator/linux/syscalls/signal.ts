@@ -86,7 +86,7 @@ export const rtSigsuspend: Handler = (linux, task, args) => {
   return block(task, { channels: [], text: 'rt_sigsuspend', interrupted: errno.ERESTARTNOHAND });
 };
 
-export const pause: Handler = (linux, task) =>
+export const pause: Handler = (_linux, task) =>
   block(task, { channels: [], text: 'pause', interrupted: errno.ERESTARTNOHAND });
 
 interface TimedWait {
