@@ -214,15 +214,24 @@ export const arithmetic: Record<string, Semantic> = {
     e.setFlags('add', size, a, b);
   },
 
-  // The destination is written in either case; the accumulator only when they differ.
+  // Memory is written in either case (it takes a write cycle); a register that differs is not even zero-extended.
   cmpxchg: (e, form) => {
     const size = sizeOf(form);
     const [destination, source] = [form.operands[0]!, form.operands[1]!];
     const old = e.let(e.readForWrite(destination, size));
     const accumulator = e.let(e.gpr(RAX, size));
     const equal = e.let(compare(e, size, 'eq', accumulator, old));
-    e.write(destination, size, e.select(equal, e.read(source, size), old));
-    e.if(e.op('i32.eqz', equal), () => e.setGpr(RAX, size, old));
+    const replacement = e.let(e.read(source, size));
+    if (destination.kind === 'memory') {
+      e.write(destination, size, e.select(equal, replacement, old));
+      e.if(e.op('i32.eqz', equal), () => e.setGpr(RAX, size, old));
+    } else {
+      e.if(
+        equal,
+        () => e.write(destination, size, replacement),
+        () => e.setGpr(RAX, size, old),
+      );
+    }
     e.setFlags('sub', size, accumulator, old);
   },
 

@@ -57,21 +57,19 @@ const memory = (addressSize: 64 | 32 | 16): MemoryOperand => ({
   segment: 3,
   addressSize,
 });
-const MEMORY = memory(64);
-const IMMEDIATE: Operand = { kind: 'immediate', value: 0n };
 
-/** The kinds an operand code can decode to. */
+/** The kinds an operand code can decode to. Every operand of a form is an object of its own: back-ends tell them apart by identity. */
 function alternatives(code: string, addressSize: 64 | 32 | 16): readonly Operand[] {
   switch (code[0]) {
     case 'E':
-      return [{ kind: 'gpr', register: 0 }, MEMORY];
+      return [{ kind: 'gpr', register: 0 }, memory(64)];
     case 'W':
-      return [{ kind: 'xmm', register: 0 }, MEMORY];
+      return [{ kind: 'xmm', register: 0 }, memory(64)];
     case 'Q':
-      return [{ kind: 'mmx', register: 0 }, MEMORY];
+      return [{ kind: 'mmx', register: 0 }, memory(64)];
     case 'M':
     case 'O':
-      return [MEMORY];
+      return [memory(64)];
     case 'X':
     case 'Y':
       return [memory(addressSize)];
@@ -83,7 +81,7 @@ function alternatives(code: string, addressSize: 64 | 32 | 16): readonly Operand
       return [{ kind: 'mmx', register: 0 }];
     case 'I':
     case '1':
-      return [IMMEDIATE];
+      return [{ kind: 'immediate', value: 0n }];
     case 'J':
       return [{ kind: 'target', gva: 0n }];
     case 's':

@@ -1,0 +1,82 @@
+/** Runs cases both ways and says where the emulator and the host CPU differ. */
+import { EmulatedHost } from './emulated.ts';
+import { runOnHost } from './host.ts';
+import type { Outcome, TestCase } from './case.ts';
+
+const NAMES = [
+  'rax',
+  'rcx',
+  'rdx',
+  'rbx',
+  'rsp',
+  'rbp',
+  'rsi',
+  'rdi',
+  ...Array.from({ length: 8 }, (_, i) => `r${i + 8}`),
+];
+/** CF PF AF ZF SF DF OF */
+const FLAGS = 0xcd5;
+
+const hex = (value: bigint | number) => value.toString(16);
+const hexBytes = (bytes: Uint8Array) => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+
+export interface CompareOptions {
+  /** Compares XMM, MXCSR and the x87 state as well. */
+  readonly floatingPoint?: boolean;
+}
+
+/** Differences of one case, as lines "register: ours, host theirs". */
+export function differences(
+  test: TestCase,
+  ours: Outcome,
+  theirs: Outcome,
+  { floatingPoint = false }: CompareOptions = {},
+): string[] {
+  const found: string[] = [];
+  if (ours.vector !== theirs.vector) return [`vector ${ours.vector}, host ${theirs.vector}`];
+  ours.registers.gpr.forEach((value, register) => {
+    const expected = theirs.registers.gpr[register]!;
+    if (value !== expected) found.push(`${NAMES[register]} ${hex(value)}, host ${hex(expected)}`);
+  });
+  const mask = FLAGS & ~test.undefinedFlags;
+  if ((ours.registers.rflags ^ theirs.registers.rflags) & mask)
+    found.push(`flags ${hex(ours.registers.rflags & mask)}, host ${hex(theirs.registers.rflags & mask)}`);
+  const byte = ours.window.findIndex((value, index) => value !== theirs.window[index]);
+  if (byte >= 0)
+    found.push(
+      `memory +${byte}: ${hexBytes(ours.window.subarray(byte, byte + 8))}, host ${hexBytes(theirs.window.subarray(byte, byte + 8))}`,
+    );
+  if (floatingPoint) found.push(...floatingPointDifferences(ours.registers.fx, theirs.registers.fx));
+  return found;
+}
+
+function floatingPointDifferences(ours: Uint8Array, theirs: Uint8Array): string[] {
+  const found: string[] = [];
+  const part = (name: string, at: number, bytes: number) => {
+    const [a, b] = [ours.subarray(at, at + bytes), theirs.subarray(at, at + bytes)];
+    if (a.some((value, index) => value !== b[index])) found.push(`${name} ${hexBytes(a)}, host ${hexBytes(b)}`);
+  };
+  part('fcw', 0, 2);
+  part('fsw', 2, 2);
+  part('ftw', 4, 1);
+  part('mxcsr', 24, 4);
+  for (let i = 0; i < 8; i++) part(`st${i}`, 32 + i * 16, 10);
+  for (let i = 0; i < 16; i++) part(`xmm${i}`, 160 + i * 16, 16);
+  return found;
+}
+
+/** What went into a case, for a message that suffices to repeat it. */
+function describe(test: TestCase): string {
+  const registers = [...test.registers.gpr].map((value, register) => `${NAMES[register]}=${hex(value)}`).join(' ');
+  return `${test.name} [${hexBytes(test.code)}] flags=${hex(test.registers.rflags)} ${registers}`;
+}
+
+/** Cases that differ, with how. */
+export function compareWithHost(cases: readonly TestCase[], options?: CompareOptions): string[] {
+  const expected = runOnHost(cases);
+  const emulated = new EmulatedHost();
+  return cases.flatMap((test, index) => {
+    const found = differences(test, emulated.run(test, index), expected[index]!, options);
+    return found.length ? [`${found.join('; ')}\n    ${describe(test)}`] : [];
+  });
+}

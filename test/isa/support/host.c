@@ -1,0 +1,129 @@
+/*
+ * Runs instruction sequences on the host CPU: reads cases from stdin, writes outcomes to stdout (formats: case.ts).
+ * Code, data and the register save area stand at the fixed addresses of case.ts, the same that the emulator uses.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define CODE 0x400000ul
+#define CODE_BYTES 0x800000ul
+#define DATA 0x200000ul
+#define DATA_BYTES 0x4000ul
+#define EXIT 0x3f0000ul
+#define SAVE 0x380000ul
+#define WINDOW (DATA + 0x1000)
+#define WINDOW_BYTES 1024
+#define CODE_MAX 64
+
+struct registers {
+  uint64_t gpr[16]; /* RAX RCX RDX RBX RSP RBP RSI RDI R8..R15 */
+  uint64_t rflags;
+  uint8_t fx[512]; /* FXSAVE image */
+} __attribute__((packed));
+
+struct test {
+  uint64_t address;
+  uint64_t length;
+  uint8_t code[CODE_MAX];
+  struct registers in;
+  uint8_t window[WINDOW_BYTES];
+} __attribute__((packed));
+
+struct outcome {
+  uint64_t signal; /* 0: ran to the end */
+  struct registers out;
+  uint8_t window[WINDOW_BYTES];
+} __attribute__((packed));
+
+/* At SAVE: host RSP, then target, and at 0x100 and 0x400 the registers going in and coming out (fx at 0x1000 and 0x1400). */
+void enter_guest(void);
+void leave_guest(void);
+__asm__(".globl enter_guest, leave_guest\n"
+        "enter_guest:\n"
+        "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+        "  mov %rsp, 0x380000\n"
+        "  fxrstor64 0x381000\n"
+        "  pushq 0x380180; popfq\n"
+        "  mov 0x380100, %rax; mov 0x380108, %rcx; mov 0x380110, %rdx; mov 0x380118, %rbx\n"
+        "  mov 0x380120, %rsp; mov 0x380128, %rbp; mov 0x380130, %rsi; mov 0x380138, %rdi\n"
+        "  mov 0x380140, %r8;  mov 0x380148, %r9;  mov 0x380150, %r10; mov 0x380158, %r11\n"
+        "  mov 0x380160, %r12; mov 0x380168, %r13; mov 0x380170, %r14; mov 0x380178, %r15\n"
+        "  jmp *0x380008\n"
+        "leave_guest:\n"
+        "  mov %rax, 0x380400; mov %rcx, 0x380408; mov %rdx, 0x380410; mov %rbx, 0x380418\n"
+        "  mov %rsp, 0x380420; mov %rbp, 0x380428; mov %rsi, 0x380430; mov %rdi, 0x380438\n"
+        "  mov %r8, 0x380440;  mov %r9, 0x380448;  mov %r10, 0x380450; mov %r11, 0x380458\n"
+        "  mov %r12, 0x380460; mov %r13, 0x380468; mov %r14, 0x380470; mov %r15, 0x380478\n"
+        "  mov 0x380000, %rsp\n"
+        "  pushfq; popq 0x380480; cld\n"
+        "  fxsave64 0x381400\n"
+        "  fninit\n"
+        "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+        "  ret\n");
+
+static sigjmp_buf escape;
+static struct outcome outcome;
+
+static void on_signal(int signal, siginfo_t *info, void *context) {
+  static const int ORDER[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                                REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+  ucontext_t *at = context;
+  (void)info;
+  outcome.signal = signal;
+  for (int i = 0; i < 16; i++) outcome.out.gpr[i] = at->uc_mcontext.gregs[ORDER[i]];
+  outcome.out.rflags = at->uc_mcontext.gregs[REG_EFL];
+  memcpy(outcome.out.fx, at->uc_mcontext.fpregs, 512);
+  siglongjmp(escape, 1);
+}
+
+static void *map(uint64_t address, uint64_t bytes, int protection) {
+  void *at = mmap((void *)address, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (at == MAP_FAILED) {
+    perror("host: mmap at a fixed address");
+    exit(1);
+  }
+  return at;
+}
+
+int main(void) {
+  map(CODE, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC);
+  map(DATA, DATA_BYTES, PROT_READ | PROT_WRITE);
+  uint8_t *gate = map(EXIT, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+  uint8_t *save = map(SAVE, 0x2000, PROT_READ | PROT_WRITE);
+  /* jmp *0(%rip) */
+  memcpy(gate, "\xff\x25\0\0\0\0", 6);
+  void (*leave)(void) = leave_guest;
+  memcpy(gate + 6, &leave, 8);
+
+  stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
+  sigaltstack(&stack, NULL);
+  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  const int signals[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGTRAP};
+  for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+
+  static struct test test;
+  while (fread(&test, sizeof test, 1, stdin) == 1) {
+    memcpy((void *)test.address, test.code, test.length);
+    memset((void *)DATA, 0, DATA_BYTES);
+    memcpy((void *)WINDOW, test.window, WINDOW_BYTES);
+    memcpy(save + 8, &test.address, 8);
+    memcpy(save + 0x100, test.in.gpr, 0x88);
+    memcpy(save + 0x1000, test.in.fx, 512);
+    outcome.signal = 0;
+    if (sigsetjmp(escape, 1) == 0) {
+      enter_guest();
+      memcpy(outcome.out.gpr, save + 0x400, 0x88);
+      memcpy(outcome.out.fx, save + 0x1400, 512);
+    }
+    memcpy(outcome.window, (void *)WINDOW, WINDOW_BYTES);
+    fwrite(&outcome, sizeof outcome, 1, stdout);
+  }
+  return 0;
+}
