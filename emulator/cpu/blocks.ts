@@ -114,11 +114,10 @@ export class BlockCache {
     let secondPfn = -1;
     let system: SystemStep | undefined;
     for (;;) {
-      const fetched = this.fetcher.instruction(at, host + (at - gva), mode);
-      if (fetched === 'fault') {
-        if (insns.length === 0) return undefined;
-        break;
-      }
+      // An instruction on two pages is a block of its own, so that only it depends on the second.
+      const fetched = this.fetcher.instruction(at, host + (at - gva), mode, insns.length === 0);
+      if (fetched === 'fault') return undefined;
+      if (fetched === 'crosses') break;
       if (fetched.insn === undefined) {
         if (insns.length > 0) break;
         system = fetched;
@@ -126,8 +125,6 @@ export class BlockCache {
         at++;
         break;
       }
-      // An instruction on two pages is a block of its own, so that only it depends on the second.
-      if (fetched.secondPfn >= 0 && insns.length > 0) break;
       const { insn } = fetched;
       insns.push(insn);
       at += insn.length;

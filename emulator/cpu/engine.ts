@@ -291,8 +291,8 @@ export class ExecutionEngine implements Engine {
   #systemStep(block: Block, index: number, gva: number): SystemStep {
     if (block.system && index === block.starts.length - 1) return block.system;
     const page = this.#fetcher.page(gva);
-    const fetched = page && this.#fetcher.instruction(gva, page.host, this.#mode);
-    if (!fetched || fetched === 'fault') throw new Error(`the instruction at ${toBigint(gva).toString(16)} has gone`);
+    const fetched = page && this.#fetcher.instruction(gva, page.host, this.#mode, true);
+    if (!fetched || typeof fetched === 'string') throw new Error(`the instruction at ${toBigint(gva).toString(16)} has gone`);
     return fetched;
   }
   #system(step: SystemStep, gva: number): boolean {

@@ -42,7 +42,9 @@ export type Fetched =
   /** Bytes that are no instruction: #UD, or #GP(0) for more than 15. */
   | { readonly insn: undefined; readonly vector: 6 | 13; readonly bytes: Uint8Array; readonly secondPfn: number }
   /** FAULT_* says why the next page cannot be fetched from. */
-  | 'fault';
+  | 'fault'
+  /** It goes on on the next page, which was not to be looked at. */
+  | 'crosses';
 
 export class CodeFetcher {
   constructor(
@@ -65,13 +67,17 @@ export class CodeFetcher {
     return host === -1 || host === -2 ? 0 : host >>> 0;
   }
 
-  /** The instruction at an address whose page is known. */
-  instruction(gva: number, host: number, mode: CodeMode): Fetched {
+  /**
+   * The instruction at an address whose page is known.
+   * @param mayCross false: nothing is fetched from the next page, which the program may never reach
+   */
+  instruction(gva: number, host: number, mode: CodeMode, mayCross: boolean): Fetched {
     const { bytes } = this.mem;
     const left = PAGE - (host & (PAGE - 1));
     if (left >= MAX_INSTRUCTION_LENGTH) return this.#decode(bytes.subarray(host, host + left), gva, mode, -1);
     const alone = this.#decode(bytes.slice(host, host + left), gva, mode, -1);
     if (alone.insn !== undefined || decodeFailure() !== 'truncated') return alone;
+    if (!mayCross) return 'crosses';
     const second = this.page(gva + left);
     if (!second) return 'fault';
     const joined = new Uint8Array(left + MAX_INSTRUCTION_LENGTH);
@@ -79,7 +85,7 @@ export class CodeFetcher {
     joined.set(bytes.subarray(second.host, second.host + MAX_INSTRUCTION_LENGTH), left);
     return this.#decode(joined, gva, mode, second.pfn);
   }
-  #decode(code: Uint8Array, gva: number, mode: CodeMode, secondPfn: number): Exclude<Fetched, 'fault'> {
+  #decode(code: Uint8Array, gva: number, mode: CodeMode, secondPfn: number): Exclude<Fetched, string> {
     const insn = decode(code, 0, toBigint(gva), mode);
     if (insn) return { insn, secondPfn };
     return {
