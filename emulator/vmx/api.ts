@@ -43,16 +43,25 @@ export interface Vmx {
   field(encoding: number): bigint;
   setField(encoding: number, value: bigint): void;
 
-  /** In non-root operation: does this event exit? If so the exit has been taken. */
+  /** In non-root operation: does this event exit? If so the exit has been taken, or a listener has held it. */
   interceptEvent(fault: Fault): boolean;
-  /** Takes a VM exit: saves guest state, fills the information fields, loads host state, tells the supervisor. */
-  exit(reason: number, information?: ExitInformation): void;
+  /**
+   * Takes a VM exit: saves guest state, fills the information fields, loads host state, tells the supervisor. False if a listener held
+   * its event: the guest stands at the start of the instruction, only the information fields are written.
+   */
+  exit(reason: number, information?: ExitInformation): boolean;
   /** Violated entry checks of the current VMCS, all of them, in SDM order. Empty if an entry would succeed. */
   violatedChecks(): CheckFailure[];
   /** Capability MSRs 480h..491h and IA32_FEATURE_CONTROL; undefined if not a VMX MSR. */
   capability(msr: number): bigint | undefined;
   /** Bitmap decision for RDMSR/WRMSR in non-root operation. */
   msrExits(msr: number, write: boolean): boolean;
+  /** x2APIC registers of the virtual-APIC page; undefined when this MSR is not virtualised now. */
+  readVirtualApic(msr: number): bigint | undefined;
+  /** `refused` says why it is #GP(0). With `eoiVector`, VIRTUALIZED_EOI is to be taken after the instruction. */
+  writeVirtualApic(msr: number, value: bigint): { readonly eoiVector?: number; readonly refused?: string } | undefined;
+  /** Between two instructions: delivers a pending virtual interrupt if the guest can take it. True if RIP stands at its handler. */
+  deliverVirtualInterrupt(): boolean;
 }
 
 export interface ExitInformation {

@@ -8,11 +8,11 @@ import type { CurrentVmcs } from './vmcs.ts';
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
-/** The information fields are written, the guest's registers still in the CPU. */
-export function reportExit(context: CpuContext, vmcs: CurrentVmcs): void {
+/** The information fields are written, the guest's registers still in the CPU. True if a listener wants the exit held. */
+export function reportExit(context: CpuContext, vmcs: CurrentVmcs): boolean {
   const reason = vmcs.read32(Field.exitReason);
   const number = reason & 0xffff;
-  context.events.emit('vm-exit', () => {
+  return context.events.emit('vm-exit', () => {
     const facts = exitFacts(context, vmcs, number);
     return { summary: exitSummary(facts, number), facts };
   });

@@ -5,7 +5,7 @@ import { updateDerived } from '../cpu/system/descriptors.ts';
 import type { ExitInformation } from './api.ts';
 import { Secondary } from './controls.ts';
 import { reportExit } from './events.ts';
-import { ENTRY_FAILURE } from './exit-reasons.ts';
+import { ENTRY_FAILURE, EXIT_REASONS, ExitReason, exitReason, exitReasonName } from './exit-reasons.ts';
 import { Field } from './fields.ts';
 import { loadMsrs, storeMsrs } from './msr-areas.ts';
 import { secondaryControls } from './queries.ts';
@@ -18,20 +18,43 @@ const VALID = 0x8000_0000;
 const ABORT_SAVING_MSRS = 1;
 const ABORT_LOADING_MSRS = 4;
 
-export function takeExit(context: CpuContext, vmcs: CurrentVmcs, reason: number, information: ExitInformation): void {
+/** False if a listener held the event: only the information fields are written. */
+export function takeExit(
+  context: CpuContext,
+  vmcs: CurrentVmcs,
+  reason: number,
+  information: ExitInformation,
+): boolean {
   recordInformation(context, vmcs, reason, information);
-  reportExit(context, vmcs);
+  if (reportExit(context, vmcs) && isRepeatable(context, reason, information)) return false;
+  context.onVmExit(exitReasonName(reason));
   saveGuest(context, vmcs);
   vmcs.write32(Field.entryInterruptionInformation, vmcs.read32(Field.entryInterruptionInformation) & ~VALID);
-  if (!storeMsrs(context, vmcs)) return abort(context, vmcs, ABORT_SAVING_MSRS);
-  leaveGuest(context, vmcs);
+  if (storeMsrs(context, vmcs)) leaveGuest(context, vmcs);
+  else abort(context, vmcs, ABORT_SAVING_MSRS);
+  return true;
 }
+
+/** Whether executing the instruction again leads to the same exit: not for traps, interrupts, and exits amid event delivery. */
+function isRepeatable(context: CpuContext, reason: number, information: ExitInformation): boolean {
+  if (context.vectoring || !exitReason(reason) || UNREPEATABLE.has(reason)) return false;
+  return reason !== ExitReason.ExceptionOrNmi || !TRAPS.has((information.interruptionInformation ?? 0) & 0xff);
+}
+
+const UNREPEATABLE: ReadonlySet<number> = new Set([
+  ExitReason.ExternalInterrupt,
+  ExitReason.TripleFault,
+  ...EXIT_REASONS.filter((row) => row.trap).map((row) => row.number),
+]);
+/** #DB, NMI. */
+const TRAPS: ReadonlySet<number> = new Set([1, 2]);
 
 /** An entry that failed after the control and host checks: nothing of the guest is saved (SDM 3C 27.8). */
 export function failEntry(context: CpuContext, vmcs: CurrentVmcs, reason: number, qualification: bigint): void {
   vmcs.write32(Field.exitReason, reason | ENTRY_FAILURE);
   vmcs.write(Field.exitQualification, qualification);
   reportExit(context, vmcs);
+  context.onVmExit(exitReasonName(reason));
   leaveGuest(context, vmcs);
 }
 

@@ -11,6 +11,7 @@ import { VmxError } from './errors.ts';
 import { takeExit } from './exit.ts';
 import { Field, vmcsField } from './fields.ts';
 import { exitOfEvent, msrExits } from './intercepts.ts';
+import { VirtualApic } from './posted.ts';
 import { CurrentVmcs, clearRegion, hasField } from './vmcs.ts';
 
 const SUCCEED: VmxStatus = { kind: 'succeed' };
@@ -25,11 +26,13 @@ class VirtualMachineExtensions implements Vmx {
   readonly #context: CpuContext;
   readonly #vmcs: CurrentVmcs;
   readonly #capabilities: ReadonlyMap<number, bigint>;
+  readonly #apic: VirtualApic;
 
   constructor(context: CpuContext) {
     this.#context = context;
     this.#vmcs = new CurrentVmcs(context.mem);
     this.#capabilities = capabilityMsrs(CR4_KNOWN);
+    this.#apic = new VirtualApic(context, this.#vmcs);
   }
 
   vmxon(hpa: number): VmxStatus {
@@ -123,8 +126,8 @@ class VirtualMachineExtensions implements Vmx {
     return true;
   }
 
-  exit(reason: number, information: ExitInformation = {}): void {
-    takeExit(this.#context, this.#vmcs, reason, information);
+  exit(reason: number, information: ExitInformation = {}): boolean {
+    return takeExit(this.#context, this.#vmcs, reason, information);
   }
 
   violatedChecks(): CheckFailure[] {
@@ -144,6 +147,16 @@ class VirtualMachineExtensions implements Vmx {
 
   msrExits(msr: number, write: boolean): boolean {
     return msrExits(this.#context, this.#vmcs, msr, write);
+  }
+
+  readVirtualApic(msr: number): bigint | undefined {
+    return this.#apic.readMsr(msr);
+  }
+  writeVirtualApic(msr: number, value: bigint): ReturnType<Vmx['writeVirtualApic']> {
+    return this.#apic.writeMsr(msr, value);
+  }
+  deliverVirtualInterrupt(): boolean {
+    return this.#apic.deliverPending();
   }
 
   /** VMfail (SDM 3C 31.2): with a current VMCS the number goes to its VM-instruction error field. */

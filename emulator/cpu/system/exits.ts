@@ -27,8 +27,7 @@ export function exit(
   reason: number,
   information: Omit<ExitInformation, 'instructionLength'> = {},
 ): SystemOutcome {
-  context.vmx.exit(reason, { instructionLength: instruction.length, ...information });
-  return 'moved';
+  return context.vmx.exit(reason, { instructionLength: instruction.length, ...information }) ? 'moved' : 'held';
 }
 
 /** Bits 27:0 of the VM-exit instruction information for a memory operand (SDM 3C tables 28-8 to 28-14). */
