@@ -48,7 +48,7 @@ export function createDuneDevice(context: CpuContext, services: KernelServices, 
     trapRip: (pid) => dune.state.traps.get(pid)?.triggerRip,
     trapHit: (thread) => trapHit(dune, thread),
     threadExited: (thread) => destroyWhere(dune, (vcpu) => vcpu.owner === thread.tid),
-    explanation: (thread) => dune.state.explanations.get(thread.tid),
+    explanation: (tid) => dune.state.explanations.get(tid),
     save: () => structuredClone(dune.state),
     restore(saved) {
       dune.state = structuredClone(saved) as ModuleState;

@@ -10,7 +10,7 @@ import { finish, saveGuest } from './enter.ts';
 import { pageBase } from './ept.ts';
 import { explainEntryFailure, explainEptViolation, explainExit, explainWrmsr } from './explain.ts';
 import { X2APIC_ICR, sendIpi } from './ipi.ts';
-import { hex, type Dune, type Vcpu } from './state.ts';
+import { diagnose, hex, type Dune, type Vcpu } from './state.ts';
 import { check, read, write } from './vcpu.ts';
 import { vmcall } from './vmcall.ts';
 import { gpaToHva, layoutOf, windowOfGpa, type Layout } from './windows.ts';
@@ -58,6 +58,7 @@ function dispatch(dune: Dune, thread: Thread, vcpu: Vcpu, reason: number): void 
 /** Without `ret` ENTER returns what it returned last time, 0 at first: so the module does in some of its paths. */
 function stop(dune: Dune, thread: Thread, vcpu: Vcpu, explanation: Explanation, ret?: DuneRet): void {
   dune.state.explanations.set(thread.tid, explanation);
+  diagnose(dune, explanation.headline, { abnormal: 1 });
   if (ret !== undefined) vcpu.ret = ret;
   vcpu.done = true;
 }

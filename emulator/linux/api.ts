@@ -63,7 +63,8 @@ export interface DuneDevice {
   trapRip(pid: number): bigint | undefined;
   trapHit(thread: Thread): void;
   threadExited(thread: Thread): void;
-  explanation(thread: Thread): Explanation | undefined;
+  /** The last abnormal stop of a thread, also after it has exited. */
+  explanation(tid: number): Explanation | undefined;
   /** Plain data for snapshots. */
   save(): unknown;
   restore(saved: unknown): void;

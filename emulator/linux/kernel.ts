@@ -97,8 +97,7 @@ function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'
       return mm ? [{ path: mm.executable, bias: mm.bias }] : [];
     },
     explanation(tid) {
-      const task = linux.state.tasks.get(tid);
-      return linux.state.explanations.get(tid) ?? (task && linux.dune?.explanation(task));
+      return linux.state.explanations.get(tid) ?? linux.dune?.explanation(tid);
     },
     save: () => ({ state: structuredClone(linux.state), blobs: new Map(linux.blobs), dune: linux.dune?.save() }),
     restore(saved) {

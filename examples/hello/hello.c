@@ -51,6 +51,7 @@ int main(void)
 	volatile char *byte = page + 16;
 	int error;
 
+	setvbuf(stdout, NULL, _IOLBF, 0); /* dune_printf does not wait for stdio */
 	printf("hello from Linux mode\n");
 	error = dune_init_and_enter();
 	if (error) {

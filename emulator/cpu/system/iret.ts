@@ -70,10 +70,10 @@ export function checkTarget(context: CpuContext, cs: SegmentRegister, rip: bigin
 export function dropInnerSegments(context: CpuContext): void {
   const { cpu } = context;
   for (const index of [Segment.ES, Segment.DS, Segment.FS, Segment.GS]) {
-    const { rights } = cpu.segment(index);
+    const { rights, base } = cpu.segment(index);
     const conforming = (rights & (Rights.CODE | Rights.CONFORMING)) === (Rights.CODE | Rights.CONFORMING);
     if (rights & Rights.UNUSABLE || conforming) continue;
-    if (((rights >> Rights.DPL_SHIFT) & 3) < cpu.cpl) cpu.setSegment(index, nullSegment(0));
+    if (((rights >> Rights.DPL_SHIFT) & 3) < cpu.cpl) cpu.setSegment(index, { ...nullSegment(0), base });
   }
 }
 
