@@ -18,6 +18,7 @@ const PARTS = [
   'dist/adapter.mjs',
   'dist/cli.mjs',
   'dist/chunks',
+  'dist/disassembler.cjs',
   'dist/core.wasm',
   'dist/interpreter.wasm',
   'dist/forms.json',

@@ -26,7 +26,7 @@ export interface ProcessorOptions {
 }
 
 /** State is all zero afterwards: the caller resets it (cpu/system/reset.ts) and calls `engine.contextChanged()`. */
-export function createProcessor(assets: MachineAssets, options: ProcessorOptions): CpuContext {
+export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, options: ProcessorOptions): CpuContext {
   const { events, cpus } = options;
   const engine = new ExecutionEngine(
     { core: assets.core, interpreter: assets.interpreter, forms: assets.forms as HandlerTable },

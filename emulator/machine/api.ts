@@ -2,6 +2,7 @@
  * The Machine API: all that the debug adapter, the runner and the tests know of the emulator.
  * No Node, no DAP in here. Addresses: gva bigint; gpa, hpa number.
  */
+import type { disassemble } from '../cpu/disassemble.ts';
 import type { Walk, TlbEntry } from '../mmu/api.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import type { EventBus, MachineEvent } from './events.ts';
@@ -12,7 +13,11 @@ export interface MachineAssets {
   readonly interpreter: WebAssembly.Module;
   /** Contents of dist/forms.json. */
   readonly forms: unknown;
+  /** Loads the disassembler (cpu/disassemble.ts) when it is first wanted: running a program never needs it, and it is large. */
+  readonly disassembler: () => Disassemble;
 }
+
+export type Disassemble = typeof disassemble;
 
 /** Files of the host, as far as the launch grants them. Synchronous; every read is an input of the machine. */
 export interface HostFiles {

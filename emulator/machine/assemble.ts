@@ -38,7 +38,10 @@ export function assemble(assets: MachineAssets, options: MachineOptions): Machin
     cpus,
     events: new EventBus(),
     createVmx,
-    pendingInterrupt: () => undefined,
+    pendingInterrupt: (processor) => {
+      processor.vmx.deliverVirtualInterrupt();
+      return undefined;
+    },
   });
   const kernel = createKernel(context, context.physical, options, (services) =>
     createDuneDevice(context, services, { physBits, cpus, syscalls }),

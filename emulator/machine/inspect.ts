@@ -1,14 +1,13 @@
 /** Looking at a thread that is not the running one: its context is loaded, asked, and the running one put back. */
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
-import { disassemble } from '../cpu/disassemble.ts';
 import type { Kernel } from '../linux/api.ts';
 import type { TlbEntry, Walk } from '../mmu/api.ts';
 import { PAGE_SIZE } from '../mmu/physical.ts';
 import { pageTableNodes } from '../mmu/tree.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import { describeVmcs, writeVmcsField } from '../vmx/describe.ts';
-import type { DisassembledInstruction, PageTableNode, RegisterInfo, Space, VmcsFieldInfo } from './api.ts';
+import type { Disassemble, DisassembledInstruction, PageTableNode, RegisterInfo, Space, VmcsFieldInfo } from './api.ts';
 import { readRegister, registers, writeRegister } from './registers.ts';
 
 /** No x86 instruction is longer. */
@@ -20,6 +19,7 @@ export class Inspector {
   constructor(
     readonly context: CpuContext,
     readonly kernel: Kernel,
+    readonly loadDisassembler: () => Disassemble,
   ) {}
 
   /** Calls `look` with the thread's state in the CPU. With `keep`, what it changes stays the thread's. */
@@ -122,8 +122,10 @@ export class Inspector {
     return this.#with(tid, () => (this.#hasVmcs() ? this.context.vmx.violatedChecks() : []));
   }
 
+  #disassemble: Disassemble | undefined;
   disassemble(tid: number, gva: bigint, count: number): DisassembledInstruction[] {
     const bytes = this.readMemory(tid, 'gva', gva, count * LONGEST_INSTRUCTION);
-    return disassemble(bytes, gva, { count });
+    this.#disassemble ??= this.loadDisassembler();
+    return this.#disassemble(bytes, gva, { count });
   }
 }

@@ -53,7 +53,7 @@ class DuneMachine implements Machine {
     this.events = parts.context.events;
     this.events.context = () => this.#where();
     parts.context.onVmExit = (name) => (this.#exits[name] = (this.#exits[name] ?? 0) + 1);
-    this.#inspector = new Inspector(parts.context, parts.kernel);
+    this.#inspector = new Inspector(parts.context, parts.kernel, assets.disassembler);
     this.#snapshots = new Snapshots(parts.context, parts.kernel);
     this.#kernel.start();
     this.#lastThread = this.#kernel.threads()[0]?.id ?? 0;

@@ -60,6 +60,15 @@ export async function buildBundles(root: string, { minify = false } = {}): Promi
     build({
       ...common,
       minify,
+      platform: 'neutral',
+      mainFields: ['main'],
+      format: 'cjs',
+      entryPoints: [join(root, 'emulator/cpu/disassemble.ts')],
+      outfile: join(dist, 'disassembler.cjs'),
+    }),
+    build({
+      ...common,
+      minify,
       platform: 'node',
       format: 'cjs',
       external: ['vscode'],

@@ -1,8 +1,9 @@
 /** Loads what the build made for the machine, from the folder the running script stands in or from `dist/` of the source tree. */
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { MachineAssets } from '../../../emulator/machine/api.ts';
+import type { Disassemble, MachineAssets } from '../../../emulator/machine/api.ts';
 
 /** Throws with one sentence when the build has not been run. */
 export function loadAssets(directory = assetsDirectory()): MachineAssets {
@@ -11,6 +12,8 @@ export function loadAssets(directory = assetsDirectory()): MachineAssets {
     core: compile('core.wasm'),
     interpreter: compile('interpreter.wasm'),
     forms: JSON.parse(readFileSync(join(directory, 'forms.json'), 'utf8')),
+    disassembler: () =>
+      (createRequire(import.meta.url)(join(directory, 'disassembler.cjs')) as { disassemble: Disassemble }).disassemble,
   };
 }
 
