@@ -32,7 +32,7 @@ export function rdmsr(context: CpuContext, instruction: Instruction): SystemOutc
   requireCpl0(context, 'RDMSR');
   const number = Number(cpu.gpr(1) & LOW32);
   if (cpu.nonRoot && vmx.msrExits(number, false)) return exit(context, instruction, ExitReason.Rdmsr);
-  const value = readMsr(context, number);
+  const value = (cpu.nonRoot ? vmx.readVirtualApic(number) : undefined) ?? readMsr(context, number);
   if (value === undefined) generalProtection(`RDMSR: there is no MSR ${hex(number)}`);
   setEdxEax(context, value);
   return 'next';
@@ -44,6 +44,8 @@ export function wrmsr(context: CpuContext, instruction: Instruction): SystemOutc
   const number = Number(cpu.gpr(1) & LOW32);
   if (cpu.nonRoot && vmx.msrExits(number, true)) return exit(context, instruction, ExitReason.Wrmsr);
   const value = (cpu.gpr(0) & LOW32) | ((cpu.gpr(2) & LOW32) << 32n);
+  const virtual = cpu.nonRoot ? vmx.writeVirtualApic(number, value) : undefined;
+  if (virtual) return afterVirtualWrite(context, instruction, virtual);
   const refused = refuseMsr(context, number, value);
   if (refused !== undefined) generalProtection(`WRMSR: ${refused}`);
   if (events.wants('msr-write')) {
@@ -52,6 +54,19 @@ export function wrmsr(context: CpuContext, instruction: Instruction): SystemOutc
   }
   writeMsr(context, number, value);
   return 'next';
+}
+
+/** A write to the virtual-APIC page; an EOI that the bitmap names exits as a trap. */
+function afterVirtualWrite(
+  context: CpuContext,
+  instruction: Instruction,
+  { refused, eoiVector }: NonNullable<ReturnType<CpuContext['vmx']['writeVirtualApic']>>,
+): SystemOutcome {
+  if (refused !== undefined) generalProtection(`WRMSR: ${refused}`);
+  if (eoiVector === undefined) return 'next';
+  context.cpu.rip = BigInt.asUintN(64, context.cpu.rip + BigInt(instruction.length));
+  context.vmx.exit(ExitReason.VirtualizedEoi, { qualification: BigInt(eoiVector) });
+  return 'moved';
 }
 
 function requireFsgsbase(context: CpuContext): void {
