@@ -80,7 +80,14 @@ export function createTestMachine(): TestMachine {
   const events = new EventBus();
   const mmu = createMmu({ mem, core, events });
 
-  const build = (root: number, address: bigint, leaf: bigint, level: number, tableBits: bigint, rights: bigint): number => {
+  const build = (
+    root: number,
+    address: bigint,
+    leaf: bigint,
+    level: number,
+    tableBits: bigint,
+    rights: bigint,
+  ): number => {
     let table = root;
     for (let at = 4; at > level; at--) {
       const slot = table + Number((address >> BigInt(9 * at + 3)) & 511n) * 8;

@@ -120,7 +120,7 @@ describe('guest paging', () => {
     assert.equal(m.core.translate(GVA, C.ACCESS_READ | C.ACCESS_IMPLICIT), -1);
   });
 
-  it('treats implicit accesses at CPL 3 as the supervisor\'s', () => {
+  it("treats implicit accesses at CPL 3 as the supervisor's", () => {
     m.map(GVA, PAGE | P | W);
     cpl(3);
     assert.ok(m.core.translate(GVA, C.ACCESS_WRITE | C.ACCESS_IMPLICIT) !== -1);
@@ -165,12 +165,15 @@ describe('guest paging', () => {
   it('explains which entry refused', () => {
     m.map(GVA, PAGE | P | W | U | A | D, 1, P | U);
     const walk = m.mmu.walk(GVA, 'write', true);
-    assert.deepEqual(walk.steps.map((step) => [step.level, step.outcome]), [
-      [4, 'refused'],
-      [3, 'table'],
-      [2, 'table'],
-      [1, 'leaf'],
-    ]);
+    assert.deepEqual(
+      walk.steps.map((step) => [step.level, step.outcome]),
+      [
+        [4, 'refused'],
+        [3, 'table'],
+        [2, 'table'],
+        [1, 'leaf'],
+      ],
+    );
     assert.deepEqual(walk.result, { kind: 'page-fault', errorCode: 7, reason: 'PML4E gives R U X; a write needs W' });
     assert.equal(walk.hpa, 0x30_0678);
     assert.match(describeWalk(walk).at(-1)!, /ring 3 write of gva:0x7fff12345678: page fault, error code 0x7: PML4E/);
