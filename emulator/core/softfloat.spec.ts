@@ -1,29 +1,12 @@
 /** SSE arithmetic of the core against the host CPU: results and MXCSR, all rounding modes, special operands. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as L from '../cpu/layout.ts';
-
-const here = import.meta.dirname;
-const CORE = process.env['DUNE_CORE'] ?? join(here, '../../dist/core.wasm');
+import { askHost, chooseCount, chooseSeed, generator, loadCore } from './core.support.ts';
 
 interface Core {
   sseScalar(op: number, size: number, a: bigint, b: bigint): number;
   sseCompare(size: number, signalling: number, a: bigint, b: bigint): number;
   sseConvert(kind: number, value: bigint): number;
-}
-
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    let x = state;
-    x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
-    x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
-    return (x ^ (x >>> 16)) >>> 0;
-  };
 }
 
 const SPECIAL64 = [
@@ -164,45 +147,25 @@ function unmaskedSticky(mxcsr: number): number {
   return mxcsr & 0x1000 ? mxcsr : mxcsr & ~0x20;
 }
 
-function oracle(cases: readonly Case[]): Buffer {
-  const directory = mkdtempSync(join(tmpdir(), 'softfloat-'));
-  try {
-    const program = join(directory, 'oracle');
-    execFileSync('gcc', ['-O1', '-o', program, join(here, 'softfloat.oracle.c')]);
-    const input = Buffer.alloc(cases.length * 32);
-    cases.forEach((c, i) => {
-      input.writeUInt32LE(c.op, i * 32);
-      input.writeUInt32LE(c.size, i * 32 + 4);
-      input.writeUInt32LE(c.mxcsr, i * 32 + 8);
-      input.writeBigUInt64LE(c.a, i * 32 + 16);
-      input.writeBigUInt64LE(c.b, i * 32 + 24);
-    });
-    const run = spawnSync(program, { input, maxBuffer: 1 << 28 });
-    assert.equal(run.status, 0);
-    return run.stdout;
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-function hasGcc(): boolean {
-  return process.arch === 'x64' && spawnSync('gcc', ['--version']).status === 0;
+function encode(cases: readonly Case[]): Buffer {
+  const input = Buffer.alloc(cases.length * 32);
+  cases.forEach((c, i) => {
+    input.writeUInt32LE(c.op, i * 32);
+    input.writeUInt32LE(c.size, i * 32 + 4);
+    input.writeUInt32LE(c.mxcsr, i * 32 + 8);
+    input.writeBigUInt64LE(c.a, i * 32 + 16);
+    input.writeBigUInt64LE(c.b, i * 32 + 24);
+  });
+  return input;
 }
 
 describe('SSE arithmetic of the core', () => {
   it('gives the results and flags of the host CPU', async function () {
-    if (!hasGcc()) this.skip();
-    const memory = new WebAssembly.Memory({ initial: 0x200, maximum: 0x10000 });
-    const module = await WebAssembly.compile(readFileSync(CORE));
-    const imports: Record<string, Record<string, unknown>> = {};
-    for (const i of WebAssembly.Module.imports(module)) {
-      (imports[i.module] ??= {})[i.name] = i.kind === 'memory' ? memory : () => 0;
-    }
-    const core = (await WebAssembly.instantiate(module, imports as WebAssembly.Imports)).exports as unknown as Core;
-    const view = new DataView(memory.buffer);
-    const seed = Number(process.env['SEED'] ?? Date.now() % 1e9);
-    const cases = makeCases(generator(seed), Number(process.env['CASES'] ?? 60000));
-    const answers = oracle(cases);
+    const { exports: core, view } = await loadCore<Core>();
+    const seed = chooseSeed();
+    const cases = makeCases(generator(seed), chooseCount(60000));
+    const answers = askHost('softfloat.oracle.c', encode(cases));
+    if (!answers) return this.skip();
     let wrong = 0;
     cases.forEach((c, i) => {
       view.setUint32(L.MXCSR, c.mxcsr, true);

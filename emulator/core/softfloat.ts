@@ -272,6 +272,11 @@ export function roundResult(precision: i32, least: i32, greatest: i32): void {
   if (tiny && !(Env.masks & FLAG_UNDERFLOW)) {
     raise(FLAG_UNDERFLOW);
     R.exponent += WRAP;
+    if (R.exponent < least) {
+      raise(FLAG_INEXACT); // FSCALE can go that far
+      setResult(KIND_ZERO, R.sign);
+      return;
+    }
     Env.roundedUp = cut(precision);
     if (inexact) raise(FLAG_INEXACT);
     return;
@@ -295,6 +300,10 @@ export function roundResult(precision: i32, least: i32, greatest: i32): void {
   if (!(Env.masks & FLAG_OVERFLOW)) {
     raise(FLAG_OVERFLOW);
     R.exponent -= WRAP;
+    if (R.exponent <= greatest) return;
+    raise(FLAG_INEXACT);
+    Env.roundedUp = true;
+    setResult(KIND_INFINITY, R.sign);
     return;
   }
   raise(FLAG_OVERFLOW | FLAG_INEXACT);

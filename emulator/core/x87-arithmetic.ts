@@ -44,6 +44,7 @@ import {
   moveTop,
   overflow,
   pop,
+  clearIncomplete,
   setConditions,
   significandOf,
   storeResult,
@@ -157,9 +158,8 @@ function remainder(nearest: bool): void {
   }
   noteDenormals();
   copyX();
-  if (X.kind == KIND_ZERO || Y.kind == KIND_INFINITY) return;
   let distance = X.exponent - Y.exponent;
-  if (distance < -1 || (distance < 0 && !nearest)) {
+  if (X.kind == KIND_ZERO || Y.kind == KIND_INFINITY || distance < -1 || (distance < 0 && !nearest)) {
     round80(64);
     return;
   }
@@ -280,13 +280,13 @@ export function x87Unary(op: i32): void {
   }
   const written = commit();
   if (written) storeResult(0);
-  if (op >= UNARY_PREM) reportQuotient();
+  if (op >= UNARY_PREM) reportQuotient(written);
 }
 
-/** C2: reduction incomplete; else C0 C3 C1 are bits 2 1 0 of the quotient. */
-function reportQuotient(): void {
-  if (Fpu.stackFault) {
-    setConditions(0);
+/** C2: reduction incomplete; else C0 C3 C1 are bits 2 1 0 of the quotient. Without a quotient C0 and C3 stay. */
+function reportQuotient(written: bool): void {
+  if (!written || R.kind >= KIND_QNAN) {
+    clearIncomplete();
     return;
   }
   if (quotient < 0) {

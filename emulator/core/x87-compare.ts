@@ -24,9 +24,11 @@ function conditions(order: i32): i32 {
   return order == EQUAL ? SW_C3 : 0;
 }
 
-/** Order of X and Y, with the exceptions reported; -1 if an unmasked one forbids the answer. */
+/** Whether the last comparison may pop: not with an unmasked exception. The codes are set all the same. */
+let mayPop: bool = false;
 function finish(order: i32): i32 {
-  return commit() ? order : -1;
+  mayPop = commit();
+  return order;
 }
 
 function compareRegisters(i: i32, signalling: i32): i32 {
@@ -42,11 +44,10 @@ function compareRegisters(i: i32, signalling: i32): i32 {
 }
 
 function report(order: i32, pops: i32): void {
-  if (order < 0) return;
   // C1 stays as the stack fault left it: 0.
   setConditions(conditions(order));
-  if (pops > 0) pop();
-  if (pops > 1) pop();
+  if (!mayPop) return;
+  for (let i = 0; i < pops; i++) pop();
 }
 
 /** FCOM, FUCOM and their popping forms. */
@@ -75,11 +76,10 @@ export function x87Test(): void {
   x87CompareMemory(0, 0, 0);
 }
 
-/** FCOMI, FUCOMI: ZF PF CF in their RFLAGS positions, or -1 to leave the flags alone. */
+/** FCOMI, FUCOMI: ZF PF CF in their RFLAGS positions. */
 export function x87CompareFlags(i: i32, signalling: i32, pops: i32): i32 {
   const order = compareRegisters(i, signalling);
-  if (order < 0) return -1;
-  if (pops) pop();
+  if (mayPop && pops) pop();
   return order == UNORDERED ? 0x45 : order == LESS ? 1 : order == EQUAL ? 0x40 : 0;
 }
 

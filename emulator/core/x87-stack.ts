@@ -1,6 +1,6 @@
 /** The x87 register stack, its status word, and how every x87 operation begins and ends (SDM 1, 8.1 and 8.5). */
 import { X87, X87_CW, X87_SW, X87_TAG, X87_TOP } from '../cpu/layout';
-import { FLAG_INVALID } from './softfloat-codes';
+import { FLAG_INEXACT, FLAG_INVALID } from './softfloat-codes';
 import { head80, significand80, unpack80 } from './softfloat-formats';
 import { defaultNaN, Env, raise } from './softfloat';
 
@@ -63,13 +63,22 @@ export function commit(): bool {
 
 /** As `commit` for a result that goes to memory: an unmasked over- or underflow stores nothing either. */
 export function commitStore(): bool {
-  const unmasked = Env.flags & ~Env.masks & ~0x20;
-  return commit() && unmasked == 0;
+  const unmasked = Env.flags & ~Env.masks & ~FLAG_INEXACT;
+  if (unmasked == 0) return commit();
+  Env.roundedUp = false;
+  Env.flags &= ~FLAG_INEXACT;
+  commit();
+  return false;
 }
 
 /** Replaces the condition codes C0 C2 C3, and C1 as well. */
 export function setConditions(bits: i32): void {
   store<u32>(X87_SW, (load<u32>(X87_SW) & ~SW_CONDITION) | bits);
+}
+
+/** C2 = 0, for a reduction that ends without a quotient. */
+export function clearIncomplete(): void {
+  store<u32>(X87_SW, load<u32>(X87_SW) & ~SW_C2);
 }
 
 export function physical(i: i32): i32 {
@@ -137,20 +146,16 @@ export function underflow(): void {
 
 /** A push onto a register in use. */
 export function overflow(): void {
-  raise(FLAG_INVALID);
+  Env.flags = FLAG_INVALID;
   Fpu.stackFault = SW_STACK_FAULT | SW_C1;
   defaultNaN();
 }
 
-/** Ends an operation whose result in R is pushed. */
+/** Ends a load whose result in R is pushed. Only an unmasked invalid operation stops it; a denormal is loaded and reported. */
 export function pushResult(): void {
   if (!isEmpty(-1)) overflow();
-  if (!commit()) return;
+  commit();
+  if (Env.flags & ~Env.masks & FLAG_INVALID) return;
   moveTop(-1);
   storeResult(0);
-}
-
-/** Whether R came from a stack fault (its rounding is over). */
-export function faulted(): bool {
-  return Fpu.stackFault != 0;
 }

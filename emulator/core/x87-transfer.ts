@@ -175,15 +175,18 @@ export function x87Exchange(i: i32): void {
 /** FCMOVcc: an empty register is an error even if the condition does not hold. */
 export function x87ConditionalMove(holds: i32, i: i32): void {
   begin();
-  const empty = isEmpty(0) || isEmpty(i);
-  if (empty) underflow();
-  if (!commit()) return;
-  if (empty) storeResult(0);
-  else if (holds) writeRegister(0, significandOf(i), headOf(i));
+  if (isEmpty(0) || isEmpty(i)) {
+    underflow();
+    if (commit()) storeResult(0);
+  } else if (holds) {
+    writeRegister(0, significandOf(i), headOf(i));
+  }
 }
 
 /** FFREE, FFREEP. */
 export function x87Free(i: i32, popping: i32): void {
+  begin();
+  commit();
   setEmpty(i);
   if (popping) moveTop(1);
 }

@@ -138,11 +138,8 @@ function compareAndPopBoth(signalling: boolean): Semantic {
 
 function compareToFlags(signalling: boolean, popping: boolean): Semantic {
   return waiting((e, form) => {
-    const flags = e.let(
-      e.call('x87CompareFlags', e.stNumber(form.operands[1]), e.i32(signalling ? 1 : 0), e.i32(popping ? 1 : 0)),
-    );
-    // -1: an unmasked exception keeps the flags as they are.
-    e.if(e.op('i32.ge_s', flags, e.i32(0)), () => e.setFlags('flags', 4, flags));
+    const options = [signalling ? 1 : 0, popping ? 1 : 0].map((option) => e.i32(option));
+    e.setFlags('flags', 4, e.call('x87CompareFlags', e.stNumber(form.operands[1]), ...options));
   });
 }
 
