@@ -12,7 +12,7 @@ rmSync(results, { recursive: true, force: true });
 mkdirSync(results, { recursive: true });
 installEditorHost();
 const vsix = await makePackage();
-const mocha = ['node_modules/mocha/bin/mocha.js', '--spec', 'test/editor/**/*.spec.ts', '--timeout', '180000'];
+const mocha = ['node_modules/mocha/bin/mocha.js', 'test/editor/**/*.spec.ts', '--timeout', '180000'];
 const tests = spawnSync(process.execPath, [...mocha, ...process.argv.slice(2)], {
   cwd: root,
   stdio: 'inherit',
