@@ -24,8 +24,9 @@ function onPage(gva: u64, step: i32): u64 {
   return <usize>(<i32>gva + load<i32>(entry, TLB_ADDEND));
 }
 
+/** Where the element at `gva` can be read: in memory, or assembled by slowLoad if it crosses a page; 0 with FAULT_* filled. */
 function readable(gva: u64, size: i32): usize {
-  const found = host(gva, TLB_READ);
+  const found = <i32>(gva & 0xfff) + size > 4096 ? 0 : host(gva, TLB_READ);
   if (found) return found;
   const slow = slowLoad(gva, size, 0);
   return slow == -1 ? 0 : <usize>slow;

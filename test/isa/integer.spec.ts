@@ -14,7 +14,7 @@ import { whyNoHost } from './support/host.ts';
 import { Random } from './support/random.ts';
 
 const seed = Number(process.env['SEED'] ?? 1);
-const CASES_PER_FORM = Number(process.env['CASES'] ?? 40);
+const CASES_PER_FORM = Number(process.env['CASES'] ?? 25);
 
 const families: Record<string, readonly OpcodeRow[]> = { arithmetic, movement, shifts, bits, string, control };
 

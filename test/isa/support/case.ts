@@ -2,12 +2,12 @@
 
 /** Where code, data and the end of every case stand, on the host and in the emulator. */
 export const CODE = 0x400000;
-export const CODE_STRIDE = 64;
+export const CODE_STRIDE = 128;
 export const MAX_CASES = 0x800000 / CODE_STRIDE;
 export const DATA = 0x200000;
 export const EXIT = 0x3f0000;
-/** The part of DATA that is set before and compared after. */
-export const WINDOW = DATA + 0x1000;
+/** The part of DATA that is set before and compared after. Its middle is a page boundary. */
+export const WINDOW = DATA + 0xe00;
 export const WINDOW_BYTES = 1024;
 /** Longest code of a case, in bytes; the jump to EXIT is appended. */
 export const MAX_CODE = CODE_STRIDE - 14;

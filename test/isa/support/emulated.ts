@@ -59,7 +59,6 @@ export class EmulatedHost {
       protectFrame: () => undefined,
       peek: (gva) => Number(gva),
       undecodable: () => undefined,
-      observedWrite: () => undefined,
     };
     engine.contextChanged();
     mem.bytes[L.RAM_BASE + EXIT] = HLT;

@@ -5,6 +5,7 @@ import type { TestCase } from './case.ts';
 import { Random } from './random.ts';
 import { hasUndefinedResult, undefinedFlags } from './undefined-flags.ts';
 import { decode } from '../../../emulator/cpu/decode.ts';
+import type { DecodedInstruction } from '../../../emulator/cpu/decode.ts';
 
 const RSP = 4;
 const CF_TO_OF = [0x001, 0x004, 0x010, 0x040, 0x080, 0x800];
@@ -86,7 +87,7 @@ class Encoder {
   }
 
   encode(): Uint8Array {
-    const { random, row, size } = this;
+    const { gpr, random, row, size } = this;
     const codes = row.operands ?? [];
     const tokens = row.encoding.split(' ');
     const last = tokens.at(-1)!;
@@ -107,6 +108,11 @@ class Encoder {
     this.#bitOffset(codes);
     const prefixes: number[] = [];
     const memory = this.#modrm.length > 0 && this.#modrm[0]! < 0xc0;
+    if ((memory || row.rep) && random.oneIn(8)) {
+      // 32-bit addresses: what stands above bit 31 must not matter.
+      prefixes.push(0x67);
+      if (row.rep) for (const register of [1, 6, 7]) gpr[register] = gpr[register]! | (random.bits64() << 32n);
+    }
     if (row.lock && memory && random.oneIn(4)) prefixes.push(0xf0);
     if (hasSizes && size === 2) prefixes.push(0x66);
     if (row.rep && random.oneIn(2)) prefixes.push(row.rep === 'rep' ? 0xf3 : random.pick([0xf2, 0xf3]));
@@ -138,8 +144,11 @@ function operandAddress(code: Uint8Array, gpr: BigUint64Array): bigint | undefin
   if (operand?.kind !== 'memory') return undefined;
   const base = operand.base < 0 ? 0n : gpr[operand.base]!;
   const index = operand.index < 0 ? 0n : gpr[operand.index]! << BigInt(operand.scale);
-  return BigInt.asUintN(64, base + index + operand.displacement);
+  return BigInt.asUintN(operand.addressSize, base + index + operand.displacement);
 }
+
+/** Split locks are slow, and refused on some hosts. */
+const locks = (instruction: DecodedInstruction) => instruction.lock || instruction.op === 'xchg';
 
 /** A random case of a row in one of its sizes; undefined if chance made one that is of no use. */
 export function generate(random: Random, row: OpcodeRow, size: number): TestCase | undefined {
@@ -157,6 +166,7 @@ export function generate(random: Random, row: OpcodeRow, size: number): TestCase
   )
     return undefined;
   if (hasUndefinedResult(instruction, gpr)) return undefined;
+  if (address !== undefined && locks(instruction) && Number(address & 63n) + 2 * size > 64) return undefined;
   if (instruction.operands.some((operand) => operand.kind === 'gpr' && operand.register === RSP) && row.op === 'pop')
     return undefined;
   let rflags = INTERRUPTS_ENABLED;

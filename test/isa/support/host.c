@@ -18,9 +18,9 @@
 #define DATA_BYTES 0x4000ul
 #define EXIT 0x3f0000ul
 #define SAVE 0x380000ul
-#define WINDOW (DATA + 0x1000)
+#define WINDOW (DATA + 0xe00)
 #define WINDOW_BYTES 1024
-#define CODE_MAX 64
+#define CODE_MAX 128
 
 struct registers {
   uint64_t gpr[16]; /* RAX RCX RDX RBX RSP RBP RSI RDI R8..R15 */

@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { caseAddress, FX_BYTES, MAX_CASES, WINDOW_BYTES, withExit } from './case.ts';
+import { caseAddress, CODE_STRIDE, FX_BYTES, MAX_CASES, WINDOW_BYTES, withExit } from './case.ts';
 import type { Outcome, TestCase } from './case.ts';
 
 const source = join(import.meta.dirname, 'host.c');
@@ -10,7 +10,10 @@ const directory = join(import.meta.dirname, '../../../dist/test-isa');
 const program = join(directory, 'host');
 
 const REGISTER_BYTES = 16 * 8 + 8 + FX_BYTES;
-const CASE_BYTES = 16 + 64 + REGISTER_BYTES + WINDOW_BYTES;
+const CODE_AT = 16;
+const REGISTERS_AT = CODE_AT + CODE_STRIDE;
+const FX_AT = REGISTERS_AT + 17 * 8;
+const CASE_BYTES = REGISTERS_AT + REGISTER_BYTES + WINDOW_BYTES;
 const OUTCOME_BYTES = 8 + REGISTER_BYTES + WINDOW_BYTES;
 
 const VECTORS: Record<number, number> = { 0: -1, 8: 0, 4: 6, 5: 3, 11: 13, 7: 17 };
@@ -35,11 +38,11 @@ function encode(cases: readonly TestCase[]): Uint8Array {
     const code = withExit(test.code);
     view.setBigUint64(at, BigInt(caseAddress(index)), true);
     view.setBigUint64(at + 8, BigInt(code.length), true);
-    bytes.set(code, at + 16);
-    test.registers.gpr.forEach((value, register) => view.setBigUint64(at + 80 + register * 8, value, true));
-    view.setBigUint64(at + 208, BigInt(test.registers.rflags), true);
-    bytes.set(test.registers.fx, at + 216);
-    bytes.set(test.window, at + 216 + FX_BYTES);
+    bytes.set(code, at + CODE_AT);
+    test.registers.gpr.forEach((value, register) => view.setBigUint64(at + REGISTERS_AT + register * 8, value, true));
+    view.setBigUint64(at + REGISTERS_AT + 128, BigInt(test.registers.rflags), true);
+    bytes.set(test.registers.fx, at + FX_AT);
+    bytes.set(test.window, at + FX_AT + FX_BYTES);
   });
   return bytes;
 }
