@@ -21,6 +21,7 @@ export const LINUX_FMASK = 0x4_7700n;
 /** Power-on value: WB WT UC- UC, twice. */
 export const DEFAULT_PAT = 0x0007_0406_0007_0406n;
 
+const CR4_SMEP = 0x10_0000n;
 const LINUX_TSS_SELECTOR = 0x40;
 const NEVER = 0xffff_ffff_ffff_ffffn;
 const FLAT_LIMIT = 0xffff_ffff;
@@ -76,10 +77,11 @@ export function resetLinux(context: CpuContext, cr3: bigint): void {
   updateDerived(context);
 }
 
-/** 64-bit code in ring 0 with flat segments, paging as CR3 says, no IDT, GDT or TSS: for tests and boards. */
+/** 64-bit code in ring 0 with flat segments, paging as CR3 says (no SMEP), no IDT, GDT or TSS: for tests and boards. */
 export function resetFlat64(context: CpuContext, cr3: bigint): void {
   const { mem, cpu } = context;
   resetLinux(context, cr3);
+  mem.set64(L.CR4, LINUX_CR4 & ~CR4_SMEP);
   mem.set32(L.SYSTEM_FLAGS, 0);
   cpu.setSegment(Segment.CS, flat(0x10, 0xa09b));
   for (const data of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS])
