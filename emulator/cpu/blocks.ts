@@ -6,6 +6,8 @@ import type { CodeFetcher } from './fetch.ts';
 import { pageOf, readGva, writeGva } from './fetch.ts';
 import type { DecodedInstruction } from './decode.ts';
 import type { CodeMode } from './decode-table.ts';
+import { CODE_CONTEXTS, fpuRefusal, modeOf } from './fpu-traps.ts';
+import type { CodeContext } from './fpu-traps.ts';
 import * as L from './layout.ts';
 import { HANDLER, MAX_BLOCK, STUB, TERMINATOR } from './records.ts';
 import type { PlannedRecord, RecordWriter } from './block-writer.ts';
@@ -14,8 +16,16 @@ import type { LinearMemory } from './state.ts';
 /** What TypeScript does at a record that no handler covers. */
 export type SystemStep =
   | { readonly insn: DecodedInstruction }
+  /** What cannot be executed: no instruction, or not in this state. */
+  | Refused;
+
+export interface Refused {
+  readonly insn: undefined;
+  readonly vector: number;
+  readonly because: string;
   /** Bytes that are no instruction. */
-  | { readonly insn: undefined; readonly vector: 6 | 13; readonly bytes: Uint8Array };
+  readonly bytes?: Uint8Array;
+}
 
 export interface Block {
   readonly gva: number;
@@ -65,13 +75,13 @@ export class BlockCache {
   ) {}
 
   /** The block at an address in the current context, decoded if need be; undefined with FAULT_* filled if it cannot be fetched. */
-  at(gva: number, mode: CodeMode, single: boolean): Block | undefined {
+  at(gva: number, context: CodeContext, single: boolean): Block | undefined {
     const page = this.fetcher.page(gva);
     if (!page) return undefined;
-    const key = gva * 16 + mode * 2 + (single ? 1 : 0);
+    const key = (gva * CODE_CONTEXTS + context) * 2 + (single ? 1 : 0);
     const known = this.#frames.get(page.pfn)?.get(key);
     if (known && this.#sameSecondPage(known)) return known;
-    const made = this.#decode(gva, page.host, page.pfn, mode, single);
+    const made = this.#decode(gva, page.host, page.pfn, context, single);
     if (!made) return undefined;
     this.#codeOf(made.pfn).set(key, made);
     if (made.secondPfn >= 0) this.#tails.set(made.secondPfn, [...(this.#tails.get(made.secondPfn) ?? []), made]);
@@ -106,7 +116,7 @@ export class BlockCache {
 
   // ---------------------------------------------------------------- decoding
 
-  #decode(gva: number, host: number, pfn: number, mode: CodeMode, single: boolean): Block | undefined {
+  #decode(gva: number, host: number, pfn: number, context: CodeContext, single: boolean): Block | undefined {
     if (this.#next + LARGEST > L.RECORDS_END) this.flush();
     if (!single && this.breakpoints.has(gva)) return this.#breakpointBlock(gva, pfn);
     const insns: DecodedInstruction[] = [];
@@ -115,7 +125,7 @@ export class BlockCache {
     let system: SystemStep | undefined;
     for (;;) {
       // An instruction on two pages is a block of its own, so that only it depends on the second.
-      const fetched = this.fetcher.instruction(at, host + (at - gva), mode, insns.length === 0);
+      const fetched = this.fetcher.instruction(at, host + (at - gva), modeOf(context), insns.length === 0);
       if (fetched === 'fault') return undefined;
       if (fetched === 'crosses') break;
       if (fetched.insn === undefined) {
@@ -126,6 +136,14 @@ export class BlockCache {
         break;
       }
       const { insn } = fetched;
+      const refusal = fpuRefusal(insn, context);
+      if (refusal) {
+        if (insns.length > 0) break;
+        system = { insn: undefined, ...refusal };
+        secondPfn = fetched.secondPfn;
+        at += insn.length;
+        break;
+      }
       insns.push(insn);
       at += insn.length;
       secondPfn = fetched.secondPfn;
@@ -139,7 +157,7 @@ export class BlockCache {
       )
         break;
     }
-    return this.#lay(gva, at, pfn, secondPfn, insns, mode, single, system);
+    return this.#lay(gva, at, pfn, secondPfn, insns, modeOf(context), single, system);
   }
 
   #breakpointBlock(gva: number, pfn: number): Block {

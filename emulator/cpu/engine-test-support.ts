@@ -63,11 +63,13 @@ export function createTestEngine(): TestEngine {
   physical.write64(TABLES + 0x1000, BigInt(TABLES + 0x2000) | PRESENT_WRITABLE);
   physical.write64(TABLES, BigInt(TABLES + 0x1000) | PRESENT_WRITABLE);
   mem.set64(L.CR0, 0x8001_0031n);
-  mem.set64(L.CR4, 0x20n);
+  mem.set64(L.CR4, 0x620n);
   mem.set64(L.CR3, BigInt(TABLES));
   mem.set64(L.MSR_EFER, 0xd00n);
   mem.set32(L.CODE_MODE, 2);
   mem.set32(L.MXCSR, 0x1f80);
+  mem.set32(L.X87_CW, 0x37f);
+  mem.set32(L.X87_TAG, 0xffff);
 
   const mmu = createMmu({ mem, core: engine.core as unknown as MmuCore, events: new EventBus() });
   engine.hooks = {

@@ -185,6 +185,135 @@ describe('engine', () => {
     assert.equal(t.engine.retired, 1 + 200 * 5 + 1);
   });
 
+  it('sees code written from outside', () => {
+    const t = createTestEngine();
+    t.put(0x1000, ...loop(3));
+    t.start(0x1000);
+    t.engine.run(1e6);
+    t.put(0x1008, 7);
+    t.start(0x1000);
+    t.engine.cpu.setGpr(0, 0n);
+    t.engine.run(1e6);
+    assert.equal(t.engine.cpu.gpr(0), 21n);
+  });
+
+  it('runs what is mapped after a flush, though jumps were cached', () => {
+    const t = createTestEngine();
+    // call 0x5000; hlt
+    t.put(0x1000, 0xe8, 0xfb, 0x3f, 0, 0, HLT);
+    t.put(0x5000, 0xb8, 1, 0, 0, 0, 0xc3);
+    t.put(0x6000, 0xb8, 2, 0, 0, 0, 0xc3);
+    for (const [frame, result] of [
+      [0x5000, 1n],
+      [0x6000, 2n],
+      [0x5000, 1n],
+    ] as const) {
+      t.map(0x5000, frame, 3n);
+      for (let times = 0; times < 3; times++) {
+        t.start(0x1000);
+        // Enough budget for the block cache to be used rather than single steps.
+        assert.equal(t.engine.run(1000), RunStop.Halted);
+        assert.equal(t.engine.cpu.gpr(0), result);
+      }
+    }
+  });
+
+  it('hands system instructions over with the state at their start, and counts them', () => {
+    const t = createTestEngine();
+    // mov eax, 1; cpuid; mov eax, 2; hlt
+    t.put(0x1000, 0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0xb8, 2, 0, 0, 0, HLT);
+    const { system } = t.engine.hooks;
+    t.engine.hooks.system = (insn) => {
+      if (insn.op === 'cpuid') {
+        assert.deepEqual([t.engine.cpu.rip, t.engine.cpu.gpr(0), t.engine.retired], [0x1005n, 1n, 2]);
+        t.engine.requestStop();
+      }
+      return system(insn);
+    };
+    t.start(0x1000);
+    assert.equal(t.engine.run(1000), RunStop.Requested);
+    assert.equal(t.engine.cpu.rip, 0x1007n);
+    assert.equal(t.engine.run(1000), RunStop.Halted);
+    assert.equal(t.engine.retired, 4);
+  });
+
+  it('a held system instruction is executed again', () => {
+    const t = createTestEngine();
+    t.put(0x1000, 0x0f, 0xa2, HLT);
+    const { system } = t.engine.hooks;
+    let held = 0;
+    t.engine.hooks.system = (insn) => {
+      if (insn.op !== 'cpuid' || held++) return system(insn);
+      t.engine.requestStop();
+      return 'held';
+    };
+    t.start(0x1000);
+    assert.equal(t.engine.run(1000), RunStop.Requested);
+    assert.deepEqual([t.engine.cpu.rip, t.engine.retired], [0x1000n, 0]);
+    assert.equal(t.engine.run(1000), RunStop.Halted);
+    assert.deepEqual([held, t.engine.retired], [2, 2]);
+  });
+
+  it('refuses floating point as CR0 and CR4 say', () => {
+    const t = createTestEngine();
+    const { mem } = t.engine;
+    // nop; movaps xmm0, xmm1; fld1; hlt
+    t.put(0x1000, 0x90, 0x0f, 0x28, 0xc1, 0xd9, 0xe8, HLT);
+    const vectors = (cr0: bigint, cr4: bigint, from: number): number[] => {
+      mem.set64(L.CR0, 0x8001_0031n | cr0);
+      mem.set64(L.CR4, 0x20n | cr4);
+      t.engine.contextChanged();
+      t.start(from);
+      t.engine.run(1000);
+      return t.faults.map((fault) => (fault.kind === 'exception' ? fault.vector : -1));
+    };
+    assert.deepEqual(vectors(0n, 0x200n, 0x1000), []);
+    assert.deepEqual(vectors(8n, 0x200n, 0x1000), [7]);
+    assert.equal(t.engine.cpu.rip, 0x1001n);
+    assert.deepEqual(vectors(0n, 0n, 0x1000), [6]);
+    assert.deepEqual(vectors(4n, 0x200n, 0x1000), [6]);
+    assert.deepEqual(vectors(4n, 0x200n, 0x1004), [7]);
+    assert.deepEqual(vectors(0n, 0n, 0x1004), []);
+  });
+
+  it('gives an interrupt between two instructions, after the shadow of STI', () => {
+    const t = createTestEngine();
+    t.put(0x1000, 0x90, 0x90, 0x90, HLT);
+    t.start(0x1000);
+    const { mem } = t.engine;
+    mem.set32(L.INTERRUPTIBILITY, 1);
+    let pending = true;
+    t.engine.hooks.pendingInterrupt = () => {
+      if (!pending || mem.get32(L.INTERRUPTIBILITY)) return undefined;
+      pending = false;
+      return { kind: 'exception', vector: 0x20 };
+    };
+    t.engine.run(1000);
+    assert.equal(t.faults.length, 1);
+    assert.equal(t.engine.cpu.rip, 0x1001n);
+  });
+
+  it('is rid of all records when their place is full', () => {
+    const t = createTestEngine();
+    t.put(0x1000, ...loop(100));
+    t.start(0x1000);
+    t.engine.run(100);
+    const { generation } = t.engine.blocks;
+    t.engine.reset();
+    assert.equal(t.engine.blocks.generation, generation + 1);
+    assert.equal(t.engine.run(1e6), RunStop.Halted);
+    assert.equal(t.engine.cpu.gpr(0), 300n);
+  });
+
+  it('decodes for a debugger without touching anything', () => {
+    const t = createTestEngine();
+    t.put(0x210ffe, 0xbb, 5, 0, 0, 0);
+    assert.equal(t.engine.decodeAt(0x210ffen)?.length, 5);
+    t.map(0x211000, 0, 0n);
+    assert.equal(t.engine.decodeAt(0x210ffen), undefined);
+    assert.equal(t.engine.mem.get32(L.FAULT_KIND), 0);
+  });
+
   it('traps after each instruction while TF is set', () => {
     const t = createTestEngine();
     t.put(0x1000, ...loop(5));

@@ -12,6 +12,7 @@ import type { CoreExports, SystemOutcome } from './context.ts';
 import type { CodeMode } from './decode-table.ts';
 import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
+import { codeContext } from './fpu-traps.ts';
 import { CodeFetcher, isCanonical, readGva, toBigint, toNumber, writeGva } from './fetch.ts';
 import type { Instruction } from './instruction.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
@@ -244,7 +245,7 @@ export class ExecutionEngine implements Engine {
   }
 
   #blockAt(gva: number, single: boolean): Block | undefined {
-    const block = this.blocks.at(gva, this.#mode, single);
+    const block = this.blocks.at(gva, codeContext(this.mem), single);
     if (!block) this.#deliver(this.#fetchFault());
     return block;
   }
@@ -292,20 +293,16 @@ export class ExecutionEngine implements Engine {
     if (block.system && index === block.starts.length - 1) return block.system;
     const page = this.#fetcher.page(gva);
     const fetched = page && this.#fetcher.instruction(gva, page.host, this.#mode, true);
-    if (!fetched || typeof fetched === 'string') throw new Error(`the instruction at ${toBigint(gva).toString(16)} has gone`);
+    if (!fetched || typeof fetched === 'string')
+      throw new Error(`the instruction at ${toBigint(gva).toString(16)} has gone`);
     return fetched;
   }
   #system(step: SystemStep, gva: number): boolean {
     const { insn } = step;
     if (insn === undefined) {
-      this.hooks.undecodable(toBigint(gva), step.bytes);
-      const because = `no such instruction: ${[...step.bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')}`;
-      this.#deliver({
-        kind: 'exception',
-        vector: step.vector,
-        ...(step.vector === VECTOR_GP ? { errorCode: 0 } : {}),
-        because,
-      });
+      if (step.bytes) this.hooks.undecodable(toBigint(gva), step.bytes);
+      const errorCode = step.vector === VECTOR_GP ? { errorCode: 0 } : {};
+      this.#deliver({ kind: 'exception', vector: step.vector, ...errorCode, because: step.because });
       return false;
     }
     this.#count(1);

@@ -40,7 +40,13 @@ export interface CodePage {
 export type Fetched =
   | { readonly insn: DecodedInstruction; /** Frame of the second page, or -1. */ readonly secondPfn: number }
   /** Bytes that are no instruction: #UD, or #GP(0) for more than 15. */
-  | { readonly insn: undefined; readonly vector: 6 | 13; readonly bytes: Uint8Array; readonly secondPfn: number }
+  | {
+      readonly insn: undefined;
+      readonly vector: 6 | 13;
+      readonly because: string;
+      readonly bytes: Uint8Array;
+      readonly secondPfn: number;
+    }
   /** FAULT_* says why the next page cannot be fetched from. */
   | 'fault'
   /** It goes on on the next page, which was not to be looked at. */
@@ -88,11 +94,11 @@ export class CodeFetcher {
   #decode(code: Uint8Array, gva: number, mode: CodeMode, secondPfn: number): Exclude<Fetched, string> {
     const insn = decode(code, 0, toBigint(gva), mode);
     if (insn) return { insn, secondPfn };
-    return {
-      insn: undefined,
-      vector: decodeFailure() === 'too-long' ? 13 : 6,
-      bytes: code.slice(0, MAX_INSTRUCTION_LENGTH),
-      secondPfn,
-    };
+    const bytes = code.slice(0, MAX_INSTRUCTION_LENGTH);
+    if (decodeFailure() === 'too-long')
+      return { insn: undefined, vector: 13, because: 'an instruction of more than 15 bytes', bytes, secondPfn };
+    return { insn: undefined, vector: 6, because: `no such instruction: ${hexBytes(bytes)}`, bytes, secondPfn };
   }
 }
+
+const hexBytes = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
