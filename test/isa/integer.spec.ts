@@ -12,9 +12,11 @@ import { compareWithHost } from './support/compare.ts';
 import { generate } from './support/generate.ts';
 import { whyNoHost } from './support/host.ts';
 import { Random } from './support/random.ts';
+import { generateSequence } from './support/sequences.ts';
 
 const seed = Number(process.env['SEED'] ?? 1);
 const CASES_PER_FORM = Number(process.env['CASES'] ?? 25);
+const SEQUENCES = CASES_PER_FORM * 60;
 
 const families: Record<string, readonly OpcodeRow[]> = { arithmetic, movement, shifts, bits, string, control };
 
@@ -49,4 +51,13 @@ describe('integer instructions agree with the host CPU', () => {
       assert.equal(found.slice(0, 10).join('\n'), '', `${found.length} of ${cases.length} cases differ`);
     });
   }
+
+  it(`in sequences (SEED=${seed})`, function () {
+    if (why) return this.skip();
+    const random = new Random(seed);
+    const rows = Object.values(families).flat().filter(isTestable);
+    const cases = Array.from({ length: SEQUENCES }, () => generateSequence(random, rows, 8));
+    const found = compareWithHost(cases);
+    assert.equal(found.slice(0, 10).join('\n'), '', `${found.length} of ${cases.length} cases differ`);
+  });
 });

@@ -25,6 +25,9 @@ export interface CompareOptions {
   readonly floatingPoint?: boolean;
 }
 
+/** #MF and #XM arrive as the same signal as #DE. */
+const signalOf = (vector: number) => (vector === 16 || vector === 19 ? 0 : vector);
+
 /** Differences of one case, as lines "register: ours, host theirs". */
 export function differences(
   test: TestCase,
@@ -33,7 +36,7 @@ export function differences(
   { floatingPoint = false }: CompareOptions = {},
 ): string[] {
   const found: string[] = [];
-  if (ours.vector !== theirs.vector) return [`vector ${ours.vector}, host ${theirs.vector}`];
+  if (signalOf(ours.vector) !== signalOf(theirs.vector)) return [`vector ${ours.vector}, host ${theirs.vector}`];
   ours.registers.gpr.forEach((value, register) => {
     const expected = theirs.registers.gpr[register]!;
     if (value !== expected) found.push(`${NAMES[register]} ${hex(value)}, host ${hex(expected)}`);
