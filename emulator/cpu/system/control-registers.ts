@@ -1,6 +1,7 @@
 /** MOV to and from CR0, CR2, CR3, CR4, CR8; CLTS, LMSW, SMSW (SDM 3A 2.5, SDM 3C 26.1.3, 26.3). */
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
+import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
 import { Field } from '../../vmx/fields.ts';
 import { BITS } from '../../describe/bits.ts';
@@ -133,6 +134,7 @@ function write(context: CpuContext, control: Control, value: bigint): SystemOutc
   if (refused !== undefined) generalProtection(`CR${control}: ${refused}`);
   if (controlRegisterEvent(context, control, context.mem.get64(at), value)) return 'held';
   set(context, value);
+  context.addCycles(CPU_COSTS.controlWrite);
   return 'next';
 }
 

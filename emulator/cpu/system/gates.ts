@@ -1,5 +1,6 @@
 /** Entry to a handler through the IDT in IA-32e mode (SDM 3A 6.14; SDM 2A "INT n"). */
 import type { CpuContext } from '../context.ts';
+import { CPU_COSTS } from '../costs.ts';
 import { InterruptionType } from '../engine-api.ts';
 import type { Fault } from '../engine-api.ts';
 import * as L from '../layout.ts';
@@ -76,6 +77,7 @@ export function enterHandler(context: CpuContext, event: Exception, progress: { 
   mem.set32(L.INTERRUPTIBILITY, (mem.get32(L.INTERRUPTIBILITY) & ~(Blocking.STI | Blocking.MOV_SS)) | nmi);
   mem.set32(L.ACTIVITY, 0);
   if (event.vector === Vector.DB) mem.set64(L.DR7, mem.get64(L.DR7) & ~(1n << 13n));
+  context.addCycles(CPU_COSTS.delivery);
   updateDerived(context);
 }
 

@@ -1,6 +1,7 @@
 /** CPUID, RDMSR, WRMSR and the instructions that read and write segment bases (SDM 2). */
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
+import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
 import { DEFAULT_MODEL, cpuid } from './cpuid.ts';
 import { msrEvent } from './events.ts';
@@ -20,6 +21,7 @@ export function executeCpuid(context: CpuContext, instruction: Instruction): Sys
   const environment = { physBits: mem.get32(L.PHYS_BITS), apicId: context.cpuIndex, cpus: context.cpus };
   const leaf = Number(cpu.gpr(0) & LOW32);
   const [eax, ebx, ecx, edx] = cpuid(DEFAULT_MODEL, environment, leaf, Number(cpu.gpr(1) & LOW32));
+  context.addCycles(CPU_COSTS.cpuid);
   cpu.setGpr(0, BigInt(eax));
   cpu.setGpr(3, BigInt(ebx));
   cpu.setGpr(1, BigInt(ecx));
@@ -53,6 +55,7 @@ export function wrmsr(context: CpuContext, instruction: Instruction): SystemOutc
     if (held) return 'held';
   }
   writeMsr(context, number, value);
+  context.addCycles(CPU_COSTS.wrmsr);
   return 'next';
 }
 

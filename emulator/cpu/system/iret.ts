@@ -1,6 +1,7 @@
 /** IRET in IA-32e mode (SDM 2A "IRET") and the far transfers' common checks of CS and SS. */
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
+import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
 import type { SegmentRegister } from '../state.ts';
@@ -104,6 +105,7 @@ export function iret(context: CpuContext, instruction: Instruction): SystemOutco
   mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~Blocking.NMI);
   setCodeAndStack(context, cs, ss);
   if (cpu.cpl !== oldCpl) dropInnerSegments(context);
+  context.addCycles(CPU_COSTS.iret);
   ringChangeEvent(context, oldCpl, 'IRET');
   return 'moved';
 }

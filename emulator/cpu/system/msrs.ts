@@ -58,6 +58,14 @@ export const MSRS: readonly Msr[] = [
   // The energy counters stand still: energy is not modelled. Unit: 61 µJ, 1/8 W, 977 µs.
   { number: 0x606, name: 'RAPL_POWER_UNIT', read: () => 0xa0e03n },
   { number: 0x611, name: 'PKG_ENERGY_STATUS', read: () => 0n },
+  { number: 0x802, name: 'X2APIC_APICID', read: ({ cpuIndex }) => BigInt(cpuIndex) },
+  {
+    number: 0x808,
+    name: 'X2APIC_TPR',
+    read: ({ mem }) => mem.get64(L.CR8) << 4n,
+    write: ({ mem }, value) => mem.set64(L.CR8, value >> 4n),
+    writable: 0xf0n,
+  },
   {
     number: 0xc0000080,
     name: 'EFER',

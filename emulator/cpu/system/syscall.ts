@@ -1,6 +1,7 @@
 /** SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS (SDM 2B). Segments come from MSRs and fixed attributes, not from the GDT. */
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
+import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
 import type { SegmentRegister } from '../state.ts';
 import { EFER_LMA, setCodeAndStack } from './descriptors.ts';
@@ -41,6 +42,7 @@ export function syscall(context: CpuContext, instruction: Instruction): SystemOu
   cpu.rip = mem.get64(L.MSR_LSTAR);
   writeRflags(context, readRflags(context) & ~Number(mem.get64(L.MSR_FMASK) & 0xffff_ffffn) & ~Flag.RF);
   setCodeAndStack(context, flatCode(selector, 0, true), flatData(selector + 8, 0));
+  context.addCycles(CPU_COSTS.syscall);
   ringChangeEvent(context, cpl, 'SYSCALL');
   return 'moved';
 }
@@ -58,6 +60,7 @@ export function sysret(context: CpuContext, instruction: Instruction): SystemOut
   writeRflags(context, Number(cpu.gpr(R11) & 0x3c7fd7n));
   const cs = ((wide ? selector + 16 : selector) | 3) & 0xffff;
   setCodeAndStack(context, flatCode(cs, 3, wide), flatData(((selector + 8) | 3) & 0xffff, 3));
+  context.addCycles(CPU_COSTS.sysret);
   ringChangeEvent(context, 0, 'SYSRET');
   return 'moved';
 }

@@ -3,7 +3,7 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import * as L from '../layout.ts';
 import { Field } from '../../vmx/fields.ts';
-import { ExitReason, Primary, primary } from './exits.ts';
+import { ExitReason, Primary, Secondary, primary, secondary } from './exits.ts';
 import { generalProtection } from './fault.ts';
 import { hex } from './memory.ts';
 
@@ -27,6 +27,7 @@ export function writeTpr(context: CpuContext, instruction: Instruction, value: b
     return 'next';
   }
   context.physical.write32(shadow, Number(value) << 4);
+  if (secondary(context, Secondary.VirtualInterruptDelivery)) return 'next';
   if (value >= BigInt(Number(context.vmx.field(Field.tprThreshold)) & 15)) return 'next';
   // Trap-like: the write has happened.
   context.cpu.rip = BigInt.asUintN(64, context.cpu.rip + BigInt(instruction.length));

@@ -1,0 +1,15 @@
+/**
+ * Modelled cycles of what the processor does beside retiring instructions (each of which costs one). All predicted, none
+ * calibrated: the order of magnitude of a 3 GHz processor of the Haswell class.
+ */
+export const CPU_COSTS = {
+  /** Exception or interrupt through the IDT: gate, descriptors, stack switch, frame. */
+  delivery: 200,
+  iret: 150,
+  syscall: 45,
+  sysret: 45,
+  /** MOV to CR3 and other serialising writes. */
+  controlWrite: 100,
+  cpuid: 100,
+  wrmsr: 80,
+} as const;
