@@ -43,6 +43,13 @@ export function childContext(linux: Linux, request: CloneRequest): Uint8Array {
   const view = new DataView(page.buffer);
   view.setBigUint64(at(L.GPR), 0n, true);
   if (request.stack !== 0) view.setBigUint64(at(L.GPR) + 4 * 8, BigInt(request.stack), true);
+  return page;
+}
+
+/** What a child has of its own, whichever mode it was made from: its page tables and its TLS. */
+function adopt(page: Uint8Array, process: Process, request: CloneRequest): Uint8Array {
+  const view = new DataView(page.buffer, page.byteOffset);
+  view.setBigUint64(at(L.CR3), BigInt(process.mm.root), true);
   if (request.flags & CLONE_SETTLS) view.setBigUint64(at(L.FS) + L.SEG_BASE, request.tls, true);
   return page;
 }
@@ -60,7 +67,7 @@ export function clone(linux: Linux, task: Task, request: CloneRequest, page: () 
   const tid = linux.state.nextPid++;
   const process = flags & CLONE_THREAD ? task.process : forkProcess(linux, task, request, tid);
   if (!process) return errno.ENOMEM;
-  const child = createTask(linux, process, tid, page(), task);
+  const child = createTask(linux, process, tid, adopt(page(), process, request), task);
   if (flags & CLONE_VM && !(flags & CLONE_VFORK)) child.altStack = { address: 0, size: 0, flags: SS_DISABLE };
   if (flags & CLONE_PARENT_SETTID) write32(linux, task.process, request.parentTid, tid);
   if (flags & CLONE_CHILD_SETTID) write32(linux, process, request.childTid, tid);
