@@ -55,7 +55,12 @@ function randomProgram(random: (below: number) => number): number[] {
   // dec r8; jnz start
   return [...body, 0x49, 0xff, 0xc8, 0x0f, 0x85, ...int32(-(body.length + 9)), HLT];
 }
-const int32 = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, (value >> 24) & 0xff];
+const int32 = (value: number): number[] => [
+  value & 0xff,
+  (value >> 8) & 0xff,
+  (value >> 16) & 0xff,
+  (value >> 24) & 0xff,
+];
 
 describe('blocks', () => {
   it('have the effect of their instructions one by one: fused pairs and dropped flags included', () => {

@@ -61,7 +61,17 @@ function hashInputs(): string {
 async function compileCore(): Promise<Uint8Array> {
   const { CORE_STATICS } = await import('../../emulator/cpu/layout.ts');
   const files = new Map<string, Uint8Array | string>();
-  const options = ['--outFile', 'core.wasm', '--runtime', 'stub', '--importMemory', '--noAssert', '--use', 'abort=', '-O3'];
+  const options = [
+    '--outFile',
+    'core.wasm',
+    '--runtime',
+    'stub',
+    '--importMemory',
+    '--noAssert',
+    '--use',
+    'abort=',
+    '-O3',
+  ];
   const { error, stderr } = await asc.main(
     ['emulator/core/index.ts', '--baseDir', root, ...options, '--memoryBase', String(CORE_STATICS), '--enable', 'simd'],
     {
