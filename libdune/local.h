@@ -37,7 +37,7 @@ static inline bool dune_in_ring0(void)
 {
 	uint16_t cs;
 
-	__asm__("mov %%cs, %0" : "=r"(cs));
+	__asm__ __volatile__("mov %%cs, %0" : "=r"(cs));
 	return (cs & 3) == 0;
 }
 

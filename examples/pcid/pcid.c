@@ -54,10 +54,11 @@ int main(void)
 	printf("one address: '%c' in PCID 1, '%c' in PCID 2, '%c' in PCID 1 again\n", in_first, in_second, again);
 
 	dune_vm_lookup(first, WINDOW, CREATE_NONE, &entry);
+	again = look(); /* what this reads is in the TLB when the entry changes */
 	*entry = (physaddr_t)three | PTE_FLAGS(*entry);
 	stale = look();
 	dune_invpcid(INVPCID_ADDRESS, 1, (unsigned long)WINDOW);
 	fresh = look();
-	printf("the entry changed: '%c' (stale) before INVPCID, '%c' after\n", stale, fresh);
+	printf("the entry changed: '%c' before, '%c' (stale) until INVPCID, '%c' after\n", again, stale, fresh);
 	return EXIT_SUCCESS;
 }

@@ -17,7 +17,7 @@ static int ring(void)
 {
 	uint16_t cs;
 
-	__asm__("mov %%cs, %0" : "=r"(cs));
+	__asm__ __volatile__("mov %%cs, %0" : "=r"(cs));
 	return cs & 3;
 }
 
