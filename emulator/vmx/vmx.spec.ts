@@ -86,6 +86,17 @@ describe('VM exits and entries', () => {
     assert.equal(m.field(Field.guestRip), BigInt(m.symbols.get('at')!));
   });
 
+  it('exits for PAUSE only when told to', () => {
+    const exiting = exitOf('at: pause\n hlt', (m) =>
+      m.set(Field.primaryControls, m.field(Field.primaryControls) | BigInt(Primary.PauseExiting)),
+    );
+    expectReason(exiting, ExitReason.Pause);
+    assert.equal(exiting.field(Field.guestRip), BigInt(exiting.symbols.get('at')!));
+    const plain = exitOf('mov ebx, 1\n pause\n inc ebx\n hlt');
+    expectReason(plain, ExitReason.Hlt);
+    assert.equal(plain.context.cpu.gpr(3), 2n);
+  });
+
   it('gives INT3 its type and length', () => {
     const m = exitOf('int3', ({ set }) => set(Field.exceptionBitmap, 1 << 3));
     assert.equal(m.field(Field.exitInterruptionInformation), 0x8000_0603n);

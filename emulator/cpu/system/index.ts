@@ -12,7 +12,7 @@ import { bound, cli, hlt, int, int1, int3, into, popf, sti } from './interrupts.
 import { invd, invlpg, invpcid, wbinvd } from './invalidation.ts';
 import { input, output, stringIo } from './io.ts';
 import { iret } from './iret.ts';
-import { monitor, mwait, setAc } from './miscellaneous.ts';
+import { monitor, mwait, pause, setAc } from './miscellaneous.ts';
 import { loadFarPointer, movFromSegment, movToSegment, popSegment, pushSegment } from './segments.ts';
 import { swapgs, syscall, sysenter, sysexit, sysret } from './syscall.ts';
 import { arpl, lar, lldt, loadTable, lsl, ltr, storeTable, storeTableSelector, verify } from './tables.ts';
@@ -36,6 +36,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   bound,
   iret,
   hlt,
+  pause,
   cli,
   sti,
   popf,

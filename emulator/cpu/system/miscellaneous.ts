@@ -1,4 +1,4 @@
-/** MONITOR, MWAIT, CLAC, STAC (SDM 2). */
+/** MONITOR, MWAIT, PAUSE, CLAC, STAC (SDM 2). */
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import { Segment } from '../state.ts';
@@ -38,6 +38,12 @@ export function mwait(context: CpuContext, instruction: Instruction): SystemOutc
   requireMonitor(context);
   if (primary(context, Primary.MwaitExiting)) return exit(context, instruction, ExitReason.Mwait);
   if (context.cpu.gpr(RCX) & LOW32) generalProtection('MWAIT with extensions in ECX');
+  return 'next';
+}
+
+/** PAUSE in VMX non-root operation; elsewhere the interpreter takes it as a NOP. */
+export function pause(context: CpuContext, instruction: Instruction): SystemOutcome {
+  if (primary(context, Primary.PauseExiting)) return exit(context, instruction, ExitReason.Pause);
   return 'next';
 }
 
