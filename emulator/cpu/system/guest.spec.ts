@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { Pin, Primary, Secondary } from '../../vmx/controls.ts';
+import { ExitReason } from '../../vmx/exit-reasons.ts';
+import { Field } from '../../vmx/fields.ts';
+import type { FieldName } from '../../vmx/fields.ts';
+import * as L from '../layout.ts';
+import { Segment } from '../state.ts';
+import { STACK, UNMAPPED, createTestMachine } from './system-test-support.ts';
+import type { TestMachine } from './system-test-support.ts';
+
+const VMXON_REGION = 0xe00000;
+const VMCS_REGION = 0xe01000;
+const MSR_BITMAP = 0xe02000;
+/** EPT: PML4, PDPT, PD with 2 MB pages. */
+const EPT = 0xe10000;
+const SEGMENTS = ['Es', 'Cs', 'Ss', 'Ds', 'Fs', 'Gs', 'Ldtr', 'Tr'] as const;
+
+interface Guest extends TestMachine {
+  field(name: FieldName): bigint;
+  number(name: FieldName): number;
+}
+
+/**
+ * Runs `source` as a guest in ring 0 until its first VM exit, which ends at a HLT of the host. The guest starts with the registers of the
+ * test machine; `adjust` may change fields and memory before the entry.
+ */
+function runGuest(source: string, adjust: (guest: Guest) => void = () => {}): Guest {
+  const machine = createTestMachine(`vmlaunch\n ud2\n host: hlt\n guest: ${source}`);
+  const { context, symbols } = machine;
+  const { vmx, physical, mem, cpu } = context;
+  const revision = Number(vmx.capability(0x480)! & 0x7fffffffn);
+  for (const region of [VMXON_REGION, VMCS_REGION]) physical.write32(region, revision);
+  mem.set64(L.CR0, 0x80050033n);
+  for (const status of [vmx.vmxon(VMXON_REGION), vmx.vmclear(VMCS_REGION), vmx.vmptrld(VMCS_REGION)]) {
+    assert.equal(status.kind, 'succeed');
+  }
+  const set = (name: FieldName, value: bigint | number): void => {
+    assert.deepEqual(vmx.vmwrite(Field[name], BigInt(value)), { kind: 'succeed' }, name);
+  };
+  const controls = (name: FieldName, capability: number, wanted: number): void => {
+    const allowed = vmx.capability(capability)!;
+    set(name, ((wanted & Number(allowed >> 32n)) | Number(allowed & 0xffffffffn)) >>> 0);
+  };
+  controls('pinBasedControls', 0x481, Pin.NmiExiting);
+  controls('primaryControls', 0x48e, Primary.MsrBitmaps | Primary.MovDrExiting | Primary.SecondaryControls);
+  controls('secondaryControls', 0x48b, Secondary.Ept | Secondary.Vpid | Secondary.WbinvdExiting | Secondary.Rdtscp);
+  controls('exitControls', 0x48f, 1 << 9);
+  controls('entryControls', 0x490, 1 << 9);
+  set('msrBitmaps', MSR_BITMAP);
+  set('vpid', 1);
+  set('eptPointer', EPT | 0x1e);
+  physical.write64(EPT, BigInt(EPT + 0x1000) | 7n);
+  physical.write64(EPT + 0x1000, BigInt(EPT + 0x2000) | 7n);
+  for (let page = 0; page < 8; page++) physical.write64(EPT + 0x2000 + page * 8, BigInt(page * 0x200000) | 0xb7n);
+  set('cr0Mask', 0xffff_ffffn);
+  set('cr0Shadow', cpu.cr0);
+  set('exceptionBitmap', 1 << 3);
+  set('vmcsLinkPointer', 0xffff_ffff_ffff_ffffn);
+  SEGMENTS.forEach((name, index) => {
+    const { selector, base, limit, rights } = cpu.segment(index as Segment);
+    set(`guest${name}Selector`, selector);
+    set(`guest${name}Base`, base);
+    set(`guest${name}Limit`, limit);
+    set(`guest${name}AccessRights`, rights);
+  });
+  for (const who of ['guest', 'host'] as const) {
+    set(`${who}Cr0`, cpu.cr0);
+    set(`${who}Cr3`, cpu.cr3);
+    set(`${who}Cr4`, cpu.cr4 | 0x2000n);
+    set(`${who}Rsp`, STACK);
+    set(`${who}Rip`, symbols.get(who)!);
+    set(`${who}GdtrBase`, mem.get64(L.GDTR_BASE));
+    set(`${who}IdtrBase`, mem.get64(L.IDTR_BASE));
+  }
+  set('guestGdtrLimit', 0x7f);
+  set('guestIdtrLimit', 0xfff);
+  set('guestRflags', 2);
+  set('guestDr7', 0x400);
+  set('hostCsSelector', 0x10);
+  set('hostSsSelector', 0x18);
+  set('hostTrSelector', 0x38);
+  set('hostTrBase', 0x3000);
+  const guest: Guest = {
+    ...machine,
+    field: (name) => vmx.field(Field[name]),
+    number: (name) => Number(vmx.field(Field[name])),
+  };
+  adjust(guest);
+  assert.deepEqual(vmx.violatedChecks(), []);
+  machine.run();
+  assert.equal(context.cpu.nonRoot, false);
+  assert.equal(guest.report(), undefined, 'the guest or host took an exception');
+  assert.equal(context.cpu.rip, BigInt(symbols.get('host')! + 1));
+  return guest;
+}
+
+describe('a guest in VMX non-root operation', () => {
+  const exits: readonly (readonly [string, string, number, bigint, number])[] = [
+    ['CPUID', 'cpuid', ExitReason.Cpuid, 0n, 2],
+    ['VMCALL', 'vmcall', ExitReason.Vmcall, 0n, 3],
+    ['INVD', 'invd', ExitReason.Invd, 0n, 2],
+    ['WBINVD', 'wbinvd', ExitReason.Wbinvd, 0n, 2],
+    ['RDMSR by the bitmap', 'mov ecx, 0xc0000082\n rdmsr', ExitReason.Rdmsr, 0n, 2],
+    ['RDMSR outside the bitmap', 'mov ecx, 0x40000000\n rdmsr', ExitReason.Rdmsr, 0n, 2],
+    ['WRMSR by the bitmap', 'mov ecx, 0xc0000082\n wrmsr', ExitReason.Wrmsr, 0n, 2],
+    [
+      'MOV to CR0 that changes a host-owned bit',
+      'mov rbx, cr0\n btr rbx, 16\n mov cr0, rbx',
+      ExitReason.CrAccess,
+      0x300n,
+      3,
+    ],
+    ['MOV to a debug register', 'mov dr7, r9', ExitReason.MovDr, 0x907n, 4],
+    ['MOV from a debug register', 'mov rdi, dr6', ExitReason.MovDr, 0x716n, 3],
+    ['VMREAD', 'vmread rax, rbx', ExitReason.Vmread, 0n, 3],
+    ['VMPTRLD', 'vmptrld [rax + 0x40]', ExitReason.Vmptrld, 0x40n, 4],
+    ['VMLAUNCH', 'vmlaunch', ExitReason.Vmlaunch, 0n, 3],
+    ['INVEPT', 'invept rcx, [rsp + 8]', ExitReason.Invept, 8n, 7],
+  ];
+  for (const [name, source, reason, qualification, length] of exits) {
+    it(`exits by ${name}`, () => {
+      const guest = runGuest(source, ({ context }) => context.physical.fill(MSR_BITMAP, 4096, 0xff));
+      assert.deepEqual(
+        [guest.number('exitReason'), guest.field('exitQualification'), guest.number('exitInstructionLength')],
+        [reason, qualification, length],
+      );
+    });
+  }
+
+  it('does not exit for MOV to CR0 of the same value, CR3, CR8, INVLPG, RDTSC, CLTS or a passed MSR', () => {
+    const guest = runGuest(
+      `mov rax, cr0\n mov cr0, rax\n mov rax, cr3\n mov cr3, rax\n xor eax, eax\n mov cr8, rax\n invlpg [rsp]\n rdtscp\n clts
+       mov ecx, 0xc0000100\n mov eax, 0x1234\n xor edx, edx\n wrmsr\n rdfsbase rbx\n vmcall`,
+    );
+    assert.equal(guest.number('exitReason'), ExitReason.Vmcall);
+    assert.equal(guest.field('guestFsBase'), 0x1234n);
+    assert.equal(guest.context.cpu.gpr(3), 0x1234n);
+  });
+
+  it('reads CR0 through the shadow', () => {
+    const guest = runGuest('mov rbx, cr0\n vmcall', ({ context }) => {
+      context.vmx.setField(Field.cr0Shadow, 0x8005003bn);
+    });
+    assert.equal(guest.context.cpu.gpr(3), 0x8005003bn);
+  });
+
+  it('exits by INT3 on the instruction, with its length and type', () => {
+    const guest = runGuest('nop\n here: int3');
+    assert.equal(guest.number('exitReason'), ExitReason.ExceptionOrNmi);
+    assert.equal(guest.number('exitInterruptionInformation'), 0x80000603);
+    assert.equal(guest.number('guestRip'), guest.symbols.get('here'));
+    assert.equal(guest.number('exitInstructionLength'), 1);
+  });
+
+  it('handles its own page fault without an exit', () => {
+    const guest = runGuest(`mov eax, ${UNMAPPED}\n mov rbx, [rax]`, ({ gate, symbols, context }) => {
+      gate(14, {});
+      context.physical.write(symbols.get('handlers')! + 14 * 16, Uint8Array.of(0x0f, 0x01, 0xc1));
+    });
+    assert.equal(guest.number('exitReason'), ExitReason.Vmcall);
+    assert.equal(guest.context.cpu.cr2, BigInt(UNMAPPED));
+    assert.equal(guest.number('guestRsp'), STACK - 48);
+  });
+
+  it('ends a triple fault with reason 2 and the three faults on record', () => {
+    const guest = runGuest('ud2', ({ context }) => context.vmx.setField(Field.guestIdtrLimit, 0n));
+    assert.equal(guest.number('exitReason'), ExitReason.TripleFault);
+    assert.equal(guest.number('idtVectoringInformation'), 0);
+    const vectors = guest.context.faultChain.map(({ fault }) => (fault.kind === 'exception' ? fault.vector : -1));
+    assert.deepEqual(vectors, [6, 13, 13, 8, 13].slice(0, vectors.length));
+    assert.equal(guest.context.faultChain[0]!.failed, 'IDT limit 0x0: vector 6 is outside');
+  });
+
+  it('reports an EPT violation during delivery with the event in the IDT-vectoring information', () => {
+    const guest = runGuest('mov esp, 0x500000\n fault: ud2', ({ context }) => {
+      context.physical.write64(EPT + 0x2000 + 2 * 8, 0n);
+    });
+    assert.equal(guest.number('exitReason'), ExitReason.EptViolation);
+    assert.equal(guest.number('idtVectoringInformation'), 0x80000306);
+    assert.equal(guest.number('guestPhysicalAddress'), 0x4ffff8);
+    assert.equal(guest.number('guestRip'), guest.symbols.get('fault'));
+    assert.equal(guest.number('guestRsp'), 0x500000);
+    assert.equal(
+      guest.context.faultChain[0]!.failed,
+      'pushing the frame below 0x500000: EPT violation at GPA 0x4ffff8',
+    );
+  });
+
+  it('tells of a system call from its ring 3', () => {
+    const seen: string[] = [];
+    const guest = runGuest(
+      `push 0x2b\n push 0x78000\n push 2\n push 0x33\n push offset user\n iretq\n user: mov eax, 39\n syscall`,
+      ({ context, symbols }) => {
+        context.mem.set64(L.MSR_LSTAR, BigInt(symbols.get('handlers')!));
+        context.physical.write(symbols.get('handlers')!, Uint8Array.of(0x0f, 0x01, 0xc1));
+        const stop = context.events.subscribe(['trapped-syscall', 'ring-change'], (event) => {
+          seen.push(
+            event.kind === 'ring-change' ? `${event.facts.old}>${event.facts.new}` : `syscall ${event.facts.number}`,
+          );
+          if (seen.length === 3) stop();
+        });
+      },
+    );
+    assert.deepEqual(seen, ['0>3', 'syscall 39', '3>0']);
+    assert.equal(guest.number('exitReason'), ExitReason.Vmcall);
+  });
+});
