@@ -157,6 +157,14 @@ export function x87StoreRegister(i: i32, popping: i32): void {
   if (popping) pop();
 }
 
+/** FSTPNCE, an undocumented FSTP ST(i) that does not mind an empty stack: then it only pops. */
+export function x87StoreUnchecked(i: i32): void {
+  begin();
+  commit();
+  if (!isEmpty(0)) writeRegister(i, significandOf(0), headOf(0));
+  pop();
+}
+
 /** FXCH. */
 export function x87Exchange(i: i32): void {
   begin();
@@ -188,7 +196,7 @@ export function x87Free(i: i32, popping: i32): void {
   begin();
   commit();
   setEmpty(i);
-  if (popping) moveTop(1);
+  if (popping) pop();
 }
 
 /** FINCSTP, FDECSTP. */

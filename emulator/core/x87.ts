@@ -29,4 +29,5 @@ export {
   x87StoreDecimal,
   x87StoreInteger,
   x87StoreRegister,
+  x87StoreUnchecked,
 } from './x87-transfer';

@@ -13,7 +13,7 @@ import { whyNoHost } from './support/host.ts';
 import { Random } from './support/random.ts';
 
 const seed = Number(process.env['SEED'] ?? 1);
-const CASES_PER_ROW = Number(process.env['CASES'] ?? 60);
+const CASES_PER_ROW = Number(process.env['CASES'] ?? 40);
 
 const families: Record<string, readonly OpcodeRow[]> = {
   sse,
@@ -32,7 +32,9 @@ function casesOf(rows: readonly OpcodeRow[], random: Random): TestCase[] {
     .filter((row) => !LEFT_OUT.test(row.op))
     .flatMap((row) =>
       (row.sizes ?? [0]).flatMap((size) =>
-        Array.from({ length: CASES_PER_ROW }, () => generateVector(random, row, size)).filter((test) => test !== undefined),
+        Array.from({ length: CASES_PER_ROW }, () => generateVector(random, row, size)).filter(
+          (test) => test !== undefined,
+        ),
       ),
     );
 }

@@ -140,20 +140,20 @@ function maskMove(e: Emitter, { operands: [source, mask, destination] }: Form): 
   });
 }
 
-/** CVTPI2PS: two integers into the low quadword. */
+/** CVTPI2PS and CVTPI2PD touch the x87 state only if they read an MMX register. */
+function fromIntegers(body: Semantic): Semantic {
+  const withMmx = mmxInstruction(body);
+  return (e, form) => (form.operands[1].kind === 'memory' ? body : withMmx)(e, form);
+}
+
 function cvtpi2ps(e: Emitter, { operands: [destination, source] }: Form): void {
   const integers = e.let(alone(e, 8, e.readMmx(source)));
   e.writeVectorLow(destination, 8, low64(e, convertIntegersToSingles(e, integers)));
 }
 
-/** CVTPI2PD enters MMX state only with a register source (SDM 2A). */
-function cvtpi2pd(e: Emitter, form: Form): void {
-  const [destination, source] = form.operands;
-  const convert: Semantic = () => {
-    const integers = alone(e, 8, e.readMmx(source));
-    e.writeVector(destination, e.op('f64x2.convert_low_i32x4_s', integers));
-  };
-  (source.kind === 'memory' ? convert : mmxInstruction(convert))(e, form);
+function cvtpi2pd(e: Emitter, { operands: [destination, source] }: Form): void {
+  const integers = alone(e, 8, e.readMmx(source));
+  e.writeVector(destination, e.op('f64x2.convert_low_i32x4_s', integers));
 }
 
 function singlesToIntegers(truncate: boolean): Semantic {
@@ -201,8 +201,8 @@ export const mmx: SemanticTable = {
   pshufw: mmxInstruction(shuffleWords),
   pinsrw_mmx: mmxInstruction(insertWord),
   pextrw_mmx: mmxInstruction(extractWord),
-  cvtpi2ps: mmxInstruction(cvtpi2ps),
-  cvtpi2pd,
+  cvtpi2ps: fromIntegers(cvtpi2ps),
+  cvtpi2pd: fromIntegers(cvtpi2pd),
   cvtps2pi: singlesToIntegers(false),
   cvttps2pi: singlesToIntegers(true),
   cvtpd2pi: doublesToIntegers(false),

@@ -201,6 +201,7 @@ export const x87: SemanticTable = {
   fild: load(true),
   fst: store(false),
   fstp: store(true),
+  fstpnce: stOperand('x87StoreUnchecked'),
   fist: storeInteger(false, false),
   fistp: storeInteger(true, false),
   fisttp: storeInteger(true, true),

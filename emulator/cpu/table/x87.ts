@@ -44,7 +44,7 @@ export const x87: readonly OpcodeRow[] = [
   row('DD /3', 'fstp', 'Mq', { sizes: [8] }),
   row('DB /7', 'fstp', 'Mt', { sizes: [10] }),
   row('DD D8+i', 'fstp', 'sti'),
-  row('D9 D8+i', 'fstp', 'sti', { mnemonic: 'fstpnce' }),
+  row('D9 D8+i', 'fstpnce', 'sti'),
   row('DF D0+i', 'fstp', 'sti'),
   row('DF D8+i', 'fstp', 'sti'),
   row('D9 C8+i', 'fxch', 'sti'),

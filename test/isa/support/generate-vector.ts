@@ -132,7 +132,7 @@ export function generateVector(random: Random, row: OpcodeRow, size: number): Te
   }
   const fx = state(random);
   // Whether a trapping conversion has already entered MMX state differs between processors.
-  if (/2pi$/.test(row.op)) fx.set([fx[24]! | 0x80, fx[25]! | 0x1f], 24);
+  if (/2pi$|^cvtpi2/.test(row.op)) fx.set([fx[24]! | 0x80, fx[25]! | 0x1f], 24);
   const flags = random.next() & 0x8d5;
   return {
     name: `${instruction.op}/${size}`,
