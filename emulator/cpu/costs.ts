@@ -12,4 +12,6 @@ export const CPU_COSTS = {
   controlWrite: 100,
   cpuid: 100,
   wrmsr: 80,
+  vmExit: 400,
+  vmEntry: 350,
 } as const;

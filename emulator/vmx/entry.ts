@@ -1,6 +1,7 @@
 /** VMLAUNCH and VMRESUME (SDM 3C chapter 27). */
 import type { CpuContext } from '../cpu/context.ts';
 import { InterruptionType } from '../cpu/engine-api.ts';
+import { CPU_COSTS } from '../cpu/costs.ts';
 import * as L from '../cpu/layout.ts';
 import { updateDerived } from '../cpu/system/descriptors.ts';
 import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
@@ -50,6 +51,7 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
     failEntry(context, vmcs, ExitReason.EntryFailureMsrLoading, BigInt(loaded.entry));
     return SUCCEED;
   }
+  context.addCycles(CPU_COSTS.vmEntry);
   if (launch) vmcs.launched = true;
   reportEntry(context, vmcs, launch);
   inject(context, vmcs);

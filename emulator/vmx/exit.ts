@@ -1,5 +1,6 @@
 /** VM exits (SDM 3C chapter 28) and failed VM entries (27.8). */
 import type { CpuContext } from '../cpu/context.ts';
+import { CPU_COSTS } from '../cpu/costs.ts';
 import * as L from '../cpu/layout.ts';
 import { updateDerived } from '../cpu/system/descriptors.ts';
 import type { ExitInformation } from './api.ts';
@@ -28,6 +29,7 @@ export function takeExit(
   recordInformation(context, vmcs, reason, information);
   if (reportExit(context, vmcs) && isRepeatable(context, reason, information)) return false;
   context.onVmExit(exitReasonName(reason));
+  context.addCycles(CPU_COSTS.vmExit);
   saveGuest(context, vmcs);
   vmcs.write32(Field.entryInterruptionInformation, vmcs.read32(Field.entryInterruptionInformation) & ~VALID);
   if (storeMsrs(context, vmcs)) leaveGuest(context, vmcs);

@@ -5,12 +5,27 @@ import { Segment } from '../cpu/state.ts';
 import { readRflags, writeRflags } from '../cpu/system/rflags.ts';
 import { Entry, Exit } from './controls.ts';
 import { Field } from './fields.ts';
-import type { CurrentVmcs } from './vmcs.ts';
+import { type CurrentVmcs, slotOf } from './vmcs.ts';
 
 const RSP = L.GPR + 4 * 8;
 const GUEST_SEGMENTS = ['Es', 'Cs', 'Ss', 'Ds', 'Fs', 'Gs', 'Ldtr', 'Tr'] as const;
 
 type Move = readonly [field: number, state: number, bytes: 2 | 4 | 8];
+
+/** Moves in words: offset in the VMCS region, index in linear memory, mask of the low word, number of words. */
+type Plan = Int32Array;
+const STEP = 4;
+
+function plan(moves: readonly Move[]): Plan {
+  return Int32Array.from(
+    moves.flatMap(([field, state, bytes]) => [
+      slotOf(field) >>> 2,
+      state >>> 2,
+      bytes === 2 ? 0xffff : -1,
+      bytes === 8 ? 2 : 1,
+    ]),
+  );
+}
 
 const segmentMoves: Move[] = GUEST_SEGMENTS.flatMap((name, index): Move[] => {
   const at = L.SEG + index * L.SEG_STRIDE;
@@ -23,7 +38,7 @@ const segmentMoves: Move[] = GUEST_SEGMENTS.flatMap((name, index): Move[] => {
 });
 
 /** What every entry loads and every exit saves; CR0, RFLAGS and what depends on controls apart. */
-const GUEST: readonly Move[] = [
+const GUEST = plan([
   [Field.guestCr3, L.CR3, 8],
   [Field.guestCr4, L.CR4, 8],
   ...segmentMoves,
@@ -38,9 +53,9 @@ const GUEST: readonly Move[] = [
   [Field.guestSysenterEip, L.MSR_SYSENTER_EIP, 8],
   [Field.guestInterruptibility, L.INTERRUPTIBILITY, 4],
   [Field.guestActivity, L.ACTIVITY, 4],
-];
+]);
 
-const HOST: readonly Move[] = [
+const HOST = plan([
   [Field.hostCr3, L.CR3, 8],
   [Field.hostCr4, L.CR4, 8],
   [Field.hostGdtrBase, L.GDTR_BASE, 8],
@@ -50,29 +65,40 @@ const HOST: readonly Move[] = [
   [Field.hostSysenterCs, L.MSR_SYSENTER_CS, 4],
   [Field.hostSysenterEsp, L.MSR_SYSENTER_ESP, 8],
   [Field.hostSysenterEip, L.MSR_SYSENTER_EIP, 8],
-];
+]);
 
 /** CR0 bits that entries and exits leave alone: ET, CD, NW and the reserved ones. */
 const CR0_KEPT = 0x7ffa_ffd0n;
 const EFER_LME = 0x100n;
 const EFER_LMA = 0x400n;
 
-function load(context: CpuContext, vmcs: CurrentVmcs, moves: readonly Move[]): void {
-  const { mem } = context;
-  for (const [field, state, bytes] of moves) {
-    const low = vmcs.read32(field);
-    if (bytes === 2) mem.set16(state, low);
-    else mem.set32(state, low);
-    if (bytes === 8) mem.set32(state + 4, vmcs.readHigh32(field));
+function load(context: CpuContext, vmcs: CurrentVmcs, moves: Plan): void {
+  const { u32 } = context.mem;
+  const region = vmcs.region() >>> 2;
+  for (let at = 0; at < moves.length; at += STEP) {
+    const slot = region + moves[at]!;
+    const state = moves[at + 1]!;
+    u32[state] = u32[slot]!;
+    if (moves[at + 3] === 2) u32[state + 1] = u32[slot + 1]!;
   }
+}
+
+function save(context: CpuContext, vmcs: CurrentVmcs, moves: Plan): void {
+  const { u32 } = context.mem;
+  const region = vmcs.region() >>> 2;
+  for (let at = 0; at < moves.length; at += STEP) {
+    const slot = region + moves[at]!;
+    const state = moves[at + 1]!;
+    u32[slot] = u32[state]! & moves[at + 2]!;
+    u32[slot + 1] = moves[at + 3] === 2 ? u32[state + 1]! : 0;
+  }
+  vmcs.touched();
 }
 
 export function saveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   const { mem } = context;
   const controls = vmcs.read32(Field.exitControls);
-  for (const [field, state, bytes] of GUEST) {
-    vmcs.writeHalves(field, bytes === 2 ? mem.get16(state) : mem.get32(state), bytes === 8 ? mem.get32(state + 4) : 0);
-  }
+  save(context, vmcs, GUEST);
   vmcs.write(Field.guestCr0, context.cpu.cr0);
   vmcs.write32(Field.guestRflags, readRflags(context));
   if (controls & Exit.SaveDebugControls) {

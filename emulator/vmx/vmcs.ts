@@ -28,6 +28,11 @@ export function hasField(encoding: number): boolean {
   return (encoding & 1) === 0 || ((encoding >> 13) & 3) === 1;
 }
 
+/** Byte offset of a field in the region. */
+export function slotOf(encoding: number): number {
+  return SLOT_OF[encoding >> 1]!;
+}
+
 /** The current VMCS. Every access names a field that `hasField`, and a VMCS is current. */
 export class CurrentVmcs {
   constructor(private readonly mem: LinearMemory) {}
@@ -42,17 +47,17 @@ export class CurrentVmcs {
   }
 
   get launched(): boolean {
-    return this.mem.get32(this.#region() + LAUNCH_STATE) === LAUNCHED;
+    return this.mem.get32(this.region() + LAUNCH_STATE) === LAUNCHED;
   }
   set launched(value: boolean) {
-    this.mem.set32(this.#region() + LAUNCH_STATE, value ? LAUNCHED : CLEAR);
-    this.#touched();
+    this.mem.set32(this.region() + LAUNCH_STATE, value ? LAUNCHED : CLEAR);
+    this.touched();
   }
 
   /** VMX-abort indicator (SDM 3C 28.7). */
   abort(indicator: number): void {
-    this.mem.set32(this.#region() + ABORT, indicator);
-    this.#touched();
+    this.mem.set32(this.region() + ABORT, indicator);
+    this.touched();
   }
 
   read(encoding: number): bigint {
@@ -64,54 +69,42 @@ export class CurrentVmcs {
     return this.mem.get32(this.#slot(encoding));
   }
 
-  /** Bits 63:32. */
-  readHigh32(encoding: number): number {
-    return this.mem.get32(this.#slot(encoding) + 4);
-  }
-
   write(encoding: number, value: bigint): void {
     const at = this.#slot(encoding);
     const bits = WIDTH_OF[encoding >> 1]!;
     if (encoding & 1) this.mem.set32(at + 4, Number(value & 0xffff_ffffn));
     else this.mem.set64(at, bits === 64 ? BigInt.asUintN(64, value) : BigInt.asUintN(bits, value));
-    this.#touched();
+    this.touched();
   }
   /** Of a field of at most 32 bits, or the low half of a wider one whose high half becomes 0. */
   write32(encoding: number, value: number): void {
     const at = this.#slot(encoding);
     this.mem.set32(at, WIDTH_OF[encoding >> 1] === 16 ? value & 0xffff : value >>> 0);
     this.mem.set32(at + 4, 0);
-    this.#touched();
-  }
-
-  /** Without regard to the field's width: for values that the CPU keeps within it. */
-  writeHalves(encoding: number, low: number, high: number): void {
-    const at = this.#slot(encoding);
-    this.mem.set32(at, low);
-    this.mem.set32(at + 4, high);
-    this.#touched();
+    this.touched();
   }
 
   /** Whether the checks of fields that only VMWRITE changes have passed since the last such VMWRITE. */
   get checked(): boolean {
-    return this.mem.get32(this.#region() + CHECKED) === 1;
+    return this.mem.get32(this.region() + CHECKED) === 1;
   }
   set checked(value: boolean) {
-    this.mem.set32(this.#region() + CHECKED, value ? 1 : 0);
+    this.mem.set32(this.region() + CHECKED, value ? 1 : 0);
   }
 
-  #region(): number {
-    const pointer = this.pointer;
-    if (pointer < 0) throw new Error('no VMCS is current');
-    return L.RAM_BASE + pointer;
+  /** Offset of the region in linear memory. Who writes there directly calls `touched`. */
+  region(): number {
+    const { u32 } = this.mem;
+    if (u32[(L.VMCS_POINTER >>> 2) + 1] !== 0) throw new Error('no VMCS is current');
+    return L.RAM_BASE + u32[L.VMCS_POINTER >>> 2]!;
   }
   #slot(encoding: number): number {
     const slot = SLOT_OF[encoding >> 1]!;
     if (slot === 0) throw new Error(`there is no VMCS field ${encoding.toString(16)}h`);
-    return this.#region() + slot;
+    return this.region() + slot;
   }
-  #touched(): void {
-    this.mem.bytes[L.FRAME_FLAGS + Math.floor(this.pointer / 4096)]! |= L.FRAME_DIRTY;
+  touched(): void {
+    this.mem.bytes[L.FRAME_FLAGS + (this.mem.u32[L.VMCS_POINTER >>> 2]! >>> 12)]! |= L.FRAME_DIRTY;
   }
 }
 
