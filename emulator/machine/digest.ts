@@ -3,6 +3,7 @@
 export class Digest {
   #a = 0x811c9dc5;
   #b = 0x9e3779b9;
+  readonly #met = new Map<object, number>();
 
   word(value: number): void {
     this.#a = Math.imul(this.#a ^ value, 0x01000193);
@@ -23,8 +24,13 @@ export class Digest {
     for (let at = 0; at < value.length; at++) this.word(value.charCodeAt(at));
   }
 
-  /** Any structured-cloneable value, in insertion order of its keys. */
+  /** Any structured-cloneable value, in insertion order of its keys. An object met again (shared, or a cycle) counts by the order of first meetings. */
   value(value: unknown): void {
+    if (typeof value === 'object' && value !== null) {
+      const met = this.#met.get(value);
+      if (met !== undefined) return this.word(met);
+      this.#met.set(value, this.#met.size);
+    }
     if (value instanceof Uint8Array) return this.bytes(value);
     if (ArrayBuffer.isView(value)) return this.bytes(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
     if (value instanceof Map || value instanceof Set) {
