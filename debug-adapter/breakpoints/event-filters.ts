@@ -17,6 +17,8 @@ export interface EventFilter {
   /** Names a condition may use beside the common ones. */
   readonly facts: readonly string[];
   readonly conditionExample: string;
+  /** On unless the user turns it off. */
+  readonly default?: true;
 }
 
 /** Facts every event has. */
@@ -24,9 +26,30 @@ export const COMMON_FACTS = ['cpl', 'mode', 'rip', 'thread', 'instructions'] as 
 
 const VM_EXIT_FACTS = ['reason', 'number', 'qualification', 'gva', 'gpa', ...COMMON_FACTS];
 const FAULT_FACTS = ['vector', 'errorCode', 'gva', ...COMMON_FACTS];
-const SYSCALL_FACTS = ['syscall', 'number', 'a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'phase', ...COMMON_FACTS];
+const SYSCALL_FACTS = ['syscall', 'number', 'a0', 'a1', 'a2', 'a3', 'a4', 'a5', ...COMMON_FACTS];
 
 export const EVENT_FILTERS: readonly EventFilter[] = [
+  {
+    filter: 'abnormal',
+    kind: 'diagnostic',
+    where: 'abnormal == 1',
+    label: 'Dune mode ends abnormally',
+    description:
+      'An exit Dune does not handle: an EPT violation it cannot resolve, a triple fault, a forbidden register.',
+    facts: COMMON_FACTS,
+    conditionExample: 'thread == 1',
+    default: true,
+  },
+  {
+    filter: 'fatal-signal',
+    kind: 'signal',
+    where: 'action == "kills it"',
+    label: 'Fatal signal',
+    description: 'A signal is about to end the program.',
+    facts: ['signal', ...COMMON_FACTS],
+    conditionExample: 'signal == SIGSEGV',
+    default: true,
+  },
   {
     filter: 'vm-exit',
     kind: 'vm-exit',
@@ -132,7 +155,7 @@ export const EVENT_FILTERS: readonly EventFilter[] = [
     kind: 'signal',
     label: 'Signal',
     description: 'Linux delivers a signal.',
-    facts: ['signal', 'name', ...COMMON_FACTS],
-    conditionExample: 'signal == 11',
+    facts: ['signal', 'action', ...COMMON_FACTS],
+    conditionExample: 'signal == SIGUSR1',
   },
 ];

@@ -1,5 +1,6 @@
 /** A program's symbols as the debugger asks for them. Addresses here are run-time addresses (gva). */
 import {
+  dieRanges,
   functionAt,
   functionsOf,
   inlinedCopies,
@@ -7,9 +8,9 @@ import {
   type DwarfFunction,
   type FunctionInstance,
 } from './dwarf/functions.ts';
-import { dieRanges } from './dwarf/functions.ts';
 import { FrameTable } from './dwarf/frame.ts';
 import { Dwarf } from './dwarf/info.ts';
+import { covers } from './dwarf/ranges.ts';
 import { afterPrologue } from './dwarf/prologue.ts';
 import { TypeBuilder } from './dwarf/type-builder.ts';
 import type { UnwindSource } from './dwarf/unwind.ts';
@@ -112,6 +113,23 @@ export class ProgramSymbols implements UnwindSource {
     const address = this.linkAddress(gva);
     const unit = this.dwarf.unitAt(address);
     return unit ? instancesAt(unit, address) : [];
+  }
+
+  /** Where a breakpoint on a function goes. */
+  afterPrologue(function_: DwarfFunction): bigint {
+    return this.runAddress(afterPrologue(function_));
+  }
+
+  /** Where the statements of the function around an address begin. */
+  statementAddresses(gva: bigint): bigint[] {
+    const function_ = this.functionAt(gva);
+    const rows = function_?.die.unit.lines?.rows;
+    if (!function_ || !rows) return [];
+    const addresses = new Set<number>();
+    for (let row = 0; row < rows.length; row++)
+      if (rows.isStmt(row) && rows.line[row] !== 0 && covers(function_.ranges, rows.address[row]!))
+        addresses.add(rows.address[row]!);
+    return [...addresses].map((address) => this.runAddress(address));
   }
 
   /** Source files of the program, full paths. */

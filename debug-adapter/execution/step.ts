@@ -1,0 +1,202 @@
+/**
+ * Stepping by statement: single instructions while they belong to the line, calls and traps run through at full speed.
+ * `in` stops in functions that have line information, `over` comes back from every call.
+ */
+import type { Debuggee } from '../debuggee.ts';
+import { innermostFrame } from '../frames.ts';
+import type { Die } from '../symbols/dwarf/die.ts';
+import { breakpointAt, commonOutcome } from './arrivals.ts';
+import type { Plan, Progress } from './plan.ts';
+import { RunTo } from './run-to.ts';
+
+export type StepKind = 'over' | 'in';
+
+/** A CALL has at most this many bytes with prefixes. */
+const LONGEST_CALL = 15n;
+/** Trap entry code a step into a handler may pass before it reaches code with lines. */
+const MAX_ENTRY_STEPS = 20_000;
+
+export class StepPlan implements Plan {
+  readonly #start: {
+    cfa: bigint | undefined;
+    rsp: bigint;
+    rip: bigint;
+    ring: number;
+    function: Die | undefined;
+    instance: Die | undefined;
+    line: number;
+    path: string | undefined;
+  };
+  #running: RunTo | undefined;
+  /** Through the entry code of a trap, towards code with lines. */
+  #entering = 0;
+  #trapped = false;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(
+    readonly debuggee: Debuggee,
+    readonly thread: number,
+    readonly kind: StepKind,
+  ) {
+    const frame = innermostFrame(debuggee, thread);
+    const position = frame.program.addressToSource(frame.pc);
+    const chain = frame.program.inlineChain(frame.pc);
+    this.#start = {
+      cfa: frame.cfa,
+      rsp: frame.registers[7]?.value ?? 0n,
+      rip: frame.pc,
+      ring: this.#ring(),
+      function: chain.at(-1)?.die,
+      instance: chain[0]?.die,
+      line: position?.line ?? 0,
+      path: position?.path,
+    };
+    this.#unsubscribe = debuggee.machine.events.subscribe(['exception', 'page-fault', 'ring-change'], (event) => {
+      if (event.thread === thread) this.#trapped = true;
+    });
+  }
+
+  #ring(): number {
+    return this.debuggee.machine.threads().find(({ id }) => id === this.thread)?.cpl ?? 3;
+  }
+
+  slice(milliseconds: number): Progress {
+    const { host } = this.debuggee.session;
+    const end = host.now() + milliseconds;
+    do {
+      const progress = this.#running ? this.#return(milliseconds) : this.#step();
+      if (progress) return progress;
+    } while (host.now() < end);
+    return 'more';
+  }
+
+  end(): void {
+    this.#unsubscribe?.();
+    this.#unsubscribe = undefined;
+    this.#running?.end();
+  }
+
+  #return(milliseconds: number): Progress | undefined {
+    const progress = this.#running!.slice(milliseconds);
+    if (progress !== 'arrived') return progress;
+    this.#running = undefined;
+    return this.#arrive(this.debuggee.machine.readRegister(this.thread, 'rip')!);
+  }
+
+  /** One instruction. Undefined to go on. */
+  #step(): Progress | undefined {
+    const { machine } = this.debuggee;
+    const before = machine.readRegister(this.thread, 'rip')!;
+    const rsp = machine.readRegister(this.thread, 'rsp')!;
+    this.#trapped = false;
+    const reason = machine.stepInstruction(this.thread);
+    const outcome = commonOutcome(this.debuggee, reason);
+    if (outcome) return outcome;
+    const state = machine.threads().find(({ id }) => id === this.thread)?.state;
+    if (state === undefined || state === 'exited') return { kind: 'pause', thread: machine.currentThread() };
+    if (state === 'blocked') return this.#letOthersRun();
+    const rip = machine.readRegister(this.thread, 'rip')!;
+    if (rip === before) return undefined;
+    const hit = breakpointAt(this.debuggee, this.thread, rip);
+    if (hit) return hit;
+    if (this.#trapped && this.#ring() <= this.#start.ring && this.#function(rip) !== this.#start.function)
+      return this.#trap(before, rsp);
+    return this.#arrive(rip, before, rsp);
+  }
+
+  #function(rip: bigint): Die | undefined {
+    return this.debuggee.images.at(this.thread, rip)?.functionAt(rip)?.die;
+  }
+
+  /** The thread waits in a system call: run everything until it comes out. */
+  #letOthersRun(): undefined {
+    const rip = this.debuggee.machine.readRegister(this.thread, 'rip')!;
+    this.#running = new RunTo(this.debuggee, this.thread, this.#statements(rip), 0n);
+    return undefined;
+  }
+
+  /** Every statement of the function stepped in, and an address of its own. */
+  #statements(...addresses: bigint[]): Set<bigint> {
+    const all = new Set(addresses);
+    const symbols = this.debuggee.images.at(this.thread, this.#start.rip);
+    for (const address of symbols?.statementAddresses(this.#start.rip) ?? []) all.add(address);
+    return all;
+  }
+
+  /** An exception or a system call has gone to a handler in this program. */
+  #trap(interrupted: bigint, rsp: bigint): undefined {
+    if (this.kind === 'in') this.#entering = MAX_ENTRY_STEPS;
+    else this.#running = new RunTo(this.debuggee, this.thread, this.#statements(interrupted), rsp);
+    return undefined;
+  }
+
+  /** The thread has come to `rip`; `before` and `rsp` are what it had when a single step brought it there. */
+  #arrive(rip: bigint, before?: bigint, rsp?: bigint): Progress | undefined {
+    const stop: Progress = { kind: 'step', thread: this.thread };
+    const symbols = this.debuggee.images.at(this.thread, rip);
+    const position = symbols?.addressToSource(rip);
+    if (this.#entering > 0) {
+      this.#entering--;
+      return position?.isStmt || this.#entering === 0 ? stop : undefined;
+    }
+    const returnAddress = before === undefined ? undefined : this.#calledFrom(before, rsp!);
+    if (returnAddress !== undefined) return this.#called(rip, returnAddress);
+    const chain = symbols?.inlineChain(rip) ?? [];
+    if (chain.at(-1)?.die !== this.#start.function || this.#hasReturned())
+      return this.#leftFunction(rip, position !== undefined);
+    if (!position) return undefined;
+    const instance = chain[0]?.die;
+    // Inside a copy inlined into the line: stepping over passes it.
+    if (
+      this.kind === 'over' &&
+      instance !== this.#start.instance &&
+      chain.some(({ die }) => die === this.#start.instance)
+    )
+      return undefined;
+    const sameLine =
+      position.line === this.#start.line && position.path === this.#start.path && instance === this.#start.instance;
+    return position.isStmt && !sameLine ? stop : undefined;
+  }
+
+  #hasReturned(): boolean {
+    const rsp = this.debuggee.machine.readRegister(this.thread, 'rsp')!;
+    return this.#start.cfa !== undefined && rsp >= this.#start.cfa && this.#ring() === this.#start.ring;
+  }
+
+  /** The return address, if the instruction at `before` was a CALL. */
+  #calledFrom(before: bigint, rsp: bigint): bigint | undefined {
+    const { machine } = this.debuggee;
+    const now = machine.readRegister(this.thread, 'rsp')!;
+    if (now !== rsp - 8n) return undefined;
+    const bytes = machine.readMemory(this.thread, 'gva', now, 8);
+    if (bytes.length < 8) return undefined;
+    const top = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+    return top > before && top - before <= LONGEST_CALL ? top : undefined;
+  }
+
+  #called(rip: bigint, returnAddress: bigint): Progress | undefined {
+    const symbols = this.debuggee.images.at(this.thread, rip);
+    const function_ = symbols?.functionAt(rip);
+    if (this.kind === 'in' && symbols?.addressToSource(rip)) {
+      const target = function_ ? symbols.afterPrologue(function_) : rip;
+      if (target === rip) return { kind: 'step', thread: this.thread };
+      // Arriving there is the end of the step: it is another function's statement.
+      this.#running = new RunTo(this.debuggee, this.thread, new Set([target]), 0n);
+      return undefined;
+    }
+    const rsp = this.debuggee.machine.readRegister(this.thread, 'rsp')!;
+    this.#running = new RunTo(this.debuggee, this.thread, new Set([returnAddress]), rsp + 8n);
+    return undefined;
+  }
+
+  /** Returned to the caller, jumped elsewhere, or left a handler. */
+  #leftFunction(rip: bigint, hasLine: boolean): Progress | undefined {
+    if (hasLine) return { kind: 'step', thread: this.thread };
+    const caller = innermostFrame(this.debuggee, this.thread).caller();
+    const rsp = caller?.registers[7]?.value;
+    // Code without lines that was jumped to, such as the tail call of a library function.
+    if (!caller || rsp === undefined || caller.pc === rip) return { kind: 'step', thread: this.thread };
+    this.#running = new RunTo(this.debuggee, this.thread, new Set([caller.pc]), rsp);
+    return undefined;
+  }
+}

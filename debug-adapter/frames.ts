@@ -1,0 +1,212 @@
+/** Call stacks as the client sees them: inlined copies are frames, and where the ring or the mode changes stands a label. */
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import type { ThreadInfo } from '../emulator/machine/api.ts';
+import type { Debuggee } from './debuggee.ts';
+import { FrameScope } from './expressions/scope.ts';
+import { hardwareFrame, ringOfTrapFrame, syscallEntry } from './trap-frames.ts';
+import { registerName } from './symbols/dwarf/registers.ts';
+import { frameRegisters, type FrameRegisters } from './symbols/dwarf/unwind.ts';
+import type { FunctionInstance } from './symbols/dwarf/functions.ts';
+import { StackFrame } from './symbols/stack-frame.ts';
+
+export interface CodeFrame {
+  readonly kind: 'code';
+  readonly thread: number;
+  readonly name: string;
+  readonly pc: bigint;
+  /** Source position: of the pc, or of the call for frames around an inlined one. */
+  readonly path: string | undefined;
+  readonly line: number;
+  readonly column: number;
+  readonly scope: FrameScope;
+  /** How many inlined copies are inside this frame. */
+  readonly inlinedInside: number;
+  readonly ring: number;
+}
+export interface LabelFrame {
+  readonly kind: 'label';
+  readonly thread: number;
+  readonly name: string;
+}
+export type Frame = CodeFrame | LabelFrame;
+
+/** Deeper stacks are cut: they come from runaway recursion or damage. */
+const MAX_FRAMES = 10_000;
+const GENERAL_REGISTERS = 17;
+
+export class CallStacks {
+  readonly #stacks = new Map<number, LazyStack>();
+
+  constructor(readonly debuggee: Debuggee) {}
+
+  clear(): void {
+    this.#stacks.clear();
+  }
+
+  /** Frames [start, start + count) of a thread, innermost first, and how many there are at least. */
+  frames(thread: number, start: number, count: number): { frames: Frame[]; total: number; ids: number[] } {
+    let stack = this.#stacks.get(thread);
+    if (!stack) this.#stacks.set(thread, (stack = new LazyStack(walk(this.debuggee, thread))));
+    const frames = stack.take(start, count);
+    return { frames, total: stack.known, ids: frames.map((frame) => stack.id(frame, this.debuggee)) };
+  }
+
+  /** The innermost frame with code. */
+  top(thread: number): CodeFrame | undefined {
+    return this.frames(thread, 0, 4).frames.find((frame): frame is CodeFrame => frame.kind === 'code');
+  }
+}
+
+class LazyStack {
+  readonly #frames: Frame[] = [];
+  readonly #ids = new Map<Frame, number>();
+  #done = false;
+
+  constructor(readonly source: Iterator<Frame>) {}
+
+  take(start: number, count: number): Frame[] {
+    // One more than asked for tells the client whether there are more.
+    while (!this.#done && this.#frames.length < start + count + 1) {
+      const next = this.#frames.length < MAX_FRAMES ? this.source.next() : { done: true as const, value: undefined };
+      if (next.done) this.#done = true;
+      else this.#frames.push(next.value);
+    }
+    return this.#frames.slice(start, start + count);
+  }
+  get known(): number {
+    return this.#frames.length;
+  }
+  id(frame: Frame, debuggee: Debuggee): number {
+    let id = this.#ids.get(frame);
+    if (id === undefined) this.#ids.set(frame, (id = debuggee.frames.add(frame)));
+    return id;
+  }
+}
+
+export function threadRegisters(debuggee: Debuggee, thread: number): FrameRegisters {
+  const { machine } = debuggee;
+  const values = Array.from({ length: GENERAL_REGISTERS }, (_, number) =>
+    machine.readRegister(thread, registerName(number)!),
+  );
+  return frameRegisters(values);
+}
+
+/** The physical frame a thread executes in. */
+export function innermostFrame(debuggee: Debuggee, thread: number): StackFrame {
+  return physicalFrame(debuggee, thread, threadRegisters(debuggee, thread), true, 0);
+}
+
+function physicalFrame(
+  debuggee: Debuggee,
+  thread: number,
+  registers: FrameRegisters,
+  interrupted: boolean,
+  depth: number,
+): StackFrame {
+  const pc = registers[16]?.value ?? 0n;
+  const symbols = debuggee.images.at(thread, pc) ?? debuggee.images.main;
+  return new StackFrame(symbols, debuggee.target(thread), registers, interrupted, depth);
+}
+
+function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
+  const info = debuggee.machine.threads().find(({ id }) => id === thread);
+  if (!info) return;
+  if (info.state === 'blocked' && info.blockedOn)
+    yield { kind: 'label', thread, name: `[Linux: waits in ${info.blockedOn}]` };
+  let ring = info.cpl;
+  let frame: StackFrame | undefined = innermostFrame(debuggee, thread);
+  while (frame) {
+    yield* logicalFrames(debuggee, thread, frame, ring);
+    const next: Caller | undefined = callerOf(debuggee, info, frame, ring);
+    if (next?.label !== undefined) yield { kind: 'label', thread, name: next.label };
+    if (next) ring = next.ring;
+    frame = next?.frame;
+  }
+}
+
+interface Caller {
+  readonly frame: StackFrame;
+  readonly ring: number;
+  /** There is a boundary before it. */
+  readonly label?: string;
+}
+
+function callerOf(debuggee: Debuggee, thread: ThreadInfo, frame: StackFrame, ring: number): Caller | undefined {
+  const make = (registers: FrameRegisters, interrupted: boolean): StackFrame =>
+    physicalFrame(debuggee, thread.id, registers, interrupted, frame.depth + 1);
+  const crossed = (registers: FrameRegisters, outer: number, how: string): Caller => ({
+    frame: make(registers, true),
+    ring: outer,
+    label: outer === ring ? `[${how} in ring ${ring}]` : `[${how}: ring ${outer} → ring ${ring}]`,
+  });
+  const inDune = thread.mode === 'dune';
+  if (inDune && ring === 0 && !debuggee.images.at(thread.id, frame.pc)) {
+    const entry = syscallEntry(debuggee.machine, thread.id, frame.registers);
+    if (entry) return crossed(entry.registers, entry.ring, 'system call');
+  }
+  const symbols = debuggee.images.at(thread.id, frame.pc);
+  const described = symbols?.frames.at(symbols.linkAddress(frame.lookupPc)) !== undefined;
+  if (inDune && ring === 0 && !described) {
+    const trap = hardwareFrame(debuggee, thread.id, frame.registers);
+    if (trap) return crossed(trap.registers, trap.ring, 'exception');
+  }
+  const next = frame.unwind();
+  if (!next || sameFrame(frame, next.registers)) return undefined;
+  if (!next.signal) return { frame: make(next.registers, false), ring };
+  if (!inDune) return { frame: make(next.registers, true), ring, label: '[signal handler called]' };
+  return crossed(next.registers, ringOfTrapFrame(frame.target, next.registers) ?? ring, 'trap');
+}
+
+/** A caller that is its own callee would go on for ever. */
+function sameFrame(frame: StackFrame, registers: FrameRegisters): boolean {
+  return registers[16]?.value === frame.pc && registers[7]?.value === frame.registers[7]?.value;
+}
+
+function* logicalFrames(debuggee: Debuggee, thread: number, frame: StackFrame, ring: number): Generator<CodeFrame> {
+  const { program } = frame;
+  const mapped = debuggee.images.at(thread, frame.pc) !== undefined;
+  const chain: (FunctionInstance | undefined)[] = mapped ? program.inlineChain(frame.lookupPc) : [];
+  const position = mapped ? program.addressToSource(frame.lookupPc) : undefined;
+  if (chain.length === 0) chain.push(undefined);
+  for (const [index, instance] of chain.entries()) {
+    const inside = chain[index - 1];
+    yield {
+      kind: 'code',
+      thread,
+      name: instance?.name ?? symbolName(debuggee, thread, frame),
+      pc: frame.pc,
+      path: inside ? inside.callFile : position?.path,
+      line: (inside ? inside.callLine : position?.line) ?? 0,
+      column: (inside ? inside.callColumn : position?.column) ?? 0,
+      scope: new FrameScope(frame, instance),
+      inlinedInside: index,
+      ring,
+    };
+  }
+}
+
+function symbolName(debuggee: Debuggee, thread: number, frame: StackFrame): string {
+  return debuggee.images.symbol(thread, frame.lookupPc) ?? `0x${frame.pc.toString(16)}`;
+}
+
+/** A frame as DAP has it. */
+export function protocolFrame(debuggee: Debuggee, frame: Frame, id: number): DebugProtocol.StackFrame {
+  if (frame.kind === 'label') return { id, name: frame.name, line: 0, column: 0, presentationHint: 'label' };
+  const source = frame.path === undefined ? undefined : protocolSource(debuggee, frame.path);
+  return {
+    id,
+    name: frame.name,
+    source,
+    line: source ? frame.line : 0,
+    column: source ? frame.column : 0,
+    instructionPointerReference: `0x${frame.pc.toString(16)}`,
+    presentationHint: source && source.presentationHint !== 'deemphasize' ? 'normal' : 'subtle',
+  };
+}
+
+/** A source file; one that is not on this host is shown but cannot be opened. */
+export function protocolSource(debuggee: Debuggee, path: string): DebugProtocol.Source {
+  const local = debuggee.images.localSource(path);
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return local ? { name, path: local } : { name, path, presentationHint: 'deemphasize', origin: 'not on this machine' };
+}

@@ -1,0 +1,111 @@
+/** The attributes of a launch configuration, once: checking, defaults, the JSON schema in package.json and the docs come from here. */
+import * as v from 'valibot';
+import { EVENT_KINDS } from '../emulator/machine/events.ts';
+import { RequestError } from './request.ts';
+
+const DEFAULT_TRACE = [
+  ...(['vm-exit', 'vm-entry', 'page-fault', 'ept-violation', 'exception'] as const),
+  ...(['trapped-syscall', 'vmcall-syscall', 'host-syscall', 'signal', 'process', 'diagnostic'] as const),
+];
+
+const Grant = v.union([
+  v.string(),
+  v.object({
+    path: v.pipe(v.string(), v.description('File or folder of the host.')),
+    write: v.optional(v.pipe(v.boolean(), v.description('Let the program write there too.')), false),
+  }),
+]);
+
+/** Every attribute has a description, and a default unless it is required. */
+export const LAUNCH_ATTRIBUTES = {
+  program: v.pipe(v.string(), v.nonEmpty(), v.description('Path of the static x86-64 ELF program to debug.')),
+  args: v.optional(v.pipe(v.array(v.string()), v.description('Arguments of the program.')), []),
+  env: v.optional(
+    v.pipe(
+      v.record(v.string(), v.nullable(v.string())),
+      v.description('Environment of the program, which is otherwise empty.'),
+    ),
+    {},
+  ),
+  cwd: v.optional(v.pipe(v.string(), v.description('Working directory of the program.')), ''),
+  stopOnEntry: v.optional(v.pipe(v.boolean(), v.description('Stop at the first instruction of the program.')), false),
+  cpus: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64), v.description('Model CPUs.')), 1),
+  physBits: v.optional(
+    v.pipe(
+      v.number(),
+      v.integer(),
+      v.minValue(37),
+      v.maxValue(48),
+      v.description('Physical-address width of the processor (MAXPHYADDR) in bits.'),
+    ),
+    46,
+  ),
+  memory: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(64), v.maxValue(3072), v.description('Physical memory in MB.')),
+    1024,
+  ),
+  syscalls: v.optional(
+    v.pipe(
+      v.picklist(['modern', 'strict']),
+      v.description(
+        'System calls from Dune mode: all of them (modern), or only the 312 of the kernels Dune ran on (strict).',
+      ),
+    ),
+    'modern',
+  ),
+  grants: v.optional(
+    v.pipe(
+      v.array(Grant),
+      v.description(
+        'Files and folders of the host that the program sees, read-only unless "write" is set. The program itself and its folder are always seen.',
+      ),
+    ),
+    [],
+  ),
+  seed: v.optional(
+    v.pipe(
+      v.number(),
+      v.integer(),
+      v.minValue(0),
+      v.maxValue(0xffffffff),
+      v.description('Seed of everything random; the same seed gives the same run.'),
+    ),
+    1,
+  ),
+  aslr: v.optional(
+    v.pipe(v.boolean(), v.description('Randomise the layout of the address space, from the seed.')),
+    false,
+  ),
+  stdin: v.optional(
+    v.pipe(
+      v.string(),
+      v.description('File that is the standard input; without it, what is typed in the debug console.'),
+    ),
+    '',
+  ),
+  sourceMap: v.optional(
+    v.pipe(
+      v.record(v.string(), v.string()),
+      v.description('Folders the program was compiled in, and where they are here.'),
+    ),
+    {},
+  ),
+  trace: v.optional(
+    v.pipe(v.array(v.picklist(EVENT_KINDS)), v.description('Kinds of events kept for the log views.')),
+    DEFAULT_TRACE,
+  ),
+};
+
+const LaunchSchema = v.object(LAUNCH_ATTRIBUTES);
+export type LaunchOptions = v.InferOutput<typeof LaunchSchema>;
+
+/** Checks a launch request's arguments. Throws RequestError with one sentence. */
+export function parseLaunch(args: unknown): LaunchOptions {
+  const result = v.safeParse(LaunchSchema, args, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const path = v.getDotPath(issue) ?? '';
+  if (path === 'program' && (args as { program?: unknown }).program === undefined)
+    throw new RequestError('The launch configuration has no "program": give the path of a static ELF program.');
+  throw new RequestError(`The launch attribute "${path}" is not usable: ${issue.message}.`);
+}

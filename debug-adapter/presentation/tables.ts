@@ -1,0 +1,33 @@
+/** Which page tables are in force for a thread, in words. */
+import type { Debuggee } from '../debuggee.ts';
+
+const CR4_PCIDE = 1n << 17n;
+
+export function hex(value: bigint | number): string {
+  return `0x${value.toString(16)}`;
+}
+
+export function vmcsField(debuggee: Debuggee, thread: number, encoding: number): bigint | undefined {
+  return debuggee.machine.vmcs(thread)?.find((field) => field.encoding === encoding)?.value;
+}
+
+/** Encodings of SDM 3D appendix B that the adapter shows by itself. */
+export const EPTP = 0x201a;
+export const VPID = 0x0000;
+
+/** "CR3 0x... PCID 0" or "EPTP 0x...", or why there are none. */
+export function tableRoot(
+  debuggee: Debuggee,
+  thread: number,
+  which: 'guest' | 'ept',
+): { text: string; message?: string } {
+  const { machine } = debuggee;
+  if (which === 'guest') {
+    const cr3 = machine.readRegister(thread, 'cr3') ?? 0n;
+    const pcid = ((machine.readRegister(thread, 'cr4') ?? 0n) & CR4_PCIDE) !== 0n ? ` PCID ${cr3 & 0xfffn}` : '';
+    return { text: `CR3 ${hex(cr3 & ~0xfffn)}${pcid}` };
+  }
+  const info = machine.threads().find(({ id }) => id === thread);
+  if (info?.mode !== 'dune') return { text: '', message: 'This thread is in Linux mode: there is no EPT in force.' };
+  return { text: `EPTP ${hex(vmcsField(debuggee, thread, EPTP) ?? 0n)}` };
+}

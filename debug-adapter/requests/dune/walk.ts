@@ -1,0 +1,37 @@
+/** `dune/walk`: the whole walk of an address. */
+import { describeEptEntry, describePageTableEntry, entryName } from '../../../emulator/mmu/entries.ts';
+import { evaluate } from '../../expressions/evaluate.ts';
+import { hex } from '../../presentation/tables.ts';
+import { walkResult, walkText } from '../../presentation/walk.ts';
+import type { WalkArguments, WalkResponse } from '../../protocol.ts';
+import { defineRequest, RequestError } from '../../request.ts';
+
+export const walk = defineRequest<WalkArguments, WalkResponse>({
+  command: 'dune/walk',
+  run({ debuggee }, { threadId, address, access, user }) {
+    debuggee.requireStopped();
+    const scope = debuggee.stacks.top(threadId)?.scope;
+    if (!scope) throw new RequestError(`There is no thread ${threadId}.`);
+    const gva = evaluate(address.replace(/^\s*gva:/, ''), scope).value.unsigned();
+    const found = debuggee.machine.walk(threadId, gva, access ?? 'read', user);
+    return {
+      gva: hex(gva),
+      gpa: found.gpa === undefined ? undefined : hex(found.gpa),
+      hpa: found.hpa === undefined ? undefined : hex(found.hpa),
+      result: walkResult(found),
+      ok: found.result.kind === 'ok',
+      steps: found.steps.map((step) => ({
+        table: step.table,
+        level: step.level,
+        forGuestLevel: step.forGuestLevel,
+        name: entryName(step),
+        gpa: hex(step.gpa),
+        hpa: hex(step.hpa),
+        entry: hex(step.entry),
+        flags: (step.table === 'ept' ? describeEptEntry : describePageTableEntry)(step.entry, step.level).flags,
+        outcome: step.outcome,
+      })),
+      text: walkText(found),
+    };
+  },
+});

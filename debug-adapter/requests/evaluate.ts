@@ -1,0 +1,76 @@
+/** Watches, hovers and the debug console. In the console, text typed while the program runs is its standard input. */
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { evaluate as evaluateExpression } from '../expressions/evaluate.ts';
+import type { FrameScope } from '../expressions/scope.ts';
+import { spaceAddress } from '../presentation/spaces.ts';
+import { unfolding } from '../presentation/protocol-variable.ts';
+import { valueRow } from '../presentation/values.ts';
+import { registerRow } from '../presentation/registers.ts';
+import { defineRequest, RequestError } from '../request.ts';
+import type { Session } from '../session.ts';
+import { formatValue } from '../symbols/format.ts';
+
+type Body = DebugProtocol.EvaluateResponse['body'];
+
+export const evaluate = defineRequest<DebugProtocol.EvaluateArguments, Body>({
+  command: 'evaluate',
+  capabilities: { supportsEvaluateForHovers: true, supportsClipboardContext: true },
+  run(session, args) {
+    const { debuggee } = session;
+    const text = String(args.expression ?? '');
+    if (debuggee.runner.running) {
+      if (args.context !== 'repl') throw new RequestError('The program is running: pause it first.');
+      debuggee.machine.input(new TextEncoder().encode(`${text}\n`));
+      debuggee.runner.wake();
+      return { result: '', variablesReference: 0 };
+    }
+    const scope = scopeOf(session, args.frameId);
+    const place = spaceAddress(text, scope);
+    if (place) return readPlace(session, place);
+    const system = /^\s*\$(\w+)\s*$/.exec(text);
+    const register =
+      system &&
+      debuggee.machine
+        .registers(scopeThread(session, args.frameId))
+        .find(({ name }) => name.toLowerCase() === system[1]!.toLowerCase());
+    const assigns = /(^|[^=!<>])=([^=]|$)|\+\+|--/.test(text);
+    if (register && register.group !== 'general') {
+      const row = registerRow(register, (name, value) =>
+        debuggee.machine.writeRegister(scopeThread(session, args.frameId), name, value),
+      );
+      return { result: row.value, ...unfolding(debuggee, row), memoryReference: row.memoryReference };
+    }
+    const { value, format } = evaluateExpression(text, scope);
+    const hex = format === 'x' || (format !== 'd' && args.format?.hex === true);
+    const row = valueRow(text, value, scope, text, { hex });
+    if (assigns && args.context === 'repl') session.event('invalidated', { areas: ['variables', 'stacks'] });
+    const result = args.context === 'clipboard' ? formatValue(value, { hex }) : row.value;
+    return { result, type: row.type, memoryReference: row.memoryReference, ...unfolding(debuggee, row) };
+  },
+});
+
+function readPlace({ debuggee }: Session, { space, address }: { space: 'gva' | 'gpa' | 'hpa'; address: bigint }): Body {
+  const bytes = debuggee.machine.readMemory(debuggee.runner.stoppedThread, space, address, 8);
+  const reference = `${space}:0x${address.toString(16)}`;
+  if (bytes.length < 8) throw new RequestError(`There is no memory at ${reference}.`);
+  const word = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  return {
+    result: `0x${word.toString(16).padStart(16, '0')}`,
+    type: 'uint64_t',
+    variablesReference: 0,
+    memoryReference: reference,
+  };
+}
+
+function scopeThread(session: Session, frameId: number | undefined): number {
+  return frameId === undefined ? session.debuggee.runner.stoppedThread : session.debuggee.frame(frameId).thread;
+}
+
+/** The frame an expression is about: the one named, or the innermost of the thread that stopped. */
+export function scopeOf(session: Session, frameId: number | undefined): FrameScope {
+  const { debuggee } = session;
+  debuggee.requireStopped();
+  const frame = frameId === undefined ? debuggee.stacks.top(debuggee.runner.stoppedThread) : debuggee.frame(frameId);
+  if (frame?.kind !== 'code') throw new RequestError('There is no code in this frame to evaluate in.');
+  return frame.scope;
+}

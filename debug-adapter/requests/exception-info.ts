@@ -1,0 +1,29 @@
+/** Why an event breakpoint stopped: the event decoded, and the explanation of an abnormal stop. */
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { explanationText } from '../execution/report.ts';
+import { factText } from '../presentation/events.ts';
+import { defineRequest, RequestError } from '../request.ts';
+
+export const exceptionInfo = defineRequest<
+  DebugProtocol.ExceptionInfoArguments,
+  DebugProtocol.ExceptionInfoResponse['body']
+>({
+  command: 'exceptionInfo',
+  capabilities: { supportsExceptionInfoRequest: true },
+  run({ debuggee }, args) {
+    debuggee.requireStopped();
+    const outcome = debuggee.runner.lastOutcome;
+    if (outcome?.kind !== 'event' || outcome.thread !== args.threadId)
+      throw new RequestError('This thread did not stop because of an event.');
+    const { event } = outcome;
+    const explanation = debuggee.machine.explanation(args.threadId);
+    const facts = Object.entries(event.facts).map(([name, value]) => `${name} = ${factText(name, value)}`);
+    const text = explanation ? explanationText(explanation) : facts.join('\n');
+    return {
+      exceptionId: event.kind,
+      description: explanation ? `${event.summary}\n${text}` : event.summary,
+      breakMode: 'always',
+      details: { message: event.summary, typeName: outcome.label, stackTrace: text },
+    };
+  },
+});
