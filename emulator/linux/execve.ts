@@ -11,7 +11,7 @@ import { exitOthers } from './exit.ts';
 import { closeFd, copyTable } from './fs/descriptors.ts';
 import { readInode } from './fs/inode.ts';
 import { baseName } from './fs/paths.ts';
-import { createMemoryMap, releaseMemoryMap } from './mm.ts';
+import { cr3Of, createMemoryMap, releaseMemoryMap } from './mm.ts';
 import { SIG_DFL, SIG_IGN, SS_DISABLE } from './signal-numbers.ts';
 import type { Inode, Linux, Process, Task } from './state.ts';
 import { restoreClock } from './time.ts';
@@ -129,7 +129,7 @@ export function nameProgram(process: Process, path: string, argv: readonly strin
 
 /** The loaded state page becomes the start of the program. */
 export function enterProgram(linux: Linux, task: Task, image: Image): void {
-  restoreClock(linux, () => resetLinux(linux.context, BigInt(task.process.mm.root)));
+  restoreClock(linux, () => resetLinux(linux.context, cr3Of(task.process.mm)));
   linux.cpu.rip = BigInt(image.entry);
   linux.cpu.rsp = BigInt(image.stack);
   linux.engine.contextChanged();

@@ -3,7 +3,7 @@ import * as L from '../cpu/layout.ts';
 import type { SyscallResult } from './api.ts';
 import * as errno from './errno.ts';
 import { copyTable } from './fs/descriptors.ts';
-import { copyMemoryMap } from './mm.ts';
+import { copyMemoryMap, cr3Of } from './mm.ts';
 import { chooseCpu } from './scheduler.ts';
 import { SS_DISABLE } from './signal-numbers.ts';
 import type { Linux, Process, Task } from './state.ts';
@@ -49,7 +49,7 @@ export function childContext(linux: Linux, request: CloneRequest): Uint8Array {
 /** What a child has of its own, whichever mode it was made from: its page tables and its TLS. */
 function adopt(page: Uint8Array, process: Process, request: CloneRequest): Uint8Array {
   const view = new DataView(page.buffer, page.byteOffset);
-  view.setBigUint64(at(L.CR3), BigInt(process.mm.root), true);
+  view.setBigUint64(at(L.CR3), cr3Of(process.mm), true);
   if (request.flags & CLONE_SETTLS) view.setBigUint64(at(L.FS) + L.SEG_BASE, request.tls, true);
   return page;
 }

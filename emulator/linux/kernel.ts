@@ -118,6 +118,7 @@ function emptyState(options: MachineOptions, bytesOfRam: number): KernelState {
     currentTid: 0,
     nextPid: FIRST_PID,
     nextId: 1,
+    nextPcid: 1,
     random: seedRandom(options.seed),
     sliceEnd: 0,
     tree: new Map(),

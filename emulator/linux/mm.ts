@@ -27,12 +27,27 @@ export function tables(linux: Linux) {
   return { memory: linux.memory, frames: linux.state.frames };
 }
 
+const PCIDS = 4096;
+/** One after the other; when they begin anew, what the TLB still holds of earlier owners goes. PCID 0 is left out. */
+function allocatePcid(linux: Linux): number {
+  const pcid = linux.state.nextPcid++;
+  if (linux.state.nextPcid === PCIDS) linux.state.nextPcid = 1;
+  if (pcid === 1) linux.mmu.flushAll();
+  return pcid;
+}
+
+/** CR3 of an address space. */
+export function cr3Of(mm: MemoryMap): bigint {
+  return BigInt(mm.root + mm.pcid);
+}
+
 export function createMemoryMap(linux: Linux): MemoryMap | undefined {
   const root = allocateFrame(linux.state.frames, linux.memory);
   if (root < 0) return undefined;
   return {
     users: 1,
     root,
+    pcid: allocatePcid(linux),
     vmas: [],
     brkStart: 0,
     brk: 0,
@@ -197,7 +212,13 @@ function growStack(process: Process, va: number): Vma | undefined {
 export function copyMemoryMap(linux: Linux, from: MemoryMap): MemoryMap | undefined {
   const root = allocateFrame(linux.state.frames, linux.memory);
   if (root < 0) return undefined;
-  const to: MemoryMap = { ...from, users: 1, root, vmas: from.vmas.map((vma) => ({ ...vma })) };
+  const to: MemoryMap = {
+    ...from,
+    users: 1,
+    root,
+    pcid: allocatePcid(linux),
+    vmas: from.vmas.map((vma) => ({ ...vma })),
+  };
   let complete = true;
   for (const vma of from.vmas) {
     eachLeaf(linux.memory, from.root, vma.start, vma.end, (va, leaf) => {

@@ -31,6 +31,7 @@ export interface KernelState {
   currentTid: number;
   nextPid: number;
   nextId: number;
+  nextPcid: number;
   /** xorshift128+ state: getrandom, AT_RANDOM, layout, scheduler. */
   random: [bigint, bigint];
   /** Value of `engine.retired` at which the running thread's time slice is over. */
@@ -60,6 +61,8 @@ export interface MemoryMap {
   users: number;
   /** HPA of the PML4. */
   root: number;
+  /** Process-context identifier: CR4.PCIDE is on, so that TLB entries are told apart by it and not by CR3. */
+  pcid: number;
   vmas: Vma[];
   brkStart: number;
   brk: number;

@@ -10,7 +10,8 @@ export function invalidate(linux: Linux, mm: MemoryMap, start: number, end: numb
   const { mmu, cpu, state } = linux;
   const pages = (end - start) / PAGE;
   const current = state.tasks.get(state.currentTid);
-  const local = !cpu.nonRoot && current?.process.mm === mm && Number(cpu.cr3) === mm.root && onOneCpu(linux, mm);
+  const local =
+    !cpu.nonRoot && current?.process.mm === mm && Number(cpu.cr3) === mm.root + mm.pcid && onOneCpu(linux, mm);
   if (local && pages <= SINGLE_PAGE_CEILING) for (let va = start; va < end; va += PAGE) mmu.invalidatePage(BigInt(va));
   else mmu.flushAll();
   notify(linux, mm, start, end);

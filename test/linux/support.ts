@@ -41,7 +41,15 @@ export interface Outcome {
 
 export function runNative(program: string, args: readonly string[] = [], input = ''): Outcome {
   const result = spawnSync(program, args, { input, encoding: 'utf8', cwd: built });
-  const signals: Record<string, number> = { SIGSEGV: 11, SIGFPE: 8, SIGILL: 4, SIGABRT: 6, SIGKILL: 9, SIGTRAP: 5, SIGBUS: 7 };
+  const signals: Record<string, number> = {
+    SIGSEGV: 11,
+    SIGFPE: 8,
+    SIGILL: 4,
+    SIGABRT: 6,
+    SIGKILL: 9,
+    SIGTRAP: 5,
+    SIGBUS: 7,
+  };
   return { out: result.stdout, err: result.stderr, status: result.status ?? 128 + (signals[result.signal ?? ''] ?? 0) };
 }
 
@@ -50,7 +58,12 @@ export interface Run extends Outcome {
   readonly stop: StopReason;
 }
 
-export function start(program: string, args: readonly string[], options: Partial<MachineOptions>, collect: { out: string; err: string }): Machine {
+export function start(
+  program: string,
+  args: readonly string[],
+  options: Partial<MachineOptions>,
+  collect: { out: string; err: string },
+): Machine {
   const decoder = new TextDecoder();
   return createMachine(assets(), {
     program: { path: program, image: new Uint8Array(readFileSync(program)) },
@@ -74,12 +87,20 @@ export function start(program: string, args: readonly string[], options: Partial
 }
 
 const LIMIT = 400_000_000;
-export function runEmulated(program: string, args: readonly string[] = [], input = '', options: Partial<MachineOptions> = {}): Run {
+export function runEmulated(
+  program: string,
+  args: readonly string[] = [],
+  input = '',
+  options: Partial<MachineOptions> = {},
+): Run {
   const collect = { out: '', err: '' };
   const machine = start(program, args, options, collect);
   if (input) machine.input(new TextEncoder().encode(input));
   machine.input(null);
-  if (process.env['TRACE']) machine.events.subscribe(['host-syscall', 'signal', 'process', 'diagnostic', 'exception'], (event) => console.log(`${event.instructions} [${event.thread}] ${event.summary}`));
+  if (process.env['TRACE'])
+    machine.events.subscribe(['host-syscall', 'signal', 'process', 'diagnostic', 'exception'], (event) =>
+      console.log(`${event.instructions} [${event.thread}] ${event.summary}`),
+    );
   const stop = machine.run(LIMIT);
   return { ...collect, status: stop.kind === 'exited' ? stop.status : -1, machine, stop };
 }

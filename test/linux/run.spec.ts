@@ -1,0 +1,39 @@
+/** C programs under the Linux personality, against the same binaries on the host CPU and kernel. */
+import assert from 'node:assert/strict';
+import { compile, has, runEmulated, runNative } from './support.ts';
+
+const PROGRAMS = ['hello', 'numbers', 'heap', 'files', 'fork', 'threads', 'signals', 'memory', 'spawn', 'clock'];
+const BUILDS: readonly (readonly [string, readonly string[]])[] = [
+  ['gcc', ['-O2', '-static']],
+  ['gcc', ['-O0', '-static-pie', '-fPIE']],
+  ['musl-gcc', ['-O2', '-static']],
+];
+
+for (const [compiler, flags] of BUILDS) {
+  describe(`Linux programs: ${compiler} ${flags.join(' ')}`, function () {
+    before(function () {
+      if (!has(compiler)) this.skip();
+    });
+    for (const name of PROGRAMS) {
+      it(name, () => {
+        const program = compile(name, compiler, flags);
+        const native = runNative(program);
+        const { out, err, status } = runEmulated(program);
+        assert.deepEqual({ out, err, status }, native);
+      });
+    }
+    it('input', () => {
+      const program = compile('input', compiler, flags);
+      const text = 'first line\nsecond\n';
+      const { out, status } = runEmulated(program, [], text);
+      assert.deepEqual({ out, status }, { out: runNative(program, [], text).out, status: 0 });
+    });
+  });
+}
+
+describe('Threads on several model CPUs', () => {
+  it('give the same result', () => {
+    const program = compile('threads', 'gcc', ['-O2', '-static']);
+    assert.equal(runEmulated(program, [], '', { cpus: 4 }).out, runNative(program).out);
+  });
+});
