@@ -8,7 +8,7 @@ import type { MmuCore } from './core.ts';
 import { type MemoryManagement, createMmu } from './mmu.ts';
 import { PhysicalMemory } from './physical.ts';
 
-const CORE = process.env['DUNE_CORE'] ?? join(import.meta.dirname, '../../dist/core.wasm');
+const CORE = join(import.meta.dirname, '../../dist/core.wasm');
 const RAM_BYTES = 16 << 20;
 
 /** The slow paths the interpreter calls. i64 parameters are bigint. */
