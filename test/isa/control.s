@@ -1,5 +1,5 @@
 # Branches, calls, stack, and what takes several instructions to show. See assembly.spec.ts for the registers at the start.
-.include "test.inc"
+.include "case.macros"
 
 CASE jump_distances
     jmp 1f

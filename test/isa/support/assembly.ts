@@ -1,4 +1,4 @@
-/** Assembles a file of CASE ... END_CASE snippets (test.inc) with gcc. */
+/** Assembles a file of CASE ... END_CASE snippets (case.macros) with gcc. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
