@@ -225,7 +225,8 @@ function faultName(fault: Fault): string {
 function stackInWords(dune: Dune): string {
   const rsp = read(dune, Field.guestRsp);
   const walk = inGuest(dune, () => dune.context.mmu.walk(rsp - 8n, 'write', false));
-  if (walk.result.kind === 'ok') return `RSP ${hex(rsp)}: writable`;
+  // What the EPT lacks, the module would fill in.
+  if (walk.result.kind === 'ok' || walk.result.kind === 'ept-violation') return `RSP ${hex(rsp)}: writable`;
   const reason = 'reason' in walk.result ? walk.result.reason : walk.result.kind;
   return [`RSP ${hex(rsp)}: cannot be pushed to (${reason})`, ...walkLines(walk)].join('\n');
 }

@@ -49,6 +49,7 @@ export function explainEptViolation(dune: Dune, thread: Thread, layout: Layout, 
       `exit qualification ${hex(qualification)}: ${access}, EPT rights on the way ${rightsInWords(qualification)}, ${
         qualification & FINAL_ACCESS ? 'access to the final address' : 'access to a guest paging-structure entry'
       }`,
+      ...namingEntry(walk, qualification),
       ...linux.lines,
       ...walkLines(walk),
     ],
@@ -65,6 +66,13 @@ function accessInWords(qualification: bigint, access: string, gva: bigint, walk:
     ? entryName({ table: 'guest', level: last.table === 'ept' ? last.forGuestLevel : last.level })
     : 'entry';
   return `page walk for GVA ${hex(gva)}, reading its ${entry}`;
+}
+
+/** The guest entry that named the refused address. */
+function namingEntry(walk: Walk, qualification: bigint): string[] {
+  if (!(qualification & FINAL_ACCESS)) return [];
+  const leaf = walk.steps.findLast((step) => step.table === 'guest' && step.outcome === 'leaf');
+  return leaf ? [`the guest's ${entryName(leaf)} at gpa:${hex(leaf.gpa)} = ${hex(leaf.entry)} names this GPA`] : [];
 }
 
 function rightsInWords(qualification: bigint): string {

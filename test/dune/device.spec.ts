@@ -1,0 +1,45 @@
+/** /dev/dune spoken by hand, as binaries do that were built against the public library. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { has, runEmulated } from '../linux/support.ts';
+import type { MachineEvent } from '../../emulator/machine/events.ts';
+import { start } from '../linux/support.ts';
+import { buildExamples, compareWithGolden, compile, here, transcript } from './support.ts';
+
+describe('Dune device', function () {
+  before(function () {
+    if (!has('gcc')) this.skip();
+    else buildExamples();
+  });
+
+  it('numbers, return codes, write-back, handles, first state, fork, signals', () => {
+    compareWithGolden(join(here, 'raw.expected.txt'), transcript(runEmulated(compile('raw'))));
+  });
+
+  it('answers EINVAL above 312 in strict mode', () => {
+    const { out } = runEmulated(compile('raw'), [], '', { syscalls: 'strict' });
+    assert.match(out, /^435: -22$/m);
+    assert.match(out, /^9999: -22$/m);
+  });
+
+  it('names the libdune generation of an old ENTER number, and refuses handles that are not the process’s own', () => {
+    const collect = { out: '', err: '' };
+    const machine = start(compile('raw'), [], {}, collect);
+    const told: string[] = [];
+    machine.events.subscribe(['diagnostic'], (event: MachineEvent) => void told.push(event.summary));
+    machine.run(50_000_000);
+    assert.ok(told.some((text) => /0x80a8e901 is refused \(ENOTTY\): .*libdune of late 2015/.test(text)));
+    assert.ok(told.some((text) => /handle 0xffff880012345000 is refused/.test(text)));
+  });
+
+  it('carries a full mapping by 4 KB entries, with the trap and red-zone quirks of the public library', () => {
+    compareWithGolden(
+      join(here, 'fullmap.expected.txt'),
+      transcript(runEmulated(compile('fullmap'), [], '', { memory: 512 << 20 })),
+    );
+  });
+
+  it('keeps what libdune promises of its pages: splitting, large pages, clones', () => {
+    compareWithGolden(join(here, 'pages.expected.txt'), transcript(runEmulated(compile('pages', true))));
+  });
+});

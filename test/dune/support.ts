@@ -1,0 +1,63 @@
+/** Builds the C programs of this folder and the examples, runs them in the emulator, and compares with what is written down. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Run } from '../linux/support.ts';
+
+export const here = dirname(fileURLToPath(import.meta.url));
+export const root = join(here, '../..');
+const built = join(root, 'dist/test-dune');
+
+export const EXAMPLES = [
+  'hello',
+  'pagefault',
+  'syscalls',
+  'rings',
+  'pcid',
+  'fork-threads',
+  'signals',
+  'ept-violation',
+  'triple-fault',
+  'cr-write',
+  'rdmsr',
+] as const;
+
+/** Builds libdune and every example; the path of one. */
+export function buildExamples(): void {
+  execFileSync('make', ['-s', '-C', join(root, 'examples')], { stdio: 'pipe' });
+}
+export function example(name: string): string {
+  return join(root, 'examples', name, name);
+}
+
+/** Compiles a program of this folder, with libdune if asked; returns its path. */
+export function compile(name: string, libdune = false): string {
+  mkdirSync(built, { recursive: true });
+  const output = join(built, name);
+  const flags = ['-g', '-O1', '-mno-red-zone', '-Wall', '-Wextra', '-Werror', '-static', '-fno-pie', `-I${root}`];
+  const libraries = libdune ? [join(root, 'libdune/libdune.a'), '-lpthread'] : [];
+  execFileSync('gcc', [...flags, '-o', output, join(here, `${name}.c`), ...libraries], { stdio: 'pipe' });
+  return output;
+}
+
+/** Output, error output and exit status of a run, as one text. */
+export function transcript(run: Run): string {
+  const errors = run.err ? `--- stderr ---\n${run.err}` : '';
+  return `${run.out}${errors}--- exit status ${run.status} ---\n`;
+}
+
+/** A missing golden is written; a mismatch leaves `.actual` beside it; BLESS=1 accepts what comes. */
+export function compareWithGolden(path: string, text: string): void {
+  const actual = `${path}.actual`;
+  if (!existsSync(path) || process.env['BLESS']) {
+    writeFileSync(path, text);
+    rmSync(actual, { force: true });
+    return;
+  }
+  const golden = readFileSync(path, 'utf8');
+  if (golden === text) return rmSync(actual, { force: true });
+  writeFileSync(actual, text);
+  assert.equal(text, golden);
+}
