@@ -1,5 +1,5 @@
 /** Layers only look down (ARCHITECTURE.md, "Folders"). */
-const notInSpecs = { pathNot: '\\.spec\\.ts$' };
+const notInSpecs = { pathNot: '(\\.spec|test-support)\\.ts$' };
 module.exports = {
   forbidden: [
     {

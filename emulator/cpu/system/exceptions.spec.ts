@@ -59,6 +59,7 @@ describe('exceptions', () => {
     ['#PF by a read', 14, 0, `mov eax, ${UNMAPPED}\n mov rbx, [rax]`],
     ['#PF by a write', 14, 2, `mov eax, ${UNMAPPED}\n mov [rax], rbx`],
     ['#PF by a fetch', 14, 0x10, `mov eax, ${UNMAPPED}\n jmp rax`],
+    ['#NM', 7, 0, 'mov rax, cr0\n or rax, 8\n mov cr0, rax\n fld1'],
     ['#MF', 16, 0, 'fninit\n push 0x300\n fldcw [rsp]\n fld1\n fldz\n fdivp\n fwait'],
     ['#XM', 19, 0, 'push 0\n ldmxcsr [rsp]\n xorps xmm0, xmm0\n divss xmm0, xmm0'],
     ['a software interrupt', 0x80, 0, 'int 0x80'],

@@ -7,7 +7,8 @@ import { ExitReason } from './exits.ts';
 import { exceptionEvent, ringChangeEvent } from './events.ts';
 import { GuestFault, Vector, hasErrorCode, vectorName } from './fault.ts';
 import { enterHandler, interruptionType } from './gates.ts';
-import type { Exception } from './gates.ts';
+import type { Exception, Progress } from './gates.ts';
+import { hex } from './memory.ts';
 import { EFER_LMA } from './descriptors.ts';
 
 const SHUTDOWN = 2;
@@ -76,7 +77,7 @@ interface Failure {
 }
 
 function tryDelivery(context: CpuContext, event: Exception): Failure | undefined {
-  const progress = { stage: '' };
+  const progress: Progress = { stage: '', about: undefined };
   try {
     if (!(context.cpu.efer & EFER_LMA)) {
       throw new GuestFault({
@@ -90,11 +91,12 @@ function tryDelivery(context: CpuContext, event: Exception): Failure | undefined
     return undefined;
   } catch (error) {
     if (!(error instanceof GuestFault)) throw error;
-    return { fault: error.fault, text: describeFailure(progress.stage, error.fault) };
+    return { fault: error.fault, text: describeFailure(progress, error.fault) };
   }
 }
 
-function describeFailure(stage: string, fault: Fault): string {
+function describeFailure({ stage: doing, about }: Progress, fault: Fault): string {
+  const stage = about === undefined ? doing : `${doing} ${typeof about === 'bigint' ? hex(about) : about}`;
   if (fault.kind === 'ept-violation') return `${stage}: EPT violation at GPA 0x${fault.gpa.toString(16)}`;
   if (fault.kind === 'ept-misconfiguration') return `${stage}: EPT misconfiguration at GPA 0x${fault.gpa.toString(16)}`;
   if (fault.because) return fault.because;

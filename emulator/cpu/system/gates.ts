@@ -43,28 +43,39 @@ export function isSoftware(event: Exception): boolean {
   return type === InterruptionType.SoftwareInterrupt || type === InterruptionType.SoftwareException;
 }
 
+/** What delivery is doing, for the text of a failure. Put together only when there is one. */
+export interface Progress {
+  stage: string;
+  /** Vector, or linear address (bigint), that the stage is about. */
+  about: number | bigint | undefined;
+}
+
 /**
  * Leaves the CPU at the first instruction of the handler. Throws GuestFault when delivery itself faults; then registers are
- * as before, but CR2 of a page fault is set. `stage` tells what was being done.
+ * as before, but CR2 of a page fault is set. `progress` tells what was being done.
  */
-export function enterHandler(context: CpuContext, event: Exception, progress: { stage: string }): void {
+export function enterHandler(context: CpuContext, event: Exception, progress: Progress): void {
   const { cpu, mem } = context;
   const external = isSoftware(event) ? 0 : 1;
   if (event.vector === Vector.PF && interruptionType(event) === InterruptionType.HardwareException)
     cpu.cr2 = event.gva ?? 0n;
 
-  progress.stage = `reading IDT entry ${event.vector}`;
+  progress.stage = 'reading IDT entry';
+  progress.about = event.vector;
   const gate = readGate(context, event, external);
-  progress.stage = `loading CS ${hex(gate.selector)} of IDT entry ${event.vector}`;
+  progress.stage = 'loading the CS of IDT entry';
   const code = handlerSegment(context, gate, external);
   const oldCpl = cpu.cpl;
   const newCpl = code.rights & Rights.CONFORMING ? oldCpl : code.dpl;
 
-  progress.stage = newCpl < oldCpl || gate.ist ? 'reading the stack pointer from the TSS' : 'using the current stack';
+  progress.stage = 'reading a stack pointer from the TSS';
+  progress.about = undefined;
   const stack = handlerStack(context, gate, newCpl, external);
-  progress.stage = `pushing the frame below ${hex(stack)}`;
+  progress.stage = 'pushing the frame below';
+  progress.about = stack;
   const rsp = pushFrame(context, event, stack);
   progress.stage = 'marking CS accessed';
+  progress.about = undefined;
   const accessed = markAccessed(context, code);
 
   cpu.setSegment(Segment.CS, toSegment(accessed, (gate.selector & 0xfffc) | newCpl));

@@ -44,11 +44,6 @@ export function writeLinear(context: CpuContext, gva: bigint, bytes: Bytes, valu
   context.physical.touched(at - L.RAM_BASE, bytes);
 }
 
-/** Any number of bytes, one by one. */
-export function readBlock(context: CpuContext, gva: bigint, bytes: number, rights: Rights): Uint8Array {
-  return Uint8Array.from({ length: bytes }, (_, i) => Number(readLinear(context, (gva + BigInt(i)) & ALL, 1, rights)));
-}
-
 function crossesPage(gva: bigint, bytes: number): boolean {
   return Number(gva & 0xfffn) + bytes > 4096;
 }
