@@ -109,7 +109,7 @@ function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'
   };
 }
 
-function emptyState(options: MachineOptions, bytesOfRam: number): KernelState {
+export function emptyState(options: MachineOptions, bytesOfRam: number): KernelState {
   return {
     frames: createFrames(bytesOfRam),
     zeroFrame: 0,
@@ -163,7 +163,7 @@ function start(linux: Linux): void {
   park(linux);
 }
 
-function firstProcess(linux: Linux, pid: number, mm: Process['mm']): Process {
+export function firstProcess(linux: Linux, pid: number, mm: Process['mm']): Process {
   const file = (kind: 'stdin' | 'output', stream: 1 | 2, flags: number, path: string): OpenFile => ({
     ...openBase(linux, flags, path),
     kind,
