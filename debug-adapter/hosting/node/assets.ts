@@ -19,7 +19,7 @@ export function loadAssets(directory = assetsDirectory()): MachineAssets {
 
 function assetsDirectory(): string {
   const here = dirname(fileURLToPath(import.meta.url));
-  for (const candidate of [here, join(here, '../../../dist')])
+  for (const candidate of [here, join(here, '..'), join(here, '../../../dist')])
     if (existsSync(join(candidate, 'interpreter.wasm'))) return candidate;
   throw new Error('The emulator has not been built: run "npm run build".');
 }
