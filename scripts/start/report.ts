@@ -55,8 +55,9 @@ export class Report {
     for (const [name, value] of Object.entries(event.facts)) this.say(dim(`    ${name.padEnd(16)} ${String(value)}`));
     const gva = event.facts.gva;
     if (gva === undefined) return;
-    const walk = (await this.client.request('dune/walk', { threadId, address: String(gva) })) as unknown as WalkResponse;
-    this.say(`  walk of gva:${walk.gva}`);
+    const asked = { threadId, address: String(gva), ...accessOf(Number(event.facts.errorCode ?? 0)) };
+    const walk = (await this.client.request('dune/walk', asked)) as unknown as WalkResponse;
+    this.say(`  walk of gva:${walk.gva} for a ${asked.access}`);
     for (const line of walk.text) this.say(`    ${line}`);
   }
 
@@ -64,4 +65,10 @@ export class Report {
     this.say(bold(`\n● the program ended with exit code ${exitCode}`));
     return exitCode;
   }
+}
+
+/** What a page-fault error code says was attempted (SDM 3A 4.7). */
+function accessOf(errorCode: number): { access: 'read' | 'write' | 'execute'; user: boolean } {
+  const access = errorCode & 16 ? 'execute' : errorCode & 2 ? 'write' : 'read';
+  return { access, user: (errorCode & 4) !== 0 };
 }
