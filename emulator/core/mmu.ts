@@ -5,7 +5,7 @@ import {
 } from '../cpu/layout';
 import {
   ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION,
-  SITE_STACK,
+  FAULT_NOT_CANONICAL,
 } from '../cpu/codes';
 import { currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
@@ -52,7 +52,7 @@ function raise(vector: u32, error: u32, gva: u64): i32 {
 }
 
 /** Host offset of the byte at `gva`, FAULTED or NOWHERE. */
-function locate(gva: u64, access: i32, site: u32): i32 {
+function locate(gva: u64, access: i32): i32 {
   // The bank in force is that of the current ring: an access with other rights neither uses nor fills it.
   const ordinary = !(access & (ACCESS_IMPLICIT | ACCESS_USER));
   const entry = currentEntry(gva);
@@ -60,7 +60,11 @@ function locate(gva: u64, access: i32, site: u32): i32 {
   if (ordinary && load<u64>(entry + tagOffset(access & ACCESS_KIND)) == (gva & PAGE_MASK)) {
     return <i32>gva + load<i32>(entry, TLB_ADDEND);
   }
-  if (!canonical(gva)) return raise(site & SITE_STACK ? 12 : 13, 0, gva);
+  if (!canonical(gva)) {
+    store<u32>(FAULT_KIND, FAULT_NOT_CANONICAL);
+    store<u64>(FAULT_GVA, gva);
+    return FAULTED;
+  }
   const fault = walk(gva, access);
   if (fault) {
     flushFaulting(gva);
@@ -71,8 +75,8 @@ function locate(gva: u64, access: i32, site: u32): i32 {
 }
 
 /** As `locate` for a write, which also bails out at frames that want to see their writes. Both bytes lie in one page. */
-function locateForWrite(gva: u64, bytes: i32, site: u32): i32 {
-  const host = locate(gva, ACCESS_WRITE, site);
+function locateForWrite(gva: u64, bytes: i32): i32 {
+  const host = locate(gva, ACCESS_WRITE);
   if (host == FAULTED || host == NOWHERE || careful) return host;
   if (!observed(<u32>host - <u32>RAM_BASE, bytes)) return host;
   store<u32>(FAULT_KIND, FAULT_BAIL);
@@ -114,26 +118,26 @@ function written(host: i32, bytes: i32): void {
   return load<u32>(CPL) == 3 && (load<u32>(SYSTEM_FLAGS) & RFLAGS_AC) != 0 && (load<u64>(CR0) & CR0_AM) != 0;
 }
 
-function loadFrom(gva: u64, size: i32, access: i32, site: u32): i32 {
+function loadFrom(gva: u64, size: i32, access: i32): i32 {
   if (misaligned(gva, size)) return raise(17, 0, gva);
   if (!crosses(gva, size)) {
-    const host = part(gva, size, access, site);
+    const host = part(gva, size, access);
     if (host != NOWHERE) return host;
     memory.fill(BOUNCE, 0xff, size);
     return BOUNCE;
   }
   const first = <i32>(nextPage(gva) - gva);
-  const low = part(gva, first, access, site);
+  const low = part(gva, first, access);
   if (low == FAULTED) return FAULTED;
-  const high = part(nextPage(gva), size - first, access, site);
+  const high = part(nextPage(gva), size - first, access);
   if (high == FAULTED) return FAULTED;
   gather(BOUNCE, low, first);
   gather(BOUNCE + first, high, size - first);
   return BOUNCE;
 }
 
-@inline function part(gva: u64, bytes: i32, access: i32, site: u32): i32 {
-  return access == ACCESS_WRITE ? locateForWrite(gva, bytes, site) : locate(gva, access, site);
+@inline function part(gva: u64, bytes: i32, access: i32): i32 {
+  return access == ACCESS_WRITE ? locateForWrite(gva, bytes) : locate(gva, access);
 }
 
 @inline function gather(to: usize, host: i32, bytes: i32): void {
@@ -152,23 +156,23 @@ function loadFrom(gva: u64, size: i32, access: i32, site: u32): i32 {
  * Where `size` (1..16) bytes at `gva` can be read: their host offset, or BOUNCE where they were assembled if they cross a
  * page; -1 with FAULT_* filled.
  */
-export function slowLoad(gva: u64, size: i32, site: u32): i32 {
-  return loadFrom(gva, size, ACCESS_READ, site);
+export function slowLoad(gva: u64, size: i32, _site: u32): i32 {
+  return loadFrom(gva, size, ACCESS_READ);
 }
 
 /** As `slowLoad`, and a store to the same bytes cannot fault any more. The store itself must go through the TLB or `slowStore`. */
-export function slowLoadForWrite(gva: u64, size: i32, site: u32): i32 {
-  return loadFrom(gva, size, ACCESS_WRITE, site);
+export function slowLoadForWrite(gva: u64, size: i32, _site: u32): i32 {
+  return loadFrom(gva, size, ACCESS_WRITE);
 }
 
-export function slowLoad128(gva: u64, site: u32): i32 {
-  return loadFrom(gva, 16, ACCESS_READ, site);
+export function slowLoad128(gva: u64, _site: u32): i32 {
+  return loadFrom(gva, 16, ACCESS_READ);
 }
 
 /** Stores the low `size` (1, 2, 4, 8) bytes of `value`. Returns 0, or 1 with FAULT_* filled and nothing written. */
-export function slowStore(gva: u64, size: i32, site: u32, value: u64): i32 {
+export function slowStore(gva: u64, size: i32, _site: u32, value: u64): i32 {
   if (!crosses(gva, size) && !misaligned(gva, size)) {
-    const host = locateForWrite(gva, size, site);
+    const host = locateForWrite(gva, size);
     if (host == FAULTED) return 1;
     if (host == NOWHERE) return 0;
     if (size == 8) store<u64>(<usize>host, value);
@@ -179,30 +183,30 @@ export function slowStore(gva: u64, size: i32, site: u32, value: u64): i32 {
     return 0;
   }
   store<u64>(BOUNCE, value, 32);
-  return storeFrom(BOUNCE + 32, gva, size, site);
+  return storeFrom(BOUNCE + 32, gva, size);
 }
 
 /** Stores 16 bytes from BOUNCE. Returns as `slowStore`. */
-export function slowStore128(gva: u64, site: u32): i32 {
-  return storeFrom(BOUNCE, gva, 16, site);
+export function slowStore128(gva: u64, _site: u32): i32 {
+  return storeFrom(BOUNCE, gva, 16);
 }
 
 /** As `slowStore` for any `size` up to 32, from linear memory at `source`. */
-export function storeFrom(source: usize, gva: u64, size: i32, site: u32): i32 {
+function storeFrom(source: usize, gva: u64, size: i32): i32 {
   if (misaligned(gva, size)) {
     raise(17, 0, gva);
     return 1;
   }
   if (!crosses(gva, size)) {
-    const host = locateForWrite(gva, size, site);
+    const host = locateForWrite(gva, size);
     if (host == FAULTED) return 1;
     scatter(host, source, size);
     return 0;
   }
   const first = <i32>(nextPage(gva) - gva);
-  const low = locateForWrite(gva, first, site);
+  const low = locateForWrite(gva, first);
   if (low == FAULTED) return 1;
-  const high = locateForWrite(nextPage(gva), size - first, site);
+  const high = locateForWrite(nextPage(gva), size - first);
   if (high == FAULTED) return 1;
   scatter(low, source, first);
   scatter(high, source + first, size - first);
@@ -212,8 +216,8 @@ export function storeFrom(source: usize, gva: u64, size: i32, site: u32): i32 {
 /** Checks that `bytes` (1..4096) at `gva` can be written. Returns 0, or 1 with FAULT_* filled. */
 export function probeWrite(gva: u64, bytes: i32): i32 {
   const first = crosses(gva, bytes) ? <i32>(nextPage(gva) - gva) : bytes;
-  if (locateForWrite(gva, first, 0) == FAULTED) return 1;
-  if (first < bytes && locateForWrite(nextPage(gva), bytes - first, 0) == FAULTED) return 1;
+  if (locateForWrite(gva, first) == FAULTED) return 1;
+  if (first < bytes && locateForWrite(nextPage(gva), bytes - first) == FAULTED) return 1;
   return 0;
 }
 
@@ -223,5 +227,5 @@ export function probeWrite(gva: u64, bytes: i32): i32 {
  * writer tells of what it wrote (PhysicalMemory.touched).
  */
 export function translate(gva: u64, access: i32): i32 {
-  return locate(gva, access, 0);
+  return locate(gva, access);
 }

@@ -30,6 +30,8 @@ export const FAULT_EPT_VIOLATION = 2;
 export const FAULT_EPT_MISCONFIG = 3;
 /** Not a fault of the guest: the interpreter must redo this one instruction with care (self-modifying code, watched page, unbacked address). */
 export const FAULT_BAIL = 4;
+/** FAULT_GVA is not canonical: #SS(0) for references to the stack, else #GP(0). */
+export const FAULT_NOT_CANONICAL = 5;
 
 // Lazy-flag kinds (CC_OP >> 2).
 /** CC_A holds the six flags in RFLAGS positions. */
@@ -60,9 +62,3 @@ export const ACCESS_IMPLICIT = 4;
 export const ACCESS_USER = 8;
 /** Joined to a kind: presence is all that counts, rights are not checked (the debugger's reads). */
 export const ACCESS_UNCHECKED = 16;
-
-/**
- * Bit of a `site`: the operand's segment is SS (or the instruction pushes or pops), so that a non-canonical address is #SS(0)
- * instead of #GP(0).
- */
-export const SITE_STACK = 0x80000000;

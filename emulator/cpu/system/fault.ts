@@ -3,6 +3,7 @@ import * as C from '../codes.ts';
 import type { CpuContext } from '../context.ts';
 import type { Fault } from '../engine-api.ts';
 import * as L from '../layout.ts';
+import { Segment } from '../state.ts';
 
 export const enum Vector {
   DE = 0,
@@ -92,6 +93,13 @@ export function takeCoreFault(context: CpuContext): Fault {
       if (vector === Vector.PF) return { kind: 'exception', vector, errorCode, gva };
       return hasErrorCode(vector) ? { kind: 'exception', vector, errorCode } : { kind: 'exception', vector };
     }
+    case C.FAULT_NOT_CANONICAL:
+      return {
+        kind: 'exception',
+        vector: referencesStack(context, gva) ? Vector.SS : Vector.GP,
+        errorCode: 0,
+        because: `address 0x${gva.toString(16)} is not canonical`,
+      };
     case C.FAULT_EPT_VIOLATION:
       return {
         kind: 'ept-violation',
@@ -104,6 +112,38 @@ export function takeCoreFault(context: CpuContext): Fault {
     default:
       throw new Error(`the core reported fault kind ${kind}, which is not the guest's`);
   }
+}
+
+const STACK_OPS: ReadonlySet<string> = new Set([
+  'push',
+  'pop',
+  'push_segment',
+  'pop_segment',
+  'pushf',
+  'popf',
+  'call',
+  'call_indirect',
+  'call_far',
+  'ret',
+  'retf',
+  'iret',
+  'enter',
+  'leave',
+]);
+/** Bytes around RSP that an instruction may touch by pushing and popping; ENTER copies at most 32 frame pointers. */
+const STACK_REACH = 0x200n;
+
+/** Whether the access of the instruction at RIP went to the stack segment: by an operand, or by a push or pop. */
+function referencesStack(context: CpuContext, gva: bigint): boolean {
+  const { cpu, engine } = context;
+  const instruction = engine.decodeAt(cpu.rip);
+  if (!instruction) return false;
+  const memory = instruction.operands.find((operand) => operand.kind === 'memory');
+  if (memory?.segment === Segment.SS) return true;
+  if (!STACK_OPS.has(instruction.op)) return false;
+  return [cpu.rsp, cpu.gpr(5)].some(
+    (pointer) => BigInt.asIntN(64, gva - pointer + STACK_REACH) >= 0n && gva - pointer < STACK_REACH,
+  );
 }
 
 /** SDM 3A 6.13. */
