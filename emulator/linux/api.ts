@@ -14,6 +14,8 @@ export interface Thread {
   /** What it waits for; a blocked system call is dispatched again when the condition may hold. Undefined = runnable. */
   wait: WaitState | undefined;
   exited: boolean;
+  /** It executed HLT in Dune mode and waits for a virtual interrupt or a signal. */
+  halted: boolean;
   /** Bit n-1 = signal n. */
   pendingSignals: bigint;
   blockedSignals: bigint;
@@ -59,6 +61,8 @@ export interface DuneDevice {
   completeSyscall(thread: Thread, result: bigint): void;
   /** Takes an external-interrupt VM exit if the running thread is in non-root operation: how the host gets control for a signal. */
   interrupt(thread: Thread): void;
+  /** An interrupt is posted for the CPU of a halted thread. */
+  interruptPending(thread: Thread): boolean;
   /** Before a Linux-mode thread runs at RIP: the TRAP_ENABLE trigger. */
   trapRip(pid: number): bigint | undefined;
   trapHit(thread: Thread): void;
@@ -112,6 +116,8 @@ export interface Kernel extends Supervisor {
   schedule(only?: number): 'run' | 'blocked' | 'idle-input' | 'deadlock' | 'exited';
   /** Instructions the running thread may retire before `schedule` has to be called again. A function of machine state alone, never of how `run` is sliced. */
   quantum(): number;
+  /** The running thread is in HLT: the others run until an interrupt or a signal is there for it. */
+  halted(): void;
   /** Saves the running thread's context. */
   park(): void;
   current(): Thread | undefined;
@@ -121,6 +127,12 @@ export interface Kernel extends Supervisor {
   input(data: Uint8Array | null): void;
   memoryMap(pid: number): { start: bigint; end: bigint; permissions: string; offset: number; name: string }[];
   images(pid: number): { path: string; bias: bigint }[];
+  /** A debugger's look at a process: bytes up to the first address without a mapping. Changes nothing. */
+  peek(pid: number, hva: bigint, bytes: number): Uint8Array;
+  /** A debugger's write: returns bytes written. */
+  poke(pid: number, hva: bigint, data: Uint8Array): number;
+  /** mm->mmap_base and mm->start_stack at exec. */
+  layout(pid: number): { mmapBase: bigint; startStack: bigint };
   /** Why a thread was killed by a signal, or what its Dune device says of its abnormal end. */
   explanation(tid: number): Explanation | undefined;
   /** Plain data of every kernel object. */

@@ -14,12 +14,13 @@ import { allocateFrame, createFrames } from './frames.ts';
 import { openBase } from './fs/descriptors.ts';
 import { memoryMapRows } from './fs/maps.ts';
 import { tidy } from './fs/paths.ts';
-import { inodeAt } from './fs/tree.ts';
+import { inodeAt, programPath } from './fs/tree.ts';
 import { hardwareCapabilities } from './hardware.ts';
 import { createMemoryMap } from './mm.ts';
+import { peek, poke } from './peek.ts';
 import { seedRandom } from './random.ts';
 import { park, schedule, settle } from './scheduler.ts';
-import { createServices } from './services.ts';
+import { createServices, layoutBases } from './services.ts';
 import { SIG_DFL } from './signal-numbers.ts';
 import { RLIMIT_NOFILE, RLIMIT_STACK, RLIM_INFINITY } from './state.ts';
 import type { KernelState, Linux, OpenFile, Process, Task } from './state.ts';
@@ -77,6 +78,10 @@ function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'
     start: () => start(linux),
     schedule: (only) => schedule(linux, only),
     quantum: () => Math.max(1, linux.state.sliceEnd - linux.engine.retired),
+    halted() {
+      const task = linux.state.tasks.get(linux.state.currentTid);
+      if (task) task.halted = true;
+    },
     park: () => park(linux),
     current: () => linux.state.tasks.get(linux.state.currentTid),
     threads: () => [...linux.state.tasks.values()].map((task) => threadInfo(linux, task)),
@@ -96,6 +101,15 @@ function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'
       const mm = linux.state.processes.get(pid)?.mm;
       return mm ? [{ path: mm.executable, bias: mm.bias }] : [];
     },
+    peek(pid, hva, bytes) {
+      const process = linux.state.processes.get(pid);
+      return process ? peek(linux, process, Number(hva), bytes) : new Uint8Array(0);
+    },
+    poke(pid, hva, data) {
+      const process = linux.state.processes.get(pid);
+      return process ? poke(linux, process, Number(hva), data) : 0;
+    },
+    layout: (pid) => layoutBases(linux, pid),
     explanation(tid) {
       return linux.state.explanations.get(tid) ?? linux.dune?.explanation(tid);
     },
@@ -134,7 +148,7 @@ export function emptyState(options: MachineOptions, bytesOfRam: number): KernelS
 
 function start(linux: Linux): void {
   const { options, state } = linux;
-  const path = tidy(options.program.path);
+  const path = programPath(options);
   const zero = allocateFrame(state.frames, linux.memory);
   const mm = createMemoryMap(linux);
   if (zero < 0 || !mm)
@@ -143,7 +157,7 @@ function start(linux: Linux): void {
   const pid = state.nextPid++;
   const process = firstProcess(linux, pid, mm);
   state.processes.set(pid, process);
-  const argv = [path, ...options.args];
+  const argv = [options.program.path, ...options.args];
   const inode = inodeAt(linux, process, path)!;
   const request = {
     path,
@@ -217,8 +231,8 @@ function threadInfo(linux: Linux, task: Task): ThreadInfo {
     name: task.name,
     mode: dune ? 'dune' : 'linux',
     cpl: dune ? cpl : 3,
-    state: task.wait ? 'blocked' : running ? 'running' : 'runnable',
-    ...(task.wait ? { blockedOn: task.wait.text } : {}),
+    state: task.wait || task.halted ? 'blocked' : running ? 'running' : 'runnable',
+    ...(task.wait ? { blockedOn: task.wait.text } : task.halted ? { blockedOn: 'HLT' } : {}),
     cpu: task.cpu,
   };
 }

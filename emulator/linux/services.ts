@@ -35,10 +35,7 @@ export function createServices(linux: Linux): KernelServices {
       const owner = process(pid);
       return owner !== undefined && copyOut(linux, owner, Number(hva), data);
     },
-    layout(pid) {
-      const mm = process(pid)?.mm;
-      return { mmapBase: BigInt(mm?.mmapBase ?? 0), startStack: BigInt(mm?.startStack ?? 0) };
-    },
+    layout: (pid) => layoutBases(linux, pid),
     syscall: (thread, number, args) => syscallFromDune(linux, thread as Task, number, args),
     cloneFromDune(thread, number, args, childContext) {
       const task = thread as Task;
@@ -62,6 +59,13 @@ export function createServices(linux: Linux): KernelServices {
     log: (text) => void linux.events.emit('diagnostic', () => ({ summary: text, facts: {} })),
   };
 }
+
+/** mm->mmap_base and mm->start_stack at exec. */
+export function layoutBases(linux: Linux, pid: number): { mmapBase: bigint; startStack: bigint } {
+  const mm = linux.state.processes.get(pid)?.mm;
+  return { mmapBase: BigInt(mm?.mmapBase ?? 0), startStack: BigInt(mm?.startStack ?? 0) };
+}
+
 const IOCTL = 16;
 
 /** get_user_pages: honours the area's read and write rights, grows the stack, breaks copy-on-write. */

@@ -1,7 +1,8 @@
 /** Looking at a thread that is not the running one: its context is loaded, asked, and the running one put back. */
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
-import type { Kernel } from '../linux/api.ts';
+import { gpaToHva, layoutOf } from '../dune/windows.ts';
+import type { Kernel, Thread } from '../linux/api.ts';
 import type { TlbEntry, Walk } from '../mmu/api.ts';
 import { PAGE_SIZE } from '../mmu/physical.ts';
 import { pageTableNodes } from '../mmu/tree.ts';
@@ -23,12 +24,12 @@ export class Inspector {
   ) {}
 
   /** Calls `look` with the thread's state in the CPU. With `keep`, what it changes stays the thread's. */
-  #with<T>(tid: number, look: () => T, keep = false): T {
+  #with<T>(tid: number, look: (thread: Thread) => T, keep = false): T {
     const { cpu, engine } = this.context;
     const thread = this.kernel.thread(tid);
     if (!thread) throw new Error(`There is no thread ${tid}.`);
     if (thread === this.kernel.current()) {
-      const result = look();
+      const result = look(thread);
       if (keep) engine.contextChanged();
       return result;
     }
@@ -36,7 +37,7 @@ export class Inspector {
     cpu.load(thread.context);
     engine.contextChanged();
     try {
-      const result = look();
+      const result = look(thread);
       if (keep) cpu.save(thread.context);
       return result;
     } finally {
@@ -63,32 +64,62 @@ export class Inspector {
     return this.context.physical.has(Number(address)) ? Number(address) : -1;
   }
 
-  /** Calls `chunk` for each piece within a page until one is not mapped; returns bytes passed. */
-  #pieces(space: Space, address: bigint, bytes: number, chunk: (hpa: number, at: number, length: number) => void): number {
+  /** The process's own address behind an address of the loaded thread: the same in Linux mode, through Dune's windows else. */
+  #hva(thread: Thread, space: Space, address: bigint): bigint | undefined {
+    if (space === 'hpa') return undefined;
+    if (!thread.vcpu) return BigInt.asUintN(64, address);
+    const gpa = space === 'gpa' ? Number(address) : this.context.mmu.walk(BigInt.asUintN(64, address), 'read').gpa;
+    if (gpa === undefined) return undefined;
+    const { mmapBase, startStack } = this.kernel.layout(thread.pid);
+    return gpaToHva(layoutOf(this.context.mem.get32(L.PHYS_BITS), mmapBase, startStack), BigInt(gpa));
+  }
+
+  /** Calls `chunk` for each piece within a page until one transfers less than its length; returns bytes passed. */
+  #pieces(address: bigint, bytes: number, chunk: (address: bigint, at: number, length: number) => number): number {
     let at = 0;
     while (at < bytes) {
       const next = address + BigInt(at);
-      const inPage = Number(next & BigInt(PAGE_SIZE - 1));
-      const length = Math.min(bytes - at, PAGE_SIZE - inPage);
-      const hpa = this.#locate(space, next);
-      if (hpa < 0 || !this.context.physical.has(hpa, length)) break;
-      chunk(hpa, at, length);
-      at += length;
+      const length = Math.min(bytes - at, PAGE_SIZE - Number(next & BigInt(PAGE_SIZE - 1)));
+      const passed = chunk(next, at, length);
+      at += passed;
+      if (passed < length) break;
     }
     return at;
   }
 
+  /** Pages that are not there yet, or that the EPT does not map yet, read as the process would find them. */
   readMemory(tid: number, space: Space, address: bigint, bytes: number): Uint8Array {
-    return this.#with(tid, () => {
+    return this.#with(tid, (thread) => {
+      const { physical } = this.context;
       const data = new Uint8Array(bytes);
-      const read = this.#pieces(space, address, bytes, (hpa, at, length) => data.set(this.context.physical.slice(hpa, length), at));
+      const read = this.#pieces(address, bytes, (next, at, length) => {
+        const hpa = this.#locate(space, next);
+        if (hpa >= 0 && physical.has(hpa, length)) {
+          data.set(physical.slice(hpa, length), at);
+          return length;
+        }
+        const hva = this.#hva(thread, space, next);
+        const found = hva === undefined ? new Uint8Array(0) : this.kernel.peek(thread.pid, hva, length);
+        data.set(found, at);
+        return found.length;
+      });
       return data.subarray(0, read);
     });
   }
 
+  /** A process's pages are written as ptrace would, so that what others share stays theirs. */
   writeMemory(tid: number, space: Space, address: bigint, data: Uint8Array): number {
-    return this.#with(tid, () =>
-      this.#pieces(space, address, data.length, (hpa, at, length) => this.context.physical.write(hpa, data.subarray(at, at + length))),
+    return this.#with(tid, (thread) =>
+      this.#pieces(address, data.length, (next, at, length) => {
+        const piece = data.subarray(at, at + length);
+        const hva = this.#hva(thread, space, next);
+        const written = hva === undefined ? 0 : this.kernel.poke(thread.pid, hva, piece);
+        if (written > 0) return written;
+        const hpa = this.#locate(space, next);
+        if (hpa < 0 || !this.context.physical.has(hpa, length)) return 0;
+        this.context.physical.write(hpa, piece);
+        return length;
+      }),
     );
   }
 

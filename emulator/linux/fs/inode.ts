@@ -33,7 +33,7 @@ export function createBlobInode(linux: Linux, path: string, mode: number, conten
   return inode;
 }
 
-function content(linux: Linux, inode: Inode): Uint8Array {
+export function content(linux: Linux, inode: Inode): Uint8Array {
   return inode.data ?? linux.blobs.get(inode.blob) ?? new Uint8Array(0);
 }
 
