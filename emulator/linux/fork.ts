@@ -132,6 +132,7 @@ export function createTask(linux: Linux, process: Process, tid: number, context:
     context,
     wait: undefined,
     exited: false,
+    halted: false,
     pendingSignals: 0n,
     blockedSignals: from?.blockedSignals ?? 0n,
     vcpu: 0,

@@ -24,7 +24,7 @@ export function schedule(linux: Linux, only?: number): Scheduled {
     if (state.tasks.size === 0) return 'exited';
     const current = state.tasks.get(state.currentTid);
     const sliceOver = engine.retired >= state.sliceEnd;
-    const stays = current && !current.wait && !state.moved && (only === undefined || only === current.tid);
+    const stays = current && !current.wait && !current.halted && !state.moved && (only === undefined || only === current.tid);
     if (stays && !sliceOver) return 'run';
     fireTimers(linux);
     const next = only === undefined ? nextRunnable(linux) : runnableOf(linux, only);
@@ -40,6 +40,7 @@ export function schedule(linux: Linux, only?: number): Scheduled {
 }
 
 function canRun(linux: Linux, task: Task): boolean {
+  if (task.halted) return signalPending(task) || linux.dune?.interruptPending(task) === true;
   if (!task.wait) return true;
   return task.ready || (task.wait.deadline >= 0 && now(linux) >= task.wait.deadline);
 }
@@ -75,6 +76,7 @@ function switchTo(linux: Linux, task: Task): boolean {
     engine.contextChanged();
     task.startedAt = Number(linux.mem.get64(L.CYCLES));
   }
+  task.halted = false;
   state.sliceEnd = engine.retired + sliceLength(linux);
   if (task.wait) redispatch(linux, task);
   else if (signalPending(task)) {

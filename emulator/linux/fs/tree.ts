@@ -2,6 +2,7 @@
  * The file tree a program sees: an overlay of inodes over the granted host paths, over generated files (/proc, /sys, /dev).
  * What is read from the host is kept as it was read; writes stay in the overlay unless the path was granted for writing.
  */
+import type { MachineOptions } from '../../machine/api.ts';
 import * as errno from '../errno.ts';
 import type { Linux, Inode, Process } from '../state.ts';
 import { DEVICES, generate, generatedNames } from './generated.ts';
@@ -78,7 +79,7 @@ export function inodeAt(linux: Linux, process: Process, path: string): Inode | u
 
 function fromHost(linux: Linux, path: string): Inode | undefined {
   const { options } = linux;
-  if (path === tidy(options.program.path)) return createBlobInode(linux, path, 0o755, options.program.image);
+  if (path === programPath(options)) return createBlobInode(linux, path, 0o755, options.program.image);
   if (DEVICES[path]) {
     const inode = createInode(linux, 'device', path, 0o666);
     inode.device = DEVICES[path];
@@ -109,6 +110,12 @@ function hostFile(linux: Linux, path: string, mode: number): Inode | undefined {
   return content && createBlobInode(linux, path, mode, content);
 }
 
+/** Absolute path of the first program. */
+export function programPath(options: MachineOptions): string {
+  const { path } = options.program;
+  return tidy(path.startsWith('/') ? path : join(tidy(options.cwd), path));
+}
+
 function isGranted(linux: Linux, path: string): boolean {
   return linux.options.grants.some((grant) => within(path, tidy(grant.path)));
 }
@@ -119,8 +126,8 @@ function isWriteThrough(linux: Linux, path: string): boolean {
 /** Directories that exist because something below them does. */
 function leadsToSomething(linux: Linux, path: string): boolean {
   const { options } = linux;
-  const tops = [...options.grants.map((grant) => grant.path), options.cwd, options.program.path, ...STANDARD].map(tidy);
-  return tops.some((top) => within(top, path) && (top !== path || top !== tidy(options.program.path)));
+  const tops = [...options.grants.map((grant) => grant.path), options.cwd, programPath(options), ...STANDARD].map(tidy);
+  return tops.some((top) => within(top, path) && (top !== path || top !== programPath(options)));
 }
 
 /** Names in a directory, sorted, without "." and "..". */
@@ -128,7 +135,7 @@ export function listDirectory(linux: Linux, process: Process, path: string): str
   const names = new Set<string>(generatedNames(linux, process, path));
   if (isGranted(linux, path)) for (const name of linux.options.files.readDirectory(path) ?? []) names.add(name);
   const { options } = linux;
-  for (const top of [...options.grants.map((grant) => grant.path), options.cwd, options.program.path, ...STANDARD]) {
+  for (const top of [...options.grants.map((grant) => grant.path), options.cwd, programPath(options), ...STANDARD]) {
     const tidied = tidy(top);
     if (within(tidied, path) && tidied !== path)
       names.add(tidied.slice(path === '/' ? 1 : path.length + 1).split('/')[0]!);
