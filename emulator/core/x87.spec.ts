@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import * as L from '../cpu/layout.ts';
 import { askHost, chooseCount, chooseSeed, generator, loadCore } from './core.support.ts';
+import type { LoadedCore } from './core.support.ts';
 import { FP_ADD, FP_DIV, FP_MUL, FP_SUB } from './softfloat-codes.ts';
 import { FORMAT_F32, FORMAT_F64, FORMAT_I16, FORMAT_I32, FORMAT_I64, POP, REVERSED } from './x87-codes.ts';
 
@@ -229,6 +230,7 @@ const CASE_SIZE = 136;
 const ANSWER_SIZE = 128;
 
 const C1 = 0x200;
+const INEXACT = 0x20;
 
 /** Status bits in which processors differ, and Intel's manual is followed rather than the host. */
 function unspecified(name: string): number {
@@ -250,9 +252,57 @@ function comparable(image: Uint8Array, ignored = 0): string {
   return `cw ${word(0)} sw ${word(4, ignored)} tag ${word(8)} ${registers.join(' ')}`;
 }
 
+/** Runs cases on the host: FNSAVE images, memory operands and flags afterwards. */
+function hostAnswers(cases: readonly Case[]): Buffer[] | undefined {
+  const input = Buffer.alloc(cases.length * CASE_SIZE);
+  cases.forEach((c, i) => {
+    input.writeUInt32LE(c.op, i * CASE_SIZE);
+    c.memory.copy(input, i * CASE_SIZE + 8);
+    c.image.copy(input, i * CASE_SIZE + 24);
+  });
+  const answers = askHost('x87.oracle.c', input);
+  return answers && cases.map((_, i) => answers.subarray(i * ANSWER_SIZE, (i + 1) * ANSWER_SIZE));
+}
+
+/** Runs one operation in the core; the FNSAVE image afterwards, and what the helper answered. */
+function inCore(core: LoadedCore<Helpers>, operation: Operation, c: Case): { image: Buffer; answered: number | void } {
+  core.bytes.set(c.image, L.FP_IMAGE);
+  core.exports['x87LoadState']!(4);
+  const answered = operation.run(core.exports, c.memory.readBigUInt64LE(0), c.memory.readUInt16LE(8));
+  core.exports['x87StoreState']!(4);
+  return { image: Buffer.from(core.bytes.slice(L.FP_IMAGE, L.FP_IMAGE + 108)), answered };
+}
+
+const FUNCTIONS: Record<number, Operation> = Object.fromEntries(
+  ['f2xm1', 'fyl2x', 'fyl2xp1', 'fptan', 'fpatan', 'fsin', 'fcos', 'fsincos'].map((name, code) => [
+    112 + code,
+    simple(name, 'x87Transcendental', code),
+  ]),
+);
+
+/** An argument from the function's domain, or a special one. */
+function argument(random: Random, name: string): Extended {
+  if (random() % 4 === 0) return SPECIAL[random() % 7]!;
+  const sign = random() & 1 ? 0x8000 : 0;
+  const significand = TOP | (random() & 1 ? random64(random) : BigInt(random() & 0xff) << 55n);
+  if (name === 'fyl2xp1') return { significand, head: (0x3ffc - (random() % 80)) | sign };
+  if (name === 'f2xm1') return { significand, head: (0x3ffe - (random() % 80)) | sign };
+  if (name === 'fyl2x') return { significand, head: 0x3fff - 60 + (random() % 120) };
+  return { significand, head: (0x3fff - 60 + (random() % 64)) | sign };
+}
+
+/** A register of an image as one integer whose neighbours are the neighbouring numbers. */
+function ordered(image: Uint8Array, i: number): bigint {
+  const at = 28 + i * 10;
+  const view = new DataView(image.buffer, image.byteOffset);
+  const head = view.getUint16(at + 8, true);
+  const magnitude = (BigInt(head & 0x7fff) << 63n) + BigInt.asUintN(63, view.getBigUint64(at, true));
+  return head & 0x8000 ? -magnitude : magnitude;
+}
+
 describe('x87 arithmetic of the core', () => {
   it('leaves the state that the host CPU leaves', async function () {
-    const { exports: core, bytes } = await loadCore<Helpers>();
+    const core = await loadCore<Helpers>();
     const seed = chooseSeed();
     const random = generator(seed);
     const codes = Object.keys(OPERATIONS).map(Number);
@@ -264,43 +314,65 @@ describe('x87 arithmetic of the core', () => {
         image: stateImage(random, random() % 4 !== 0),
       };
     });
-    const input = Buffer.alloc(cases.length * CASE_SIZE);
-    cases.forEach((c, i) => {
-      input.writeUInt32LE(c.op, i * CASE_SIZE);
-      c.memory.copy(input, i * CASE_SIZE + 8);
-      c.image.copy(input, i * CASE_SIZE + 24);
-    });
-    const answers = askHost('x87.oracle.c', input);
+    const answers = hostAnswers(cases);
     if (!answers) return this.skip();
-    let wrong = 0;
+    const wrong: string[] = [];
     cases.forEach((c, i) => {
       const operation = OPERATIONS[c.op]!;
-      bytes.set(c.image, L.FP_IMAGE);
-      core['x87LoadState']!(4);
-      const low = c.memory.readBigUInt64LE(0);
-      const answered = operation.run(core, low, c.memory.readUInt16LE(8));
+      const answer = answers[i]!;
+      const { image, answered } = inCore(core, operation, c);
       const memory = Buffer.from(c.memory);
-      if (operation.stores && answered)
-        Buffer.from(bytes.subarray(L.FP_RESULT, L.FP_RESULT + operation.stores)).copy(memory);
-      const flags = operation.flags ? answered : 0;
-      core['x87StoreState']!(4);
-      const answer = answers.subarray(i * ANSWER_SIZE, (i + 1) * ANSWER_SIZE);
+      if (operation.stores && answered) memory.set(core.bytes.subarray(L.FP_RESULT, L.FP_RESULT + operation.stores));
       const ignored = unspecified(operation.name);
-      const mine = comparable(bytes.slice(L.FP_IMAGE, L.FP_IMAGE + 108), ignored);
-      const host = comparable(answer.subarray(16, 124), ignored);
-      const expectedFlags = operation.flags ? answer.readUInt32LE(124) : 0;
-      const same = mine === host && memory.equals(answer.subarray(0, 16)) && flags === expectedFlags;
-      if (!same && wrong++ < 12) {
-        console.error(
-          [
-            `${operation.name} memory ${c.memory.toString('hex')}`,
-            `  from ${comparable(Buffer.from(c.image))}`,
-            `  core ${mine} ${memory.toString('hex')} ${flags}`,
-            `  host ${host} ${answer.subarray(0, 16).toString('hex')} ${expectedFlags}`,
-          ].join('\n'),
-        );
-      }
+      const mine = `${comparable(image, ignored)} ${memory.toString('hex')} ${operation.flags ? answered : 0}`;
+      const flags = operation.flags ? answer.readUInt32LE(124) : 0;
+      const host = `${comparable(answer.subarray(16, 124), ignored)} ${answer.subarray(0, 16).toString('hex')} ${flags}`;
+      if (mine === host) return;
+      const before = comparable(Buffer.from(c.image));
+      wrong.push(
+        `${operation.name} memory ${c.memory.toString('hex')}\n  from ${before}\n  core ${mine}\n  host ${host}`,
+      );
     });
-    assert.equal(wrong, 0, `${wrong} of ${cases.length} differ, SEED=${seed}`);
+    assert.equal(wrong.slice(0, 10).join('\n'), '', `${wrong.length} of ${cases.length} differ, SEED=${seed}`);
+  });
+
+  it('computes transcendental functions within a unit in the last place of the host CPU', async function () {
+    const core = await loadCore<Helpers>();
+    const seed = chooseSeed();
+    const random = generator(seed);
+    const codes = Object.keys(FUNCTIONS).map(Number);
+    const cases: Case[] = Array.from({ length: chooseCount(8000) }, () => {
+      const op = codes[random() % codes.length]!;
+      const image = stateImage(random, true);
+      image.writeUInt16LE(0x37f, 0);
+      image.writeUInt16LE(image.readUInt16LE(4) & 0x3800, 4);
+      image.writeUInt16LE(3 << (2 * ((((image.readUInt16LE(4) >> 11) & 7) + 7) & 7)), 8);
+      for (const i of [0, 1]) {
+        const value = argument(random, i === 0 ? FUNCTIONS[op]!.name : '');
+        image.writeBigUInt64LE(value.significand, 28 + i * 10);
+        image.writeUInt16LE(value.head, 28 + i * 10 + 8);
+      }
+      return { op, memory: Buffer.alloc(16), image };
+    });
+    const answers = hostAnswers(cases);
+    if (!answers) return this.skip();
+    const wrong: string[] = [];
+    cases.forEach((c, i) => {
+      const operation = FUNCTIONS[c.op]!;
+      const { image } = inCore(core, operation, c);
+      const host = Buffer.from(answers[i]!.subarray(16, 124));
+      // C1 tells how the last bit was rounded. An exact result raises nothing here, but inexact on some processors.
+      if (!(image[4]! & INEXACT)) host[4] = host[4]! & ~INEXACT;
+      const same = (at: number, ignored = 0) =>
+        (image.readUInt16LE(at) | ignored) === (host.readUInt16LE(at) | ignored);
+      const close = [0, 1, 2].every((r) => {
+        const distance = ordered(image, r) - ordered(host, r);
+        return distance >= -1n && distance <= 1n;
+      });
+      if (close && same(0) && same(4, C1) && same(8)) return;
+      const before = comparable(Buffer.from(c.image));
+      wrong.push(`${operation.name}\n  from ${before}\n  core ${comparable(image)}\n  host ${comparable(host)}`);
+    });
+    assert.equal(wrong.slice(0, 10).join('\n'), '', `${wrong.length} of ${cases.length} differ, SEED=${seed}`);
   });
 });

@@ -31,3 +31,4 @@ export {
   x87StoreRegister,
   x87StoreUnchecked,
 } from './x87-transfer';
+export { x87Transcendental } from './x87-transcendental';

@@ -15,6 +15,7 @@ import { sseMove } from './sse-move.ts';
 import { stack } from './stack.ts';
 import { strings } from './string.ts';
 import { x87 } from './x87.ts';
+import { x87Functions } from './x87-functions.ts';
 import { x87State } from './x87-state.ts';
 
 const families = [
@@ -33,6 +34,7 @@ const families = [
   sseInteger,
   mmx,
   x87,
+  x87Functions,
   x87State,
 ];
 
