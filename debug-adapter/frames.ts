@@ -144,14 +144,19 @@ function callerOf(debuggee: Debuggee, thread: ThreadInfo, frame: StackFrame, rin
     const entry = syscallEntry(debuggee.machine, thread.id, frame.registers);
     if (entry) return crossed(entry.registers, entry.ring, 'system call');
   }
+  // Entry stubs have no call frame information, or say that they have no caller before they have built their frame.
+  const trapped = inDune && ring === 0 ? () => hardwareFrame(debuggee, thread.id, frame.registers) : () => undefined;
   const symbols = debuggee.images.at(thread.id, frame.pc);
   const described = symbols?.frames.at(symbols.linkAddress(frame.lookupPc)) !== undefined;
-  if (inDune && ring === 0 && !described) {
-    const trap = hardwareFrame(debuggee, thread.id, frame.registers);
+  const next = described ? frame.unwind() : undefined;
+  if (!next || sameFrame(frame, next.registers)) {
+    const trap = trapped();
     if (trap) return crossed(trap.registers, trap.ring, 'exception');
+    const guessed = described ? undefined : frame.unwind();
+    return guessed && !sameFrame(frame, guessed.registers)
+      ? { frame: make(guessed.registers, false), ring }
+      : undefined;
   }
-  const next = frame.unwind();
-  if (!next || sameFrame(frame, next.registers)) return undefined;
   if (!next.signal) return { frame: make(next.registers, false), ring };
   if (!inDune) return { frame: make(next.registers, true), ring, label: '[signal handler called]' };
   return crossed(next.registers, ringOfTrapFrame(frame.target, next.registers) ?? ring, 'trap');

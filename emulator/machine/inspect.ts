@@ -4,6 +4,7 @@ import * as L from '../cpu/layout.ts';
 import { gpaToHva, layoutOf } from '../dune/windows.ts';
 import type { Kernel, Thread } from '../linux/api.ts';
 import type { TlbEntry, Walk } from '../mmu/api.ts';
+import { PAGE_ENTRY } from '../mmu/entries.ts';
 import { PAGE_SIZE } from '../mmu/physical.ts';
 import { pageTableNodes } from '../mmu/tree.ts';
 import type { CheckFailure } from '../vmx/api.ts';
@@ -68,10 +69,30 @@ export class Inspector {
   #hva(thread: Thread, space: Space, address: bigint): bigint | undefined {
     if (space === 'hpa') return undefined;
     if (!thread.vcpu) return BigInt.asUintN(64, address);
-    const gpa = space === 'gpa' ? Number(address) : this.context.mmu.walk(BigInt.asUintN(64, address), 'read').gpa;
-    if (gpa === undefined) return undefined;
     const { mmapBase, startStack } = this.kernel.layout(thread.pid);
-    return gpaToHva(layoutOf(this.context.mem.get32(L.PHYS_BITS), mmapBase, startStack), BigInt(gpa));
+    const layout = layoutOf(this.context.mem.get32(L.PHYS_BITS), mmapBase, startStack);
+    const behind = (gpa: bigint): bigint | undefined => gpaToHva(layout, gpa);
+    if (space === 'gpa') return behind(address);
+    const gpa = this.#guestPhysical(thread, BigInt.asUintN(64, address), behind);
+    return gpa === undefined ? undefined : behind(gpa);
+  }
+
+  /** Walks the guest's own tables by the process's memory: the EPT maps them only once the processor has been there. */
+  #guestPhysical(thread: Thread, gva: bigint, hvaOf: (gpa: bigint) => bigint | undefined): bigint | undefined {
+    let table = this.context.cpu.cr3 & PAGE_ENTRY.address;
+    for (let level = 4n; level > 0n; level--) {
+      const shift = 3n + 9n * level;
+      const hva = hvaOf(table + ((gva >> shift) & 0x1ffn) * 8n);
+      const bytes = hva === undefined ? undefined : this.kernel.peek(thread.pid, hva, 8);
+      if (bytes?.length !== 8) return undefined;
+      const entry = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+      if ((entry & PAGE_ENTRY.present) === 0n) return undefined;
+      const inside = (1n << shift) - 1n;
+      if (level === 1n || (entry & PAGE_ENTRY.large) !== 0n)
+        return (entry & PAGE_ENTRY.address & ~inside) | (gva & inside);
+      table = entry & PAGE_ENTRY.address;
+    }
+    return undefined;
   }
 
   /** Calls `chunk` for each piece within a page until one transfers less than its length; returns bytes passed. */
