@@ -15,6 +15,8 @@ const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 const FLAG_GLOBAL: u32 = 1;
 const FLAG_2M: u32 = 2;
 const FLAG_1G: u32 = 4;
+/** The walk allowed writing and the dirty flags are set: a write tag may be handed out without another walk. */
+const FLAG_WRITABLE: u32 = 8;
 
 /** Bit n: bank n holds, or held since its last flush, anything; a part of a large page. */
 let used: u32 = 0;
@@ -47,6 +49,25 @@ export function noteCodePage(gva: u64): void {
   return entryOf(<usize>load<u32>(TLB_BASE), gva);
 }
 
+/** Nobody wants to see writes to the frame one by one. */
+@inline function unobserved(frame: usize): bool {
+  return !(load<u8>(<usize>FRAME_FLAGS + frame) & FRAME_WATCHED) && !load<u64>(<usize>CODE_BITMAP + (frame << 3));
+}
+
+/**
+ * Whether the entry allows a write to `page` although it has no write tag (taken back by a snapshot, withheld from a code
+ * page). What the entry holds counts, not what the tables say by now: a stale entry stays one.
+ */
+export function allowsWrite(entry: usize, page: u64): bool {
+  if (load<u64>(entry, TLB_READ) != page || !(load<u32>(entry, TLB_FLAGS) & FLAG_WRITABLE)) return false;
+  const frame = <usize>((<u32>page + load<u32>(entry, TLB_ADDEND) - <u32>RAM_BASE) >> 12);
+  if (unobserved(frame)) {
+    store<u8>(<usize>FRAME_FLAGS + frame, <u8>(<u32>load<u8>(<usize>FRAME_FLAGS + frame) | FRAME_DIRTY));
+    store<u64>(entry, page, TLB_WRITE);
+  }
+  return true;
+}
+
 /**
  * Caches the translation the last walk found. A write tag is handed out when nothing needs to see the write: the page's
  * dirty flags are set, the frame holds no code and is not watched, and it is marked dirty for snapshots.
@@ -58,21 +79,18 @@ export function fill(gva: u64, write: bool): void {
   const entry = entryOf(base, gva);
   const frame = <usize>(walkHpa >> 12);
   const frameFlags = <usize>FRAME_FLAGS + frame;
-  const flags = <u32>load<u8>(frameFlags);
   let writeTag = NO_TAG;
-  if (walkWritable && !(flags & FRAME_WATCHED) && !load<u64>(<usize>CODE_BITMAP + (frame << 3))) {
-    // A read does not make the frame dirty, so it gets the tag only if the frame is dirty anyway.
-    if (write || (flags & FRAME_DIRTY) != 0) {
-      store<u8>(frameFlags, <u8>(flags | FRAME_DIRTY));
-      writeTag = page;
-    }
+  // A read does not make the frame dirty, so it gets the tag only if the frame is dirty anyway.
+  if (walkWritable && unobserved(frame) && (write || (load<u8>(frameFlags) & FRAME_DIRTY) != 0)) {
+    store<u8>(frameFlags, <u8>(<u32>load<u8>(frameFlags) | FRAME_DIRTY));
+    writeTag = page;
   }
   store<u64>(entry, walkReadable ? page : NO_TAG, TLB_READ);
   store<u64>(entry, writeTag, TLB_WRITE);
   store<u64>(entry, walkExecutable ? page : NO_TAG, TLB_EXEC);
   store<u32>(entry, <u32>RAM_BASE + (<u32>walkHpa & 0xffff_f000) - <u32>page, TLB_ADDEND);
   const size = walkPageShift == 12 ? 0 : walkPageShift == 21 ? FLAG_2M : FLAG_1G;
-  store<u32>(entry, (walkGlobal ? FLAG_GLOBAL : 0) | size, TLB_FLAGS);
+  store<u32>(entry, (walkGlobal ? FLAG_GLOBAL : 0) | (walkWritable ? FLAG_WRITABLE : 0) | size, TLB_FLAGS);
   const bit = <u32>1 << ((<u32>base - TLB) / TLB_BANK_BYTES);
   used |= bit;
   if (size) large |= bit;

@@ -7,7 +7,7 @@ import {
   ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION,
   FAULT_NOT_CANONICAL,
 } from '../cpu/codes';
-import { currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
+import { allowsWrite, currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 
 export { translateGpa, walkTrace } from './mmu-walk';
@@ -58,6 +58,9 @@ function locate(gva: u64, access: i32): i32 {
   const entry = currentEntry(gva);
   if (ordinary && (access & ACCESS_KIND) == ACCESS_EXEC) noteCodePage(gva);
   if (ordinary && load<u64>(entry + tagOffset(access & ACCESS_KIND)) == (gva & PAGE_MASK)) {
+    return <i32>gva + load<i32>(entry, TLB_ADDEND);
+  }
+  if (ordinary && (access & ACCESS_KIND) == ACCESS_WRITE && allowsWrite(entry, gva & PAGE_MASK)) {
     return <i32>gva + load<i32>(entry, TLB_ADDEND);
   }
   if (!canonical(gva)) {

@@ -196,6 +196,16 @@ describe('TLB', () => {
       assert.equal(tag(), false);
     });
 
+    it('come back without a walk: a page made read-only in the tables alone stays writable, as a stale entry does', () => {
+      m.core.slowStore(PLAIN, 1, 0, 1n);
+      m.mmu.protectAllFrames();
+      m.map(PLAIN, OLD | 0x25n);
+      assert.equal(m.core.slowStore(PLAIN, 1, 0, 2n), 0);
+      assert.equal(tag(), true);
+      m.mmu.invalidatePage(PLAIN);
+      assert.equal(m.core.slowStore(PLAIN, 1, 0, 3n), 1, 'after INVLPG the tables count');
+    });
+
     it('are not handed out for code, and stores into it bail out unless careful', () => {
       m.mem.set64(L.CODE_BITMAP + pfn * 8, 2n);
       assert.equal(m.core.slowStore(PLAIN, 8, 0, 1n), 0, 'another granule');
