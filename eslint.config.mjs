@@ -12,6 +12,7 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
+  { files: ['**/*.cjs'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
   {
     // The emulator and the adapter's core run in a browser worker too.
     files: ['emulator/**/*.ts'],

@@ -13,7 +13,16 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const build = join(root, 'build/bench');
 
 /** Units of work for an interpreter to take about a second; the programs' own defaults are for native speed. */
-const WORK: Readonly<Record<string, number>> = { alu: 600000, stream: 4, fib: 30, sha: 16, matmul: 4, qsort: 3, sysc: 60000, trap: 60 };
+const WORK: Readonly<Record<string, number>> = {
+  alu: 600000,
+  stream: 4,
+  fib: 30,
+  sha: 16,
+  matmul: 4,
+  qsort: 3,
+  sysc: 60000,
+  trap: 60,
+};
 
 interface Peer {
   readonly name: string;
@@ -46,7 +55,9 @@ function peers(): Peer[] {
 function compile(name: string): string {
   const program = join(build, name);
   const flags = ['-O2', '-std=gnu11', '-static', '-fno-pie', '-no-pie'];
-  const gcc = spawnSync('gcc', [...flags, join(root, 'bench/programs', `${name}.c`), '-o', program], { encoding: 'utf8' });
+  const gcc = spawnSync('gcc', [...flags, join(root, 'bench/programs', `${name}.c`), '-o', program], {
+    encoding: 'utf8',
+  });
   if (gcc.status !== 0) throw new Error(`gcc failed on ${name}.c:\n${gcc.stderr}`);
   return program;
 }
@@ -105,7 +116,11 @@ const names = readdirSync(join(root, 'bench/programs')).filter((file) => /\.c$/.
 const chosen = args.length > 0 ? args : names.map((file) => basename(file, '.c'));
 
 const results: Record<string, Record<string, number>> = {};
-console.log(`${'program'.padEnd(10)}${'instructions'.padStart(14)}${peers().map(({ name }) => `${name} MIPS`.padStart(18)).join('')}`);
+console.log(
+  `${'program'.padEnd(10)}${'instructions'.padStart(14)}${peers()
+    .map(({ name }) => `${name} MIPS`.padStart(18))
+    .join('')}`,
+);
 for (const name of chosen) {
   const row = (results[name] = await benchmark(name, rounds));
   const mips = peers().map((peer) => row[peer.name]!.toFixed(0).padStart(18));

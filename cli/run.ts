@@ -63,7 +63,7 @@ function launch(options: RunOptions): Machine {
 }
 
 function writeAll(fd: number, data: Uint8Array): void {
-  for (let at = 0; at < data.length; )
+  for (let at = 0; at < data.length;)
     try {
       at += writeSync(fd, data, at);
     } catch (error) {
@@ -129,4 +129,3 @@ function trace(machine: Machine, { kinds, file }: { kinds: string[]; file: strin
 export function traceLine(event: MachineEvent): string {
   return `${JSON.stringify(event, (_key, value) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value))}\n`;
 }
-

@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { DuneConfigurationProvider } from './configurations.ts';
 import { ActiveSession } from './session.ts';
 import { EventBreakpointsView } from './views/event-breakpoints.ts';
-import { syscallsView, vmExitsView } from './views/log.ts';
+import { syscallsView, vmExitsView } from './views/logs.ts';
 import { PageTablesView } from './views/page-tables.ts';
 import { VmcsView } from './views/vmcs.ts';
 

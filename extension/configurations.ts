@@ -10,7 +10,11 @@ const MOST_OFFERED = 50;
 export class DuneConfigurationProvider implements vscode.DebugConfigurationProvider {
   async provideDebugConfigurations(folder: vscode.WorkspaceFolder | undefined): Promise<vscode.DebugConfiguration[]> {
     if (!folder) return [];
-    const files = await vscode.workspace.findFiles(new vscode.RelativePattern(folder, '**/*'), '**/node_modules/**', 2000);
+    const files = await vscode.workspace.findFiles(
+      new vscode.RelativePattern(folder, '**/*'),
+      '**/node_modules/**',
+      2000,
+    );
     const programs: vscode.Uri[] = [];
     for (const file of files) {
       if (programs.length === MOST_OFFERED) break;
@@ -50,7 +54,8 @@ export class DuneConfigurationProvider implements vscode.DebugConfigurationProvi
     configuration: vscode.DebugConfiguration,
   ): vscode.DebugConfiguration | undefined {
     if (!vscode.workspace.isTrusted) return explain('Trust this workspace first: debugging runs its programs.');
-    if (!configuration.program) return explain('The launch configuration has no "program": give the path of a static ELF.');
+    if (!configuration.program)
+      return explain('The launch configuration has no "program": give the path of a static ELF.');
     return { cwd: folder?.uri.fsPath, ...configuration };
   }
 }

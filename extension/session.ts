@@ -1,32 +1,51 @@
 /** The Dune session the views look at: which one it is, which thread, and when to look again. */
 import * as vscode from 'vscode';
 
-/** Milliseconds between two looks at the log while the program runs. */
-const LIVE_INTERVAL = 300;
+/** Milliseconds the program must have run before views say so: a step is shorter, and must not make them flicker. */
+const RUNNING_AFTER = 300;
+
+/** Requests after whose answer the program runs. */
+const RESUMING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'restart', 'configurationDone']);
+
+interface Message {
+  readonly type: string;
+  readonly event?: string;
+  readonly command?: string;
+  readonly success?: boolean;
+  readonly body?: { readonly threadId?: number };
+}
 
 export class ActiveSession implements vscode.Disposable {
+  readonly #began = new vscode.EventEmitter<void>();
   readonly #stopped = new vscode.EventEmitter<void>();
+  readonly #ran = new vscode.EventEmitter<void>();
+  readonly #ended = new vscode.EventEmitter<void>();
   readonly #logged = new vscode.EventEmitter<void>();
-  readonly #changed = new vscode.EventEmitter<void>();
   readonly #subscriptions: vscode.Disposable[] = [];
+  /** Ids of the sessions that stand still. */
+  readonly #still = new Set<string>();
   #session: vscode.DebugSession | undefined;
   #threadId = 0;
-  #isStopped = false;
-  #logTimer: ReturnType<typeof setTimeout> | undefined;
+  #runTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** The program stopped, or another thread or frame was selected: state may be read. */
+  /** A session takes requests, and its program has not run yet. */
+  readonly onDidBegin = this.#began.event;
+  /** State may be read, and may differ: the program stopped, another thread was selected, or something was edited. */
   readonly onDidStop = this.#stopped.event;
+  /** The program has been running for a while. */
+  readonly onDidRun = this.#ran.event;
+  readonly onDidEnd = this.#ended.event;
   /** New events are in the log. */
   readonly onDidLog = this.#logged.event;
-  /** A session began, ended, or went on running. */
-  readonly onDidChange = this.#changed.event;
 
   constructor() {
     this.#subscriptions.push(
       vscode.debug.registerDebugAdapterTrackerFactory('dune', {
-        createDebugAdapterTracker: (session) => ({ onDidSendMessage: (message) => this.#message(session, message) }),
+        createDebugAdapterTracker: (session) => ({
+          onDidSendMessage: (message: Message) => this.#message(session, message),
+        }),
       }),
-      vscode.debug.onDidTerminateDebugSession((session) => this.#ended(session)),
+      vscode.debug.onDidTerminateDebugSession((session) => this.#terminated(session)),
       vscode.debug.onDidChangeActiveStackItem((item) => this.#selected(item)),
     );
   }
@@ -39,7 +58,7 @@ export class ActiveSession implements vscode.Disposable {
   }
   /** True while registers and tables can be read. */
   get isStopped(): boolean {
-    return this.#session !== undefined && this.#isStopped;
+    return this.#session !== undefined && this.#still.has(this.#session.id);
   }
 
   /** A custom request to the session. Rejects with the adapter's sentence. */
@@ -48,44 +67,43 @@ export class ActiveSession implements vscode.Disposable {
     return (await this.#session.customRequest(command, args)) as T;
   }
 
-  /** Makes every view look again, after something was edited. */
-  refresh(): void {
-    if (this.isStopped) this.#stopped.fire();
-  }
-
-  #message(session: vscode.DebugSession, message: { type: string; event?: string; body?: { threadId?: number } }): void {
+  #message(session: vscode.DebugSession, message: Message): void {
+    if (message.type === 'response' && message.success && RESUMING.has(message.command ?? '')) this.#running(session);
     if (message.type !== 'event') return;
     switch (message.event) {
       case 'initialized':
         this.#session = session;
-        this.#isStopped = false;
-        this.#changed.fire();
+        this.#began.fire();
         break;
       case 'stopped':
         this.#session = session;
-        this.#isStopped = true;
+        this.#still.add(session.id);
         this.#threadId = message.body?.threadId ?? this.#threadId;
+        this.#cancelRunning();
         this.#stopped.fire();
-        this.#logged.fire();
         break;
       case 'continued':
-        this.#running();
+        this.#running(session);
         break;
       case 'invalidated':
-        this.refresh();
+        if (session === this.#session && this.isStopped) this.#stopped.fire();
         break;
       case 'dune/log':
-        this.#logTimer ??= setTimeout(() => {
-          this.#logTimer = undefined;
-          this.#logged.fire();
-        }, LIVE_INTERVAL);
+        if (session === this.#session) this.#logged.fire();
         break;
     }
   }
 
-  #running(): void {
-    this.#isStopped = false;
-    this.#changed.fire();
+  #running(session: vscode.DebugSession): void {
+    this.#still.delete(session.id);
+    this.#runTimer ??= setTimeout(() => {
+      this.#runTimer = undefined;
+      if (this.#session && !this.isStopped) this.#ran.fire();
+    }, RUNNING_AFTER);
+  }
+  #cancelRunning(): void {
+    clearTimeout(this.#runTimer);
+    this.#runTimer = undefined;
   }
 
   #selected(item: vscode.DebugThread | vscode.DebugStackFrame | undefined): void {
@@ -93,18 +111,19 @@ export class ActiveSession implements vscode.Disposable {
     const moved = this.#session !== item.session || this.#threadId !== item.threadId;
     this.#session = item.session;
     this.#threadId = item.threadId;
-    if (moved && this.#isStopped) this.#stopped.fire();
+    if (moved && this.isStopped) this.#stopped.fire();
   }
 
-  #ended(session: vscode.DebugSession): void {
+  #terminated(session: vscode.DebugSession): void {
+    this.#still.delete(session.id);
     if (session !== this.#session) return;
+    this.#cancelRunning();
     this.#session = undefined;
-    this.#isStopped = false;
-    this.#changed.fire();
+    this.#ended.fire();
   }
 
   dispose(): void {
-    if (this.#logTimer) clearTimeout(this.#logTimer);
+    this.#cancelRunning();
     for (const subscription of this.#subscriptions) subscription.dispose();
   }
 }

@@ -11,9 +11,13 @@ import { Client } from './start/client.ts';
 import { Report } from './start/report.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const build = spawnSync(process.execPath, [join(root, 'node_modules/tsx/dist/cli.mjs'), join(root, 'scripts/build.ts')], {
-  stdio: 'inherit',
-});
+const build = spawnSync(
+  process.execPath,
+  [join(root, 'node_modules/tsx/dist/cli.mjs'), join(root, 'scripts/build.ts')],
+  {
+    stdio: 'inherit',
+  },
+);
 if (build.status !== 0) process.exit(build.status ?? 1);
 
 const [given, ...args] = process.argv.slice(2);
@@ -68,7 +72,8 @@ async function stopOnMain(): Promise<void> {
   const source = `${program.replace(/^.*\/prebuilt\//, join(root, 'examples/prebuilt/'))}.c`;
   const answer = await client.request('setFunctionBreakpoints', { breakpoints: [{ name: 'main' }] });
   const [main] = answer.breakpoints as { verified: boolean; line?: number; source?: { path: string } }[];
-  if (!main?.verified || !main.line || !main.source) return report.say(`${basename(program)}: no function main with line information`);
+  if (!main?.verified || !main.line || !main.source)
+    return report.say(`${basename(program)}: no function main with line information`);
   const path = main.source.path ?? source;
   await client.request('setFunctionBreakpoints', { breakpoints: [] });
   const set = await client.request('setBreakpoints', { source: { path }, breakpoints: [{ line: main.line }] });

@@ -88,8 +88,7 @@ export class EventBus {
     } else this.#held = undefined;
     const event: MachineEvent = { ...where, kind, sequence: this.#sequence++, ...body() };
     let hold = false;
-    for (const entry of [...this.#listeners])
-      if (entry.mask & bit && entry.listener(event) === 'hold') hold = true;
+    for (const entry of [...this.#listeners]) if (entry.mask & bit && entry.listener(event) === 'hold') hold = true;
     if (hold || this.#held) {
       this.#held ??= { instructions: where.instructions, rip: where.rip, thread: where.thread, kinds: new Set() };
       this.#held.kinds.add(kind);

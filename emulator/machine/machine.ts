@@ -109,6 +109,7 @@ class DuneMachine implements Machine {
     if (standing && standing.thread === thread.tid && standing.gva === cpu.rip) stop = engine.step();
     else stop = engine.run(instructions);
     if (this.#stopping) return this.#stopping;
+    if (stop === RunStop.Halted) this.#kernel.halted();
     if (stop !== RunStop.Breakpoint) return undefined;
     this.#standing = { thread: thread.tid, gva: cpu.rip };
     return { kind: 'breakpoint', thread: thread.tid, gva: cpu.rip };

@@ -24,15 +24,14 @@ export class EventBreakpointsView implements vscode.Disposable {
     readonly storage: vscode.Memento,
   ) {
     this.#settings = new Map(Object.entries(storage.get<Record<string, Setting>>(STATE_KEY, {})));
-    this.#tree = new NodeTree('dune.eventBreakpoints', () => this.#children(undefined));
+    this.#tree = new NodeTree('dune.eventBreakpoints', () => this.#children(undefined), {
+      checkboxes: true,
+      showCollapseAll: false,
+    });
     this.#subscriptions.push(
       this.#tree,
-      this.#tree.view.onDidChangeCheckboxState(({ items }) => {
-        for (const [node, state] of items)
-          this.#set(node.id, { enabled: state === vscode.TreeItemCheckboxState.Checked });
-        void this.#changed();
-      }),
-      session.onDidChange(() => void this.#send()),
+      this.#tree.view.onDidChangeCheckboxState(({ items }) => this.#checked(items)),
+      session.onDidBegin(() => void this.#send()),
       vscode.commands.registerCommand('dune.editEventCondition', (node: Node) => this.#editCondition(node.id)),
       vscode.commands.registerCommand('dune.clearEventBreakpoints', () => {
         this.#settings.clear();
@@ -52,13 +51,19 @@ export class EventBreakpointsView implements vscode.Disposable {
     return {
       id: filter.filter,
       label: filter.label,
-      description: refused ?? setting?.condition,
+      description: [setting?.condition, refused].filter(Boolean).join('  ⚠ '),
       tooltip: `${filter.description}\nA condition may use: ${filter.facts.join(', ')}\ne.g. ${filter.conditionExample}`,
       icon: refused ? 'warning' : undefined,
       checked: setting?.enabled ?? false,
+      expanded: true,
       context: 'dune.eventFilter',
       children: hasChildren ? () => this.#children(filter.filter) : undefined,
     };
+  }
+
+  #checked(items: readonly (readonly [Node, vscode.TreeItemCheckboxState])[]): void {
+    for (const [{ id }, state] of items) this.#set(id, { enabled: state === vscode.TreeItemCheckboxState.Checked });
+    void this.#changed();
   }
 
   #set(filter: string, change: Partial<Setting>): void {
@@ -69,8 +74,8 @@ export class EventBreakpointsView implements vscode.Disposable {
     const row = EVENT_FILTERS.find((candidate) => candidate.filter === filter);
     if (!row) return;
     const condition = await vscode.window.showInputBox({
-      title: `Stop on ${row.label.toLowerCase()} when`,
-      prompt: `Facts: ${row.facts.join(', ')}. Empty: always.`,
+      title: `Stop on: ${row.label}`,
+      prompt: `A condition over ${row.facts.join(', ')}. Empty: always.`,
       placeHolder: row.conditionExample,
       value: this.#settings.get(filter)?.condition,
     });
@@ -80,21 +85,26 @@ export class EventBreakpointsView implements vscode.Disposable {
   }
 
   async #changed(): Promise<void> {
+    this.#refused.clear();
     await this.storage.update(STATE_KEY, Object.fromEntries(this.#settings));
     await this.#send();
     this.#tree.refresh();
   }
 
+  /** Called as soon as a session takes requests: the request is then handled before the one that lets the program run. */
   async #send(): Promise<void> {
     if (!this.session.session) return;
-    const enabled = [...this.#settings].filter(([, { enabled }]) => enabled);
+    const enabled = [...this.#settings].filter(([, setting]) => setting.enabled);
     const breakpoints = enabled.map(([filter, { condition }]) => ({ filter, condition }));
     const args: SetEventBreakpointsArguments = { breakpoints };
-    const answer = await this.session.request<SetEventBreakpointsResponse>('dune/setEventBreakpoints', args);
-    this.#refused.clear();
-    answer.breakpoints.forEach(({ verified, message }, index) => {
-      if (!verified) this.#refused.set(breakpoints[index]!.filter, message ?? 'refused');
-    });
+    try {
+      const answer = await this.session.request<SetEventBreakpointsResponse>('dune/setEventBreakpoints', args);
+      answer.breakpoints.forEach(({ verified, message }, index) => {
+        if (!verified) this.#refused.set(breakpoints[index]!.filter, message ?? 'refused');
+      });
+    } catch (error) {
+      void vscode.window.showErrorMessage(`The event breakpoints were not set: ${(error as Error).message}`);
+    }
     this.#tree.refresh();
   }
 

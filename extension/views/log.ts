@@ -1,77 +1,93 @@
-/** Live logs of events: VM exits, and system calls by where they came from. A click reveals the source line. */
+/** A live log of events, newest on top. A click reveals the source line. */
 import * as vscode from 'vscode';
-import type { EventBody, EventsResponse } from '../../debug-adapter/protocol.ts';
+import type { EventBody, EventsArguments, EventsResponse } from '../../debug-adapter/protocol.ts';
 import type { ActiveSession } from '../session.ts';
 import { NodeTree, type Node } from './tree.ts';
 
 /** Newest events kept in a view. */
-const SHOWN = 500;
+const SHOWN = 1000;
+
+export type Appearance = Pick<Node, 'label' | 'description' | 'icon'>;
+
+export interface LogOptions {
+  readonly id: string;
+  /** Kinds of events that are fetched. */
+  readonly kinds: readonly string[];
+  /** How an event looks; undefined for one that is only context of others. `later` are the events after it, oldest first. */
+  readonly describe: (event: EventBody, later: readonly EventBody[]) => Appearance | undefined;
+}
 
 export class LogView implements vscode.Disposable {
   readonly #tree: NodeTree;
   readonly #subscriptions: vscode.Disposable[] = [];
   #events: EventBody[] = [];
   #next = 0;
-  #session: vscode.DebugSession | undefined;
+  #fetching = false;
+  #isStale = false;
 
   constructor(
-    id: string,
     readonly session: ActiveSession,
-    readonly kinds: readonly string[],
-    readonly describe: (event: EventBody) => Pick<Node, 'label' | 'description' | 'icon'>,
+    readonly options: LogOptions,
   ) {
-    this.#tree = new NodeTree(id, () => this.#events.map((event) => this.#node(event)).reverse());
+    this.#tree = new NodeTree(options.id, () => this.#nodes(), { showCollapseAll: false });
     this.#subscriptions.push(
       this.#tree,
-      session.onDidLog(() => void this.#fetch()),
-      session.onDidChange(() => this.#restart()),
+      session.onDidLog(() => this.#grown()),
+      session.onDidStop(() => this.#grown()),
+      session.onDidBegin(() => this.#clear()),
+      this.#tree.view.onDidChangeVisibility(() => this.#grown()),
     );
   }
 
   /** The log of an ended session stays until the next one begins. */
-  #restart(): void {
-    const { session } = this.session;
-    if (!session || session === this.#session) return;
-    this.#session = session;
+  #clear(): void {
     this.#events = [];
     this.#next = 0;
     this.#tree.refresh();
   }
 
+  /** Fetches what is new, one request at a time; a view nobody sees asks for nothing. */
+  #grown(): void {
+    this.#isStale = true;
+    if (!this.#fetching) void this.#fetch();
+  }
+
   async #fetch(): Promise<void> {
+    this.#fetching = true;
     try {
-      const args = { kinds: this.kinds, since: this.#next, limit: SHOWN };
-      const { events, next } = await this.session.request<EventsResponse>('dune/events', args);
-      if (events.length === 0 && next >= this.#next) return;
-      // Time went backwards (step back, restart): the log does too.
-      const kept = next < this.#next ? [] : this.#events;
-      this.#events = [...kept, ...events].slice(-SHOWN);
-      this.#next = next;
-      this.#tree.refresh();
+      while (this.#isStale && this.#tree.view.visible && this.session.session) {
+        this.#isStale = false;
+        await this.#fetchNew();
+      }
     } catch (error) {
-      console.warn(`dune log: ${(error as Error).message}`);
+      console.warn(`${this.options.id}: ${(error as Error).message}`);
+    } finally {
+      this.#fetching = false;
     }
   }
 
-  #node(event: EventBody): Node {
-    const where = event.symbol ?? event.rip;
-    const facts = Object.entries(event.facts).map(([name, value]) => `${name} = ${value}`);
-    const { source } = event;
-    return {
-      id: String(event.sequence),
-      ...this.describe(event),
-      tooltip: [
-        event.summary,
-        `at ${where}, ${event.mode} mode, ring ${event.cpl}, thread ${event.thread}`,
-        `instruction ${event.instructions}, cycle ${event.cycles}`,
-        ...facts,
-      ].join('\n'),
-      command: source && {
-        command: 'dune.revealSource',
-        title: 'Reveal the source',
-        arguments: [source.path, source.line],
-      },
-    };
+  async #fetchNew(): Promise<void> {
+    const args: EventsArguments = { kinds: [...this.options.kinds], since: this.#next, limit: SHOWN };
+    const { events, next } = await this.session.request<EventsResponse>('dune/events', args);
+    if (next < this.#next) {
+      // The program was restarted: its log begins anew.
+      this.#clear();
+      this.#isStale = true;
+      return;
+    }
+    this.#next = next;
+    if (events.length === 0) return;
+    this.#events = [...this.#events, ...events].slice(-SHOWN);
+    this.#tree.refresh();
+  }
+
+  #nodes(): Node[] {
+    const nodes: Node[] = [];
+    for (const [index, event] of this.#events.entries()) {
+      const appearance = this.options.describe(event, this.#events.slice(index + 1, index + 4));
+      if (appearance) nodes.push(eventNode(event, appearance));
+    }
+    return nodes.reverse();
   }
 
   dispose(): void {
@@ -79,24 +95,24 @@ export class LogView implements vscode.Disposable {
   }
 }
 
-export function vmExitsView(session: ActiveSession): LogView {
-  return new LogView('dune.vmExits', session, ['vm-exit'], (event) => ({
-    label: `${event.facts.reason ?? event.kind}`,
-    description: `${event.summary}  ${event.symbol ?? event.rip}  ${event.cycles} cycles`,
-    icon: 'debug-step-out',
-  }));
-}
-
-const ORIGIN: Readonly<Record<string, { icon: string; text: string }>> = {
-  'trapped-syscall': { icon: 'shield', text: 'ring 3 → ring 0' },
-  'vmcall-syscall': { icon: 'debug-step-out', text: 'VMCALL' },
-  'host-syscall': { icon: 'terminal-linux', text: 'Linux mode' },
-};
-
-export function syscallsView(session: ActiveSession): LogView {
-  return new LogView('dune.syscalls', session, Object.keys(ORIGIN), (event) => ({
-    label: event.summary,
-    description: `${ORIGIN[event.kind]?.text ?? event.kind}, ring ${event.cpl}`,
-    icon: ORIGIN[event.kind]?.icon,
-  }));
+function eventNode(event: EventBody, appearance: Appearance): Node {
+  const { source } = event;
+  const facts = Object.entries(event.facts).map(([name, value]) => `${name} = ${value}`);
+  const place = source ? `${source.path}:${source.line}` : undefined;
+  return {
+    id: String(event.sequence),
+    ...appearance,
+    tooltip: [
+      event.summary,
+      `at ${event.symbol ?? event.rip}, ${event.mode} mode, ring ${event.cpl}, thread ${event.thread}`,
+      ...(place ? [place] : []),
+      `instruction ${event.instructions}, cycle ${event.cycles}`,
+      ...facts,
+    ].join('\n'),
+    command: source && {
+      command: 'dune.revealSource',
+      title: 'Reveal the source',
+      arguments: [source.path, source.line],
+    },
+  };
 }

@@ -1,137 +1,193 @@
 /** Page tables: the guest tables of CR3 and the EPT as lazy trees, and the walk of an address asked for. */
 import * as vscode from 'vscode';
 import type {
+  PageTableArguments,
   PageTableNodeBody,
   PageTableResponse,
+  SetPageTableEntryArguments,
+  WalkArguments,
   WalkResponse,
-  PageTableArguments,
 } from '../../debug-adapter/protocol.ts';
 import type { ActiveSession } from '../session.ts';
-import { NodeTree, type Node } from './tree.ts';
+import { MachineView } from './machine-view.ts';
+import type { Node } from './tree.ts';
+import { walkNode } from './walk.ts';
 
 type Which = PageTableArguments['which'];
 
 /** What a bit node needs to be toggled. */
 interface EntryBit {
-  hpa: string;
-  entry: string;
-  bit: number;
-  name: string;
+  readonly hpa: string;
+  readonly entry: string;
+  readonly bit: number;
 }
 
-export class PageTablesView implements vscode.Disposable {
-  readonly #tree: NodeTree;
-  readonly #subscriptions: vscode.Disposable[] = [];
+const ICONS: Readonly<Record<PageTableNodeBody['kind'], string>> = {
+  table: 'symbol-array',
+  range: 'layers',
+  leaf: 'file',
+};
+const ENTRY_NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E'];
+
+export class PageTablesView extends MachineView {
   /** Address whose walk is shown, as it was asked for. */
   #searched: string | undefined;
 
-  constructor(readonly session: ActiveSession) {
-    this.#tree = new NodeTree('dune.pageTables', () => this.#roots(), true);
-    this.#subscriptions.push(
-      this.#tree,
-      session.onDidStop(() => this.#tree.advance()),
-      session.onDidChange(() => this.#tree.refresh()),
+  constructor(session: ActiveSession) {
+    super('dune.pageTables', session);
+    this.subscriptions.push(
       vscode.commands.registerCommand('dune.searchAddress', () => this.#search()),
-      vscode.commands.registerCommand('dune.revealWalk', (address?: string) => this.#reveal(address)),
+      vscode.commands.registerCommand('dune.revealWalk', (from?: unknown) => this.#reveal(addressOf(from))),
+      vscode.commands.registerCommand('dune.hideWalk', () => this.#hide()),
       vscode.commands.registerCommand('dune.togglePageTableBit', (node: Node) => this.#toggle(node.data as EntryBit)),
     );
   }
 
-  async #roots(): Promise<Node[]> {
-    if (!this.session.isStopped) return [];
-    const roots = [await this.#root('guest', 'Guest page tables'), await this.#root('ept', 'EPT')];
-    if (this.#searched) roots.unshift(await this.#walk(this.#searched));
-    return roots;
+  protected async roots(): Promise<Node[]> {
+    const roots = [await this.#root('guest', 'Page tables of CR3'), await this.#root('ept', 'EPT')];
+    return this.#searched === undefined ? roots : [await this.#walk(this.#searched), ...roots];
   }
 
   async #root(which: Which, label: string): Promise<Node> {
     const top = await this.#request(which);
-    if (top.message) return { id: which, label, description: top.message, icon: 'circle-slash' };
+    if (top.message !== undefined) return { id: which, label, description: top.message, icon: 'circle-slash' };
     return {
       id: which,
       label,
       description: top.root,
       icon: 'list-tree',
       expanded: which === 'guest',
-      children: () => top.nodes.map((node) => this.#entry(which, which, node)),
+      children: () => top.nodes.map((body) => this.#entry(which, which, body)),
     };
   }
 
   #request(which: Which, table?: PageTableArguments['table']): Promise<PageTableResponse> {
-    return this.session.request('dune/pageTable', { threadId: this.session.threadId, which, table });
+    const args: PageTableArguments = { threadId: this.session.threadId, which, table };
+    return this.session.request('dune/pageTable', args);
   }
 
   #entry(which: Which, parent: string, body: PageTableNodeBody): Node {
     const id = `${parent}/${body.start}`;
-    const target = body.target ? ` → ${which === 'guest' ? 'gpa' : 'hpa'}:${body.target}` : '';
-    const size = body.pageSize ? ` ${body.pageSize}` : '';
+    const name = `${which === 'ept' ? 'EPT ' : ''}${ENTRY_NAMES[body.level]}`;
     return {
       id,
-      label: `${body.start}–${body.last}`,
-      description: `${body.flags}${size}${target}`,
-      tooltip: `Level ${body.level} entry ${body.entry} at hpa:${body.entryHpa}`,
-      icon: body.kind === 'table' ? 'symbol-array' : body.kind === 'range' ? 'layers' : 'file',
-      context: `dune.${body.kind}`,
-      children: async () =>
-        body.table
-          ? (await this.#request(which, body.table)).nodes.map((node) => this.#entry(which, id, node))
-          : this.#bits(id, body),
+      label: `${body.start} – ${body.last}`,
+      description: describeEntry(which, name, body),
+      tooltip: `${name} ${body.entry} at hpa:${body.entryHpa}\n${body.flags}`,
+      icon: ICONS[body.kind],
+      data: body,
+      children: async () => {
+        if (!body.table) return bitNodes(id, body);
+        const { nodes } = await this.#request(which, body.table);
+        return [...nodes.map((child) => this.#entry(which, id, child)), this.#tableEntry(id, name, body)];
+      },
     };
   }
 
-  #bits(id: string, body: PageTableNodeBody): Node[] {
-    const bits = body.bits.map(({ name, bit, set, meaning }) => ({
-      id: `${id}/bit${bit}`,
-      label: name,
-      description: `${set ? 1 : 0}  ${meaning}`,
-      context: 'dune.entryBit',
-      data: { hpa: body.entryHpa, entry: body.entry, bit, name } satisfies EntryBit,
-    }));
-    return [{ id: `${id}/entry`, label: 'entry', description: `${body.entry} at hpa:${body.entryHpa}` }, ...bits];
+  /** The entry that points to a table has bits of its own. */
+  #tableEntry(parent: string, name: string, body: PageTableNodeBody): Node {
+    const id = `${parent}/entry`;
+    const label = `The ${name} itself`;
+    return { id, label, description: body.entry, icon: 'symbol-key', children: () => bitNodes(id, body) };
   }
 
   async #walk(address: string): Promise<Node> {
-    const walk = await this.session.request<WalkResponse>('dune/walk', { threadId: this.session.threadId, address });
-    return {
-      id: `walk/${address}`,
-      label: `Walk of ${address}`,
-      description: walk.result,
-      icon: walk.ok ? 'pass' : 'error',
-      expanded: true,
-      children: () =>
-        walk.steps.map((step, index) => ({
-          id: `walk/${address}/${index}`,
-          label: step.table === 'ept' ? `  ${step.name}` : step.name,
-          description: `${step.entry} ${step.flags} (${step.outcome})`,
-          tooltip: `${step.table === 'guest' ? `gpa:${step.gpa} ` : ''}hpa:${step.hpa}`,
-          icon: step.outcome === 'table' || step.outcome === 'leaf' ? 'arrow-small-right' : 'error',
-        })),
-    };
+    const args: WalkArguments = { threadId: this.session.threadId, address };
+    return walkNode(address, this.session.request<WalkResponse>('dune/walk', args));
   }
 
   async #search(): Promise<void> {
     const address = await vscode.window.showInputBox({
-      title: 'Walk of an address',
-      prompt: 'A linear address, register or expression, e.g. 0x401000, $rsp, &counter',
+      title: 'Walk an address',
+      prompt: 'A linear address, register or expression',
+      placeHolder: '0x401000, $rsp, &counter',
       value: this.#searched,
     });
-    if (address !== undefined) await this.#reveal(address);
+    if (address?.trim()) await this.#reveal(address);
   }
 
-  async #reveal(address?: string): Promise<void> {
-    if (typeof address !== 'string') return this.#search();
-    this.#searched = address.trim() || undefined;
-    this.#tree.refresh();
+  /** Shows the walk on top, and opens the tables down to the entry that maps the address. */
+  async #reveal(address: string | undefined): Promise<void> {
+    if (address === undefined) return this.#search();
+    if (!this.session.isStopped) {
+      void vscode.window.showInformationMessage('Page tables can be walked while a Dune program is stopped.');
+      return;
+    }
+    this.#searched = address.trim();
+    this.tree.refresh();
     await vscode.commands.executeCommand('dune.pageTables.focus');
+    await this.attempt(async () => {
+      const args: WalkArguments = { threadId: this.session.threadId, address: this.#searched! };
+      const { gva } = await this.session.request<WalkResponse>('dune/walk', args);
+      const found = await this.#find(BigInt(gva));
+      if (found) await this.tree.view.reveal(found, { select: true, focus: false });
+    });
   }
 
-  async #toggle({ hpa, entry, bit }: EntryBit): Promise<void> {
+  #hide(): void {
+    this.#searched = undefined;
+    this.tree.refresh();
+  }
+
+  /** The innermost node of the guest's tables that covers an address. */
+  async #find(gva: bigint): Promise<Node | undefined> {
+    const roots = await this.tree.getChildren();
+    let found: Node | undefined;
+    let next = roots.find(({ id }) => id === 'guest');
+    while (next) {
+      found = next;
+      const body = next.data as PageTableNodeBody | undefined;
+      if (body && !body.table) break;
+      const children = next.children ? await this.tree.getChildren(next) : [];
+      next = children.find(({ data }) => data !== undefined && covers(data as PageTableNodeBody, gva));
+    }
+    return found;
+  }
+
+  #toggle({ hpa, entry, bit }: EntryBit): Promise<void> {
     const value = `0x${(BigInt(entry) ^ (1n << BigInt(bit))).toString(16)}`;
-    await this.session.request('dune/setPageTableEntry', { threadId: this.session.threadId, hpa, value });
-    this.#tree.advance();
+    const args: SetPageTableEntryArguments = { threadId: this.session.threadId, hpa, value, flush: true };
+    return this.attempt(() => this.session.request('dune/setPageTableEntry', args));
   }
+}
 
-  dispose(): void {
-    for (const subscription of this.#subscriptions) subscription.dispose();
-  }
+function covers({ start, last }: PageTableNodeBody, address: bigint): boolean {
+  return address >= BigInt(start) && address <= BigInt(last);
+}
+
+function describeEntry(which: Which, name: string, body: PageTableNodeBody): string {
+  const target = body.target === undefined ? '' : ` → ${which === 'guest' ? 'gpa' : 'hpa'}:${body.target}`;
+  const size = body.pageSize === undefined ? '' : `${body.pageSize} pages `.replace(/s /, body.kind === 'leaf' ? ' ' : 's ');
+  return `${body.kind === 'table' ? `${name} ` : size}${body.flags}${target}`;
+}
+
+function bitNodes(parent: string, body: PageTableNodeBody): Node[] {
+  const bits = body.bits.map(({ name, bit, set, meaning }) => ({
+    id: `${parent}/bit${bit}`,
+    label: name,
+    description: `${set ? 1 : 0}  ${meaning}`,
+    tooltip: `Bit ${bit}`,
+    icon: set ? 'circle-filled' : 'circle-outline',
+    context: 'dune.entryBit',
+    data: { hpa: body.entryHpa, entry: body.entry, bit } satisfies EntryBit,
+  }));
+  const first = body.kind === 'range' ? 'first entry' : 'entry';
+  const entry = { id: `${parent}/value`, label: first, description: `${body.entry} at hpa:${body.entryHpa}` };
+  return [entry, ...bits];
+}
+
+/** The address in what a menu passes: text itself, a variable, or the selection of the editor in front. */
+function addressOf(from: unknown): string | undefined {
+  if (typeof from === 'string') return from;
+  if (from instanceof vscode.Uri) return selectedText();
+  const { variable } = (from ?? {}) as { variable?: { memoryReference?: string; evaluateName?: string; value: string } };
+  return variable?.memoryReference ?? variable?.evaluateName ?? variable?.value;
+}
+
+function selectedText(): string | undefined {
+  const editor = vscode.window.activeTextEditor;
+  if (!editor) return undefined;
+  const { document, selection } = editor;
+  const range = selection.isEmpty ? document.getWordRangeAtPosition(selection.active) : selection;
+  return range && document.getText(range);
 }

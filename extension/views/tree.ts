@@ -1,8 +1,8 @@
-/** A tree view over plain nodes: stable ids keep what is expanded, and a remembered value marks what changed since the last stop. */
+/** A tree view over plain nodes: what is expanded is kept by id, and what changed since the last stop is marked. */
 import * as vscode from 'vscode';
 
 export interface Node {
-  /** Stable from stop to stop: the view keeps expansion by it. */
+  /** Stable from stop to stop. */
   readonly id: string;
   readonly label: string;
   /** Grey text after the label: the value. */
@@ -13,6 +13,7 @@ export interface Node {
   readonly context?: string;
   readonly command?: vscode.Command;
   readonly checked?: boolean;
+  /** Expanded until the user says otherwise. */
   readonly expanded?: boolean;
   /** Absent for a leaf. */
   readonly children?: () => Promise<Node[]> | Node[];
@@ -26,7 +27,10 @@ export class NodeTree implements vscode.TreeDataProvider<Node>, vscode.Disposabl
   readonly #emitter = new vscode.EventEmitter<Node | undefined>();
   readonly onDidChangeTreeData = this.#emitter.event;
   readonly view: vscode.TreeView<Node>;
+  readonly #subscriptions: vscode.Disposable[] = [];
   readonly #parents = new Map<string, Node | undefined>();
+  /** What the user expanded and collapsed, also while the node is away. */
+  readonly #expanded = new Map<string, boolean>();
   /** Values by node id: now, and at the stop before. */
   #values = new Map<string, string>();
   #before = new Map<string, string>();
@@ -35,10 +39,20 @@ export class NodeTree implements vscode.TreeDataProvider<Node>, vscode.Disposabl
     id: string,
     /** Top of the tree; an empty list shows the view's welcome text. */
     readonly roots: () => Promise<Node[]> | Node[],
-    /** Mark nodes whose description differs from the stop before. */
-    readonly marksChanges = false,
+    options: { readonly checkboxes?: boolean; readonly showCollapseAll?: boolean } = {},
   ) {
-    this.view = vscode.window.createTreeView(id, { treeDataProvider: this, showCollapseAll: true });
+    const { checkboxes = false, showCollapseAll = true } = options;
+    this.view = vscode.window.createTreeView(id, {
+      treeDataProvider: this,
+      showCollapseAll,
+      manageCheckboxStateManually: checkboxes,
+    });
+    this.#subscriptions.push(
+      this.#emitter,
+      this.view,
+      this.view.onDidExpandElement(({ element }) => this.#expanded.set(element.id, true)),
+      this.view.onDidCollapseElement(({ element }) => this.#expanded.set(element.id, false)),
+    );
   }
 
   /** A new stop: what is shown now becomes what changes are measured against. */
@@ -50,6 +64,7 @@ export class NodeTree implements vscode.TreeDataProvider<Node>, vscode.Disposabl
   refresh(): void {
     this.#emitter.fire(undefined);
   }
+  /** Another program: nothing that was shown is comparable. */
   forget(): void {
     this.#before.clear();
     this.#values.clear();
@@ -63,8 +78,7 @@ export class NodeTree implements vscode.TreeDataProvider<Node>, vscode.Disposabl
       return children;
     } catch (error) {
       // A request that fails because the program went on meanwhile is not worth a message box.
-      const label = (error as Error).message;
-      return [{ id: `${node?.id ?? ''}/error`, label, icon: 'warning' }];
+      return [{ id: `${node?.id ?? ''}/error`, label: (error as Error).message, icon: 'warning' }];
     }
   }
 
@@ -73,33 +87,39 @@ export class NodeTree implements vscode.TreeDataProvider<Node>, vscode.Disposabl
   }
 
   getTreeItem(node: Node): vscode.TreeItem {
-    const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
-    const item = new vscode.TreeItem(node.label, node.children ? (node.expanded ? Expanded : Collapsed) : None);
+    const item = new vscode.TreeItem(node.label, this.#collapsibleState(node));
     item.id = node.id;
     item.description = node.description;
     item.tooltip = node.tooltip;
     item.contextValue = node.context;
     item.command = node.command;
-    const changed = this.marksChanges && this.#changed(node);
-    if (changed) item.iconPath = new vscode.ThemeIcon(node.icon ?? 'circle-filled', CHANGED);
-    else if (node.icon) item.iconPath = new vscode.ThemeIcon(node.icon);
-    if (changed) item.tooltip = [node.tooltip, `was ${this.#before.get(node.id)}`].filter(Boolean).join('\n');
-    if (node.checked !== undefined)
-      item.checkboxState = node.checked
-        ? vscode.TreeItemCheckboxState.Checked
-        : vscode.TreeItemCheckboxState.Unchecked;
+    const before = this.#changedFrom(node);
+    if (before !== undefined) {
+      item.iconPath = new vscode.ThemeIcon(node.icon ?? 'circle-filled', CHANGED);
+      item.tooltip = [node.tooltip, `before: ${before}`].filter(Boolean).join('\n');
+    } else if (node.icon) item.iconPath = new vscode.ThemeIcon(node.icon);
+    if (node.checked !== undefined) {
+      const { Checked, Unchecked } = vscode.TreeItemCheckboxState;
+      item.checkboxState = node.checked ? Checked : Unchecked;
+    }
     return item;
   }
 
-  #changed(node: Node): boolean {
-    if (node.description === undefined) return false;
+  #collapsibleState(node: Node): vscode.TreeItemCollapsibleState {
+    const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
+    if (!node.children) return None;
+    return (this.#expanded.get(node.id) ?? node.expanded) ? Expanded : Collapsed;
+  }
+
+  /** The value a node had at the stop before, if it has another one now. */
+  #changedFrom(node: Node): string | undefined {
+    if (node.description === undefined) return undefined;
     this.#values.set(node.id, node.description);
     const before = this.#before.get(node.id);
-    return before !== undefined && before !== node.description;
+    return before === node.description ? undefined : before;
   }
 
   dispose(): void {
-    this.view.dispose();
-    this.#emitter.dispose();
+    for (const subscription of this.#subscriptions) subscription.dispose();
   }
 }

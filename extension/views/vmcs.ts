@@ -2,7 +2,8 @@
 import * as vscode from 'vscode';
 import type { VmcsFieldBody, VmcsResponse } from '../../debug-adapter/protocol.ts';
 import type { ActiveSession } from '../session.ts';
-import { NodeTree, type Node } from './tree.ts';
+import { MachineView } from './machine-view.ts';
+import type { Node } from './tree.ts';
 
 const GROUPS: readonly (readonly [VmcsFieldBody['group'], string])[] = [
   ['exit-information', 'Exit information'],
@@ -11,22 +12,15 @@ const GROUPS: readonly (readonly [VmcsFieldBody['group'], string])[] = [
   ['host', 'Host state'],
 ];
 
-export class VmcsView implements vscode.Disposable {
-  readonly #tree: NodeTree;
-  readonly #subscriptions: vscode.Disposable[] = [];
-
-  constructor(readonly session: ActiveSession) {
-    this.#tree = new NodeTree('dune.vmcs', () => this.#roots(), true);
-    this.#subscriptions.push(
-      this.#tree,
-      session.onDidStop(() => this.#tree.advance()),
-      session.onDidChange(() => this.#tree.refresh()),
+export class VmcsView extends MachineView {
+  constructor(session: ActiveSession) {
+    super('dune.vmcs', session);
+    this.subscriptions.push(
       vscode.commands.registerCommand('dune.setVmcsField', (node: Node) => this.#edit(node.data as VmcsFieldBody)),
     );
   }
 
-  async #roots(): Promise<Node[]> {
-    if (!this.session.isStopped) return [];
+  protected async roots(): Promise<Node[]> {
     const vmcs = await this.session.request<VmcsResponse>('dune/vmcs', { threadId: this.session.threadId });
     if (vmcs.message) return [{ id: 'message', label: vmcs.message, icon: 'info' }];
     const groups = GROUPS.map(([group, label]) => this.#group(group, label, vmcs));
@@ -92,17 +86,10 @@ export class VmcsView implements vscode.Disposable {
       validateInput: (text) => (/^(0x[0-9a-f]+|\d+)$/i.test(text.trim()) ? undefined : 'A number, e.g. 0x1f'),
     });
     if (value === undefined) return;
-    try {
+    await this.attempt(async () => {
       const hex = `0x${BigInt(value.trim()).toString(16)}`;
       const { threadId } = this.session;
       await this.session.request('dune/setVmcsField', { threadId, encoding: field.encoding, value: hex });
-      this.#tree.advance();
-    } catch (error) {
-      void vscode.window.showErrorMessage((error as Error).message);
-    }
-  }
-
-  dispose(): void {
-    for (const subscription of this.#subscriptions) subscription.dispose();
+    });
   }
 }

@@ -13,7 +13,9 @@ export function buildPrograms(root: string): boolean {
   const cc = compiler();
   if (!cc || spawnSync('make', ['--version'], { stdio: 'ignore' }).status !== 0) return false;
   for (const folder of ['libdune', 'examples']) {
-    const made = spawnSync('make', ['-s', '-C', join(root, folder), `CC=${cc}`], { stdio: ['ignore', 'inherit', 'inherit'] });
+    const made = spawnSync('make', ['-s', '-C', join(root, folder), `CC=${cc}`], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
     if (made.status !== 0) throw new Error(`make -C ${folder} failed.`);
   }
   const headers = join(root, 'dist/libdune/include/libdune');

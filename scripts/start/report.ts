@@ -12,7 +12,8 @@ export class Report {
 
   constructor(readonly client: Client) {
     client.output = (category, text) => {
-      if (category === 'stdout' || category === 'stderr') process.stdout.write(text.replace(/^(?=.)/gm, '  program | '));
+      if (category === 'stdout' || category === 'stderr')
+        process.stdout.write(text.replace(/^(?=.)/gm, '  program | '));
       else if (category !== 'telemetry') process.stdout.write(dim(text));
     };
   }
@@ -26,7 +27,12 @@ export class Report {
     this.say(bold(`\n● stopped: ${String(body.description ?? body.reason)}`));
     if (body.text) this.say(`  ${String(body.text)}`);
     const { stackFrames } = await this.client.request('stackTrace', { threadId, levels: 4 });
-    const frames = stackFrames as { id: number; name: string; line: number; source?: { name?: string; path?: string } }[];
+    const frames = stackFrames as {
+      id: number;
+      name: string;
+      line: number;
+      source?: { name?: string; path?: string };
+    }[];
     for (const [index, frame] of frames.entries()) {
       const where = frame.source ? `  ${basename(frame.source.path ?? frame.source.name ?? '')}:${frame.line}` : '';
       this.say(`  ${index === 0 ? 'at' : '  '} ${frame.name}${where}`);

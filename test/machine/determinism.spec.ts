@@ -2,7 +2,19 @@ import assert from 'node:assert/strict';
 import { traceLine } from '../../cli/run.ts';
 import { example, finish, start, traceOf } from './support.ts';
 
-const EXAMPLES = ['hello', 'pagefault', 'syscalls', 'rings', 'pcid', 'fork-threads', 'signals', 'ept-violation', 'triple-fault', 'cr-write', 'rdmsr'];
+const EXAMPLES = [
+  'hello',
+  'pagefault',
+  'syscalls',
+  'rings',
+  'pcid',
+  'fork-threads',
+  'signals',
+  'ept-violation',
+  'triple-fault',
+  'cr-write',
+  'rdmsr',
+];
 
 /** Small deterministic generator, so that a failing test can be repeated from the printed seed. */
 function random(seed: number): () => number {

@@ -46,7 +46,7 @@ export function start(path: string, options: Partial<MachineOptions> = {}): Run 
 
 /** Runs to the end in slices of the given length. Throws if it has not ended after `limit` instructions. */
 export function finish(machine: Machine, slice = () => 1e7, limit = 5e7): StopReason {
-  for (let left = limit; left > 0; ) {
+  for (let left = limit; left > 0;) {
     const instructions = slice();
     const stop = machine.run(instructions);
     if (stop.kind === 'input') machine.input(null);

@@ -79,7 +79,9 @@ export async function openEditor(options: EditorOptions): Promise<Editor> {
     ...['--user-data-dir', join(directory, 'data')],
     ...['--extensions-dir', join(directory, 'extensions')],
   ];
-  const install = spawnSync(host.node, [host.entry, ...folders, '--force', '--install-extension', options.vsix], { env });
+  const install = spawnSync(host.node, [host.entry, ...folders, '--force', '--install-extension', options.vsix], {
+    env,
+  });
   if (install.status !== 0) throw new Error(`The extension did not install:\n${install.stdout}\n${install.stderr}`);
 
   const port = await freePort();
@@ -87,7 +89,11 @@ export async function openEditor(options: EditorOptions): Promise<Editor> {
   flags.push('--disable-getting-started-override');
   if (!options.trustPrompt) flags.push('--disable-workspace-trust');
   const log = openSync(join(directory, 'server.log'), 'w');
-  const server = spawn(host.node, [host.entry, ...folders, ...flags], { env, stdio: ['ignore', log, log], detached: true });
+  const server = spawn(host.node, [host.entry, ...folders, ...flags], {
+    env,
+    stdio: ['ignore', log, log],
+    detached: true,
+  });
   let browser: Browser | undefined;
   try {
     await healthy(port, server);
