@@ -10,6 +10,7 @@ import { DuneIoctl, LAYOUT, LAYOUT_BYTES, OLD_ENTER, Structure } from './config.
 import { completeSyscall, enter, resume } from './enter.ts';
 import { Ept } from './ept.ts';
 import { layoutOfProcess, vmExit } from './exits.ts';
+import { interruptPending } from './ipi.ts';
 import { diagnose, hex, newState, type Dune, type DuneOptions, type ModuleState, type Vcpu } from './state.ts';
 import { trapDisable, trapEnable, trapHit } from './trap.ts';
 import { check, destroyVcpu } from './vcpu.ts';
@@ -45,10 +46,11 @@ export function createDuneDevice(context: CpuContext, services: KernelServices, 
       if (context.cpu.nonRoot)
         context.vmx.exit(ExitReason.ExternalInterrupt, { interruptionInformation: HOST_INTERRUPT });
     },
+    interruptPending: (thread) => interruptPending(dune, thread.cpu),
     trapRip: (pid) => dune.state.traps.get(pid)?.triggerRip,
     trapHit: (thread) => trapHit(dune, thread),
     threadExited: (thread) => destroyWhere(dune, (vcpu) => vcpu.owner === thread.tid),
-    explanation: (tid) => dune.state.explanations.get(tid),
+    explanations: () => dune.state.explanations,
     save: () => structuredClone(dune.state),
     restore(saved) {
       dune.state = structuredClone(saved) as ModuleState;

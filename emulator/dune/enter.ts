@@ -4,7 +4,6 @@ import { Field } from '../vmx/fields.ts';
 import type { SyscallResult, Thread } from '../linux/api.ts';
 import { CONFIG, CONFIG_BYTES, CONFIG_GPR, DuneRet, Structure } from './config.ts';
 import { explainEntryFailure } from './explain.ts';
-import { acceptPosted } from './ipi.ts';
 import { HANDLE_TAG, diagnose, hex, type Dune, type Vcpu } from './state.ts';
 import { apicFields, check, controlsOf, cpuFrames, createVcpu, ensureVmxOn, hostFields, read, write } from './vcpu.ts';
 
@@ -79,7 +78,6 @@ export function resume(dune: Dune, thread: Thread): void {
   }
   if (vcpu.done) return finish(dune, thread, vcpu);
   if (services.signalPending(thread)) return finish(dune, thread, vcpu, DuneRet.Signal);
-  acceptPosted(dune, vcpu);
   mem.u64.set(vcpu.registers, L.GPR >>> 3);
   mem.set64(L.MSR_KERNEL_GS_BASE, vcpu.kernelGsBase);
   mem.set64(L.CR2, vcpu.cr2);

@@ -121,7 +121,25 @@ function eptViolation(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   const mapped = dune.ept.map(vcpu.ept, gpa, { hpa: pageBase(page.hpa, pageSize), pageSize, write, special });
   if (mapped === 'no-memory') return refuse('no-memory', DuneRet.EptViolation);
   if (mapped === 'replaced') check('INVEPT', context.vmx.invept(1, dune.ept.pointer(vcpu.ept)));
+  reinject(dune);
   announce(dune, layout, qualification, gpa, true);
+}
+
+const VALID = 1 << 31;
+const ERROR_CODE_VALID = 1 << 11;
+/** Undefined in IDT-vectoring information, reserved for entries. */
+const NMI_UNBLOCKING = 1 << 12;
+/** The first type whose events have an instruction length: software interrupt. */
+const FIRST_SOFTWARE_TYPE = 4;
+
+/** The violation may have stopped the delivery of an event; the next entry begins it anew (SDM 3C 28.2.4, 27.6). */
+function reinject(dune: Dune): void {
+  const vectoring = Number(read(dune, Field.idtVectoringInformation));
+  if (!(vectoring & VALID)) return;
+  if (vectoring & ERROR_CODE_VALID) write(dune, Field.entryExceptionErrorCode, read(dune, Field.idtVectoringErrorCode));
+  if (((vectoring >> 8) & 7) >= FIRST_SOFTWARE_TYPE)
+    write(dune, Field.entryInstructionLength, read(dune, Field.exitInstructionLength));
+  write(dune, Field.entryInterruptionInformation, (vectoring & ~NMI_UNBLOCKING) >>> 0);
 }
 
 function announce(dune: Dune, layout: Layout, qualification: bigint, gpa: number, resolved: boolean): void {

@@ -35,8 +35,8 @@ const NEEDLESS_WITH_EPT = (1 << 15) | (1 << 16) | (1 << 9);
 const CR8_EXITING = (1 << 19) | (1 << 20);
 const POSTED_INTERRUPTS = 1 << 7;
 const X2APIC_MODE = 1 << 4;
-export const APIC_REGISTERS = 1 << 8;
-export const VIRTUAL_INTERRUPTS = 1 << 9;
+const APIC_REGISTERS = 1 << 8;
+const VIRTUAL_INTERRUPTS = 1 << 9;
 
 /** Vector by which a host CPU is told of a posted interrupt. */
 export const POSTED_INTERRUPT_VECTOR = 0xf2;

@@ -68,7 +68,8 @@ export interface DuneDevice {
   trapHit(thread: Thread): void;
   threadExited(thread: Thread): void;
   /** The last abnormal stop of a thread, also after it has exited. */
-  explanation(tid: number): Explanation | undefined;
+  /** Abnormal ends in Dune mode, by thread; they outlive the thread. */
+  explanations(): ReadonlyMap<number, Explanation>;
   /** Plain data for snapshots. */
   save(): unknown;
   restore(saved: unknown): void;
@@ -134,7 +135,7 @@ export interface Kernel extends Supervisor {
   /** mm->mmap_base and mm->start_stack at exec. */
   layout(pid: number): { mmapBase: bigint; startStack: bigint };
   /** Why a thread was killed by a signal, or what its Dune device says of its abnormal end. */
-  explanation(tid: number): Explanation | undefined;
+  explanations(): ReadonlyMap<number, Explanation>;
   /** Plain data of every kernel object. */
   save(): unknown;
   restore(saved: unknown): void;

@@ -197,7 +197,10 @@ class DuneMachine implements Machine {
     return this.#kernel.images(this.#process(thread));
   }
   explanation(thread: number): Explanation | undefined {
-    return this.#kernel.explanation(thread);
+    return this.#kernel.explanations().get(thread);
+  }
+  explanations(): ReadonlyMap<number, Explanation> {
+    return this.#kernel.explanations();
   }
   #process(tid: number): number {
     const thread: Thread | undefined = this.#kernel.thread(tid);

@@ -1,9 +1,8 @@
 /** /dev/dune spoken by hand, as binaries do that were built against the public library. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { has, runEmulated } from '../linux/support.ts';
 import type { MachineEvent } from '../../emulator/machine/events.ts';
-import { start } from '../linux/support.ts';
+import { has, runEmulated, start } from '../linux/support.ts';
 import { buildExamples, compareWithGolden, compile, here, transcript } from './support.ts';
 
 describe('Dune device', function () {
@@ -26,7 +25,9 @@ describe('Dune device', function () {
     const collect = { out: '', err: '' };
     const machine = start(compile('raw'), [], {}, collect);
     const told: string[] = [];
-    machine.events.subscribe(['diagnostic'], (event: MachineEvent) => void told.push(event.summary));
+    machine.events.subscribe(['diagnostic'], (event: MachineEvent) => {
+      told.push(event.summary);
+    });
     machine.run(50_000_000);
     assert.ok(told.some((text) => /0x80a8e901 is refused \(ENOTTY\): .*libdune of late 2015/.test(text)));
     assert.ok(told.some((text) => /handle 0xffff880012345000 is refused/.test(text)));
@@ -37,6 +38,11 @@ describe('Dune device', function () {
       join(here, 'fullmap.expected.txt'),
       transcript(runEmulated(compile('fullmap'), [], '', { memory: 512 << 20 })),
     );
+  });
+
+  it('carries interrupts between CPUs: posted to a guest that halts, held back by one in service, dropped for nobody', () => {
+    const run = runEmulated(compile('ipi', true), [], '', { cpus: 2 });
+    compareWithGolden(join(here, 'ipi.expected.txt'), transcript(run));
   });
 
   it('keeps what libdune promises of its pages: splitting, large pages, clones', () => {
