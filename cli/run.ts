@@ -102,10 +102,8 @@ function status(stop: StopReason): number {
 
 /** Every abnormal stop explains itself. */
 function explain(machine: Machine): void {
-  for (const { id } of machine.threads()) {
-    const why = machine.explanation(id);
-    if (!why) continue;
-    console.error(`dune-debug: thread ${id}: ${why.headline}`);
+  for (const [thread, why] of machine.explanations()) {
+    console.error(`dune-debug: thread ${thread}: ${why.headline}`);
     for (const line of why.details) console.error(`  ${line}`);
     if (why.advice) console.error(`  ${why.advice}`);
   }

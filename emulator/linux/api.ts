@@ -67,7 +67,6 @@ export interface DuneDevice {
   trapRip(pid: number): bigint | undefined;
   trapHit(thread: Thread): void;
   threadExited(thread: Thread): void;
-  /** The last abnormal stop of a thread, also after it has exited. */
   /** Abnormal ends in Dune mode, by thread; they outlive the thread. */
   explanations(): ReadonlyMap<number, Explanation>;
   /** Plain data for snapshots. */

@@ -5,6 +5,7 @@ import type { MachineOptions, ThreadInfo } from '../machine/api.ts';
 import type { PhysicalMemory } from '../mmu/physical.ts';
 import { LaunchError } from './api.ts';
 import type { DuneDevice, Kernel, KernelServices } from './api.ts';
+import { moveTo } from './cpus.ts';
 import { enterSyscall } from './dispatch.ts';
 import { loadProgram } from './exec.ts';
 import { enterProgram, nameProgram } from './execve.ts';
@@ -110,8 +111,8 @@ function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'
       return process ? poke(linux, process, Number(hva), data) : 0;
     },
     layout: (pid) => layoutBases(linux, pid),
-    explanation(tid) {
-      return linux.state.explanations.get(tid) ?? linux.dune?.explanation(tid);
+    explanations() {
+      return new Map([...(linux.dune?.explanations() ?? []), ...linux.state.explanations]);
     },
     save: () => ({ state: structuredClone(linux.state), blobs: new Map(linux.blobs), dune: linux.dune?.save() }),
     restore(saved) {
@@ -142,7 +143,6 @@ export function emptyState(options: MachineOptions, bytesOfRam: number): KernelS
     firstExit: undefined,
     explanations: new Map(),
     timers: [],
-    moved: false,
   };
 }
 
@@ -171,9 +171,8 @@ function start(linux: Linux): void {
   nameProgram(process, path, argv);
   const task = createTask(linux, process, pid, new Uint8Array(linux.cpu.save()));
   state.currentTid = pid;
-  linux.context.cpuIndex = task.cpu;
-  linux.engine.selectCpu(task.cpu);
   enterProgram(linux, task, image);
+  moveTo(linux, task.cpu);
   park(linux);
 }
 

@@ -231,6 +231,8 @@ export interface Machine {
 
   /** Why the last abnormal stop of a thread happened, if there was one. */
   explanation(thread: number): Explanation | undefined;
+  /** All there are, by thread; they outlive their threads. */
+  explanations(): ReadonlyMap<number, Explanation>;
 
   stats(): MachineStats;
   snapshot(): Snapshot;
