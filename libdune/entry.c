@@ -1,6 +1,5 @@
 /* Starting Dune mode, and the Linux-mode side of it: the loop around ioctl(DUNE_ENTER). */
 #define _GNU_SOURCE
-#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -38,6 +37,9 @@ CHECK_OFFSET(struct dune_percpu, in_usermode, PERCPU_IN_USERMODE);
 CHECK_OFFSET(struct dune_percpu, tss.rsp, PERCPU_TRAP_STACK);
 CHECK_OFFSET(struct dune_percpu, gdt, 144);
 CHECK_OFFSET(struct dune_percpu, syscall_entry, PERCPU_SYSCALL_ENTRY);
+
+/* asm/prctl.h, which not every C library comes with. */
+#define ARCH_GET_FS 0x1003
 
 /* The guest's GPA space must hold the identity window besides the other two. */
 #define MIN_PHYS_BITS 37
