@@ -4,6 +4,7 @@ import { createMachine } from '../emulator/machine/machine.ts';
 import { EventBreakpoints } from './breakpoints/event-breakpoints.ts';
 import { EventLog } from './event-log.ts';
 import { Output } from './execution/output.ts';
+import { explanationText } from './execution/report.ts';
 import { Runner } from './execution/runner.ts';
 import { CallStacks, type Frame } from './frames.ts';
 import { Handles } from './handles.ts';
@@ -42,6 +43,16 @@ export class Debuggee {
     this.eventBreakpoints = new EventBreakpoints(this);
     this.runner = new Runner(this, output);
     this.stacks = new CallStacks(this);
+    this.#explain();
+  }
+
+  /** Every abnormal end explains itself in the console, whether or not somebody stops there. */
+  #explain(): void {
+    this.machine.events.subscribe(['diagnostic', 'signal'], (event) => {
+      if (!event.facts.abnormal && event.facts.action !== 'kills it') return;
+      const explanation = this.machine.explanation(event.thread);
+      if (explanation) this.session.console(explanationText(explanation), 'important');
+    });
   }
 
   /** Builds the machine for a launch. Throws with one sentence if the program or an option is unusable. */

@@ -27,6 +27,8 @@ export interface LabelFrame {
   readonly kind: 'label';
   readonly thread: number;
   readonly name: string;
+  /** Code that is shown although its registers are gone. */
+  readonly place?: { readonly pc: bigint; readonly path: string; readonly line: number; readonly column: number };
 }
 export type Frame = CodeFrame | LabelFrame;
 
@@ -111,6 +113,8 @@ function physicalFrame(
 function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
   const info = debuggee.machine.threads().find(({ id }) => id === thread);
   if (!info) return;
+  const ended = endOfDuneMode(debuggee, thread);
+  if (ended) yield ended;
   if (info.state === 'blocked' && info.blockedOn)
     yield { kind: 'label', thread, name: `[Linux: waits in ${info.blockedOn}]` };
   let ring = info.cpl;
@@ -122,6 +126,17 @@ function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
     if (next) ring = next.ring;
     frame = next?.frame;
   }
+}
+
+/** After an exit that ends Dune mode the thread is back in Linux mode; what the user wants to see is where the guest was. */
+function endOfDuneMode(debuggee: Debuggee, thread: number): LabelFrame | undefined {
+  const outcome = debuggee.runner.lastOutcome;
+  if (outcome?.kind !== 'event' || outcome.thread !== thread || !outcome.event.facts.abnormal) return undefined;
+  const exit = debuggee.log.latest(thread, 'vm-exit');
+  if (!exit) return undefined;
+  const name = `${debuggee.images.symbol(thread, exit.rip) ?? `0x${exit.rip.toString(16)}`} [Dune mode ended here, ring ${exit.cpl}]`;
+  const position = debuggee.images.source(thread, exit.rip);
+  return { kind: 'label', thread, name, place: position && { pc: exit.rip, ...position } };
 }
 
 interface Caller {
@@ -196,7 +211,19 @@ function symbolName(debuggee: Debuggee, thread: number, frame: StackFrame): stri
 
 /** A frame as DAP has it. */
 export function protocolFrame(debuggee: Debuggee, frame: Frame, id: number): DebugProtocol.StackFrame {
-  if (frame.kind === 'label') return { id, name: frame.name, line: 0, column: 0, presentationHint: 'label' };
+  if (frame.kind === 'label') {
+    const { place, name } = frame;
+    if (!place) return { id, name, line: 0, column: 0, presentationHint: 'label' };
+    const { line, column } = place;
+    return {
+      id,
+      name,
+      source: protocolSource(debuggee, place.path),
+      line,
+      column,
+      instructionPointerReference: `0x${place.pc.toString(16)}`,
+    };
+  }
   const source = frame.path === undefined ? undefined : protocolSource(debuggee, frame.path);
   return {
     id,

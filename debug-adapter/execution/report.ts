@@ -36,11 +36,7 @@ function describeStop(
 }
 
 function reportExit(debuggee: Debuggee, outcome: Extract<Outcome, { kind: 'exited' }>): void {
-  const { session, machine } = debuggee;
-  for (const thread of machine.threads()) {
-    const explanation = machine.explanation(thread.id);
-    if (explanation) session.console(explanationText(explanation), 'important');
-  }
+  const { session } = debuggee;
   session.event('exited', { exitCode: outcome.status });
   session.event('terminated', {});
 }

@@ -75,8 +75,9 @@ export class FrameScope {
     return Value.inMemory(type, found.address, this.frame);
   }
 
+  /** A variable or function of that name hides a type. */
   isVariable(name: string): boolean {
-    return this.#locals().has(name);
+    return this.#locals().has(name) || this.#global(name) !== undefined || this.#function(name) !== undefined;
   }
 
   typeByName(name: string): Type | undefined {

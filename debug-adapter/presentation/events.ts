@@ -52,7 +52,8 @@ export function eventRows(event: MachineEvent): VariableRow[] {
 export function eventBody(debuggee: Debuggee, event: MachineEvent): EventBody {
   const facts: EventBody['facts'] = {};
   for (const [name, value] of Object.entries(event.facts))
-    facts[name] = typeof value === 'bigint' ? factText(name, value) : value;
+    facts[name] =
+      typeof value === 'bigint' || (typeof value === 'number' && !DECIMAL.has(name)) ? factText(name, value) : value;
   const known = debuggee.machine.threads().some(({ id }) => id === event.thread);
   const symbols = known ? debuggee.images.at(event.thread, event.rip) : undefined;
   const position = symbols?.addressToSource(event.rip);

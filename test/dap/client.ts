@@ -68,7 +68,10 @@ export class TestClient {
   }
   async stopped(): Promise<StoppedBody> {
     const event = await this.event('stopped', 'exited', 'terminated');
-    if (event.event !== 'stopped') throw new Error(`The program ended (${JSON.stringify(event.body)}) instead of stopping.\n${this.output.stderr}${this.output.important}`);
+    if (event.event !== 'stopped')
+      throw new Error(
+        `The program ended (${JSON.stringify(event.body)}) instead of stopping.\n${this.output.stderr}${this.output.important}`,
+      );
     return event.body as StoppedBody;
   }
   async exitCode(): Promise<number> {
@@ -86,7 +89,8 @@ export class TestClient {
   }
 
   async frames(threadId: number, levels = 20): Promise<DebugProtocol.StackFrame[]> {
-    return (await this.request<{ stackFrames: DebugProtocol.StackFrame[] }>('stackTrace', { threadId, levels })).stackFrames;
+    return (await this.request<{ stackFrames: DebugProtocol.StackFrame[] }>('stackTrace', { threadId, levels }))
+      .stackFrames;
   }
   async scopes(frameId: number): Promise<DebugProtocol.Scope[]> {
     return (await this.request<{ scopes: DebugProtocol.Scope[] }>('scopes', { frameId })).scopes;

@@ -20,15 +20,13 @@ export const vmcs = defineRequest<VmcsArguments, VmcsResponse>({
         text,
         parts: (parts ?? []).map((part) => ({ name: part.name, value: hex(part.value), meaning: part.meaning })),
       })),
-      checks: debuggee.machine
-        .entryChecks(threadId)
-        .map(({ id, section, wants, found, fields: involved }) => ({
-          id,
-          section,
-          wants,
-          found,
-          fields: [...involved],
-        })),
+      checks: debuggee.machine.entryChecks(threadId).map(({ id, section, wants, found, fields: involved }) => ({
+        id,
+        section,
+        wants,
+        found,
+        fields: [...involved],
+      })),
     };
   },
 });
