@@ -1,6 +1,7 @@
 /** What both hosts of the extension (Node and web worker) set up. */
 import * as vscode from 'vscode';
-import { DuneConfigurationProvider } from './configurations.ts';
+import { debugFile, DuneConfigurationProvider } from './configurations.ts';
+import { watchProgramInFront } from './program-context.ts';
 import { ActiveSession } from './session.ts';
 import { EventBreakpointsView } from './views/event-breakpoints.ts';
 import { syscallsView, vmExitsView } from './views/logs.ts';
@@ -22,6 +23,8 @@ export function activate(context: vscode.ExtensionContext, adapters: vscode.Debu
     vmExitsView(session),
     syscallsView(session),
     new EventBreakpointsView(session, context.workspaceState),
+    watchProgramInFront(),
+    vscode.commands.registerCommand('dune.debugFile', (uri?: vscode.Uri) => debugFile(uri)),
     vscode.commands.registerCommand('dune.revealSource', revealSource),
   );
 }

@@ -1,23 +1,24 @@
-/** The `dune` task type: builds a C file against the packaged libdune with the user's gcc. */
+/** The `dune` task type: builds a C or assembly file against the packaged libdune with the user's compiler. */
 import * as vscode from 'vscode';
+import { activeFile, baseName, isSource, programOf } from './programs.ts';
 
-export const BUILD_TASK_SOURCE = 'dune';
-
-interface BuildDefinition extends vscode.TaskDefinition {
-  type: 'dune';
+export interface BuildDefinition extends vscode.TaskDefinition {
+  readonly type: 'dune';
   /** Path of the C or assembly file. */
-  source: string;
+  readonly source: string;
   /** Program to make; default: the source without its extension. */
-  output?: string;
-  /** Compiler; default gcc. */
-  compiler?: string;
-  /** Further arguments. */
-  flags?: string[];
+  readonly output?: string;
+  /** Default: the setting `dune.compiler`. */
+  readonly compiler?: string;
+  /** Further arguments, after those of the setting `dune.compilerFlags`. */
+  readonly flags?: string[];
 }
 
-/** The program made of a source: the same path without the extension. */
-export function outputFor(source: vscode.Uri): vscode.Uri {
-  return source.with({ path: source.path.replace(/\.[^./]+$/, '') });
+/** Debug information, and a program at a fixed address that needs no loader. */
+const FLAGS = ['-g', '-O1', '-static', '-fno-pie', '-no-pie', '-pthread'];
+
+export function buildDefinition(source: vscode.Uri): BuildDefinition {
+  return { type: 'dune', source: source.fsPath };
 }
 
 export class BuildTaskProvider implements vscode.TaskProvider {
@@ -27,38 +28,35 @@ export class BuildTaskProvider implements vscode.TaskProvider {
   ) {}
 
   provideTasks(): vscode.Task[] {
-    const document = vscode.window.activeTextEditor?.document;
-    if (!document || document.uri.scheme !== 'file' || !/\.(c|s|S)$/.test(document.fileName)) return [];
-    return [this.#task({ type: 'dune', source: document.fileName })];
+    const file = activeFile();
+    if (file?.scheme !== 'file' || !isSource(file)) return [];
+    return [this.#task(buildDefinition(file))];
   }
 
   resolveTask(task: vscode.Task): vscode.Task | undefined {
     const definition = task.definition as BuildDefinition;
-    return definition.source ? this.#task(definition) : undefined;
+    return typeof definition.source === 'string' ? this.#task(definition) : undefined;
   }
 
   #task(definition: BuildDefinition): vscode.Task {
     const source = vscode.Uri.file(definition.source);
-    const output = definition.output ?? outputFor(source).fsPath;
-    const label = `build ${source.path.slice(source.path.lastIndexOf('/') + 1)}`;
+    const settings = vscode.workspace.getConfiguration('dune', source);
     const args = [
-      '-g',
-      '-O1',
-      '-static',
-      '-no-pie',
-      '-pthread',
+      ...FLAGS,
+      ...settings.get<string[]>('compilerFlags', []),
       ...(definition.flags ?? []),
       `-I${vscode.Uri.joinPath(this.libdune, 'include').fsPath}`,
       source.fsPath,
       vscode.Uri.joinPath(this.libdune, 'libdune.a').fsPath,
       '-o',
-      output,
+      definition.output ?? programOf(source).fsPath,
     ];
-    const execution = new vscode.ProcessExecution(definition.compiler ?? 'gcc', args);
+    const compiler = definition.compiler ?? settings.get<string>('compiler', 'gcc');
+    const execution = new vscode.ProcessExecution(compiler, args);
     const scope = vscode.workspace.getWorkspaceFolder(source) ?? vscode.TaskScope.Workspace;
-    const task = new vscode.Task(definition, scope, label, BUILD_TASK_SOURCE, execution, '$gcc');
+    const task = new vscode.Task(definition, scope, `build ${baseName(source)}`, 'dune', execution, '$gcc');
     task.group = vscode.TaskGroup.Build;
-    task.presentationOptions = { reveal: vscode.TaskRevealKind.Silent };
+    task.presentationOptions = { reveal: vscode.TaskRevealKind.Silent, clear: true };
     return task;
   }
 }

@@ -1,30 +1,18 @@
 /** Launch configurations: F5 with no launch.json, a dynamic list of programs, and errors that say what to do. */
 import * as vscode from 'vscode';
-import { BUILD_TASK_SOURCE, outputFor } from './build-task.ts';
+import { buildDefinition } from './build-task.ts';
+import { activeFile, baseName, findPrograms, isElfProgram, isNewer, isSource, pathOf, programOf } from './programs.ts';
 
-const SOURCE = /\.(c|cc|cpp|cxx|s|S)$/;
-const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46];
 /** Programs offered in the dynamic list. */
 const MOST_OFFERED = 50;
 
 export class DuneConfigurationProvider implements vscode.DebugConfigurationProvider {
   async provideDebugConfigurations(folder: vscode.WorkspaceFolder | undefined): Promise<vscode.DebugConfiguration[]> {
     if (!folder) return [];
-    const files = await vscode.workspace.findFiles(
-      new vscode.RelativePattern(folder, '**/*'),
-      '**/node_modules/**',
-      2000,
-    );
-    const programs: vscode.Uri[] = [];
-    for (const file of files) {
-      if (programs.length === MOST_OFFERED) break;
-      if (!/\.[a-z0-9]+$/i.test(file.path) && (await isElfProgram(file))) programs.push(file);
-    }
+    const programs = await findPrograms(folder, MOST_OFFERED);
     return programs.map((program) => ({
-      type: 'dune',
-      request: 'launch',
+      ...launch(program),
       name: `Dune: ${vscode.workspace.asRelativePath(program)}`,
-      program: pathOf(program),
     }));
   }
 
@@ -35,18 +23,8 @@ export class DuneConfigurationProvider implements vscode.DebugConfigurationProvi
   ): Promise<vscode.DebugConfiguration | undefined> {
     if (configuration.type || configuration.request || configuration.name) return configuration;
     const file = activeFile();
-    if (!file) return explain('Open a C source or a program, then press F5; or write a launch.json.');
-    const base = { type: 'dune', request: 'launch', name: 'Debug with Dune' };
-    if (await isElfProgram(file)) return { ...base, program: pathOf(file) };
-    if (!SOURCE.test(file.path)) return explain(`${name(file)} is neither a program nor a C or assembly source.`);
-    const program = outputFor(file);
-    const preLaunchTask = `${BUILD_TASK_SOURCE}: build ${name(file)}`;
-    if (await isElfProgram(program)) {
-      // A Makefile's program beside its source is taken as it is, unless the source is newer.
-      if (!(await newer(file, program))) return { ...base, program: pathOf(program) };
-    }
-    if (file.scheme !== 'file') return explain(`Build ${name(file)} first: there is no compiler in this window.`);
-    return { ...base, program: pathOf(program), preLaunchTask };
+    if (!file) return explain('Open a C source or a program and press F5 again, or write a launch.json.');
+    return configurationFor(file);
   }
 
   resolveDebugConfigurationWithSubstitutedVariables(
@@ -54,45 +32,35 @@ export class DuneConfigurationProvider implements vscode.DebugConfigurationProvi
     configuration: vscode.DebugConfiguration,
   ): vscode.DebugConfiguration | undefined {
     if (!vscode.workspace.isTrusted) return explain('Trust this workspace first: debugging runs its programs.');
-    if (!configuration.program)
-      return explain('The launch configuration has no "program": give the path of a static ELF.');
-    return { cwd: folder?.uri.fsPath, ...configuration };
+    const cwd = folder?.uri.scheme === 'file' ? { cwd: folder.uri.fsPath } : {};
+    return { ...cwd, ...configuration };
   }
+}
+
+/** Debugs a file from a menu, or the one in front. */
+export async function debugFile(uri?: vscode.Uri): Promise<void> {
+  const file = uri ?? activeFile();
+  if (!file) return void explain('Open a C source or a program first.');
+  const configuration = await configurationFor(file);
+  if (configuration) await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(file), configuration);
+}
+
+/** How to debug a program or the program of a source; undefined, and a message, if there is no way. */
+async function configurationFor(file: vscode.Uri): Promise<vscode.DebugConfiguration | undefined> {
+  if (await isElfProgram(file)) return launch(file);
+  if (!isSource(file)) return explain(`${baseName(file)} is neither an ELF program nor a C or assembly source.`);
+  const program = programOf(file);
+  // A program beside its source was made by a Makefile that knows more than the task: it is taken while it is newer.
+  if ((await isElfProgram(program)) && !(await isNewer(file, program))) return launch(program);
+  if (file.scheme !== 'file') return explain(`Build ${baseName(file)} first: there is no compiler in this window.`);
+  return { ...launch(program), preLaunchTask: buildDefinition(file) };
+}
+
+function launch(program: vscode.Uri): vscode.DebugConfiguration {
+  return { type: 'dune', request: 'launch', name: `Debug ${baseName(program)}`, program: pathOf(program) };
 }
 
 function explain(message: string): undefined {
   void vscode.window.showErrorMessage(message);
   return undefined;
-}
-
-function name(uri: vscode.Uri): string {
-  return uri.path.slice(uri.path.lastIndexOf('/') + 1);
-}
-
-/** A plain path for files, else the whole URI: the adapter reads through the host it runs in. */
-export function pathOf(uri: vscode.Uri): string {
-  return uri.scheme === 'file' ? uri.fsPath : uri.toString();
-}
-
-/** The file in front, also when the editor cannot show it as text (a binary). */
-function activeFile(): vscode.Uri | undefined {
-  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input as { uri?: vscode.Uri } | undefined;
-  return vscode.window.activeTextEditor?.document.uri ?? input?.uri;
-}
-
-async function isElfProgram(uri: vscode.Uri): Promise<boolean> {
-  try {
-    const stat = await vscode.workspace.fs.stat(uri);
-    if (stat.type !== vscode.FileType.File || stat.size < 64) return false;
-    const head = await vscode.workspace.fs.readFile(uri);
-    const executable = head[16] === 2 || head[16] === 3;
-    return executable && ELF_MAGIC.every((byte, index) => head[index] === byte);
-  } catch {
-    return false; // absent
-  }
-}
-
-async function newer(a: vscode.Uri, b: vscode.Uri): Promise<boolean> {
-  const [first, second] = await Promise.all([vscode.workspace.fs.stat(a), vscode.workspace.fs.stat(b)]);
-  return first.mtime > second.mtime;
 }

@@ -157,7 +157,8 @@ function covers({ start, last }: PageTableNodeBody, address: bigint): boolean {
 
 function describeEntry(which: Which, name: string, body: PageTableNodeBody): string {
   const target = body.target === undefined ? '' : ` → ${which === 'guest' ? 'gpa' : 'hpa'}:${body.target}`;
-  const size = body.pageSize === undefined ? '' : `${body.pageSize} pages `.replace(/s /, body.kind === 'leaf' ? ' ' : 's ');
+  const size =
+    body.pageSize === undefined ? '' : `${body.pageSize} pages `.replace(/s /, body.kind === 'leaf' ? ' ' : 's ');
   return `${body.kind === 'table' ? `${name} ` : size}${body.flags}${target}`;
 }
 
@@ -180,7 +181,9 @@ function bitNodes(parent: string, body: PageTableNodeBody): Node[] {
 function addressOf(from: unknown): string | undefined {
   if (typeof from === 'string') return from;
   if (from instanceof vscode.Uri) return selectedText();
-  const { variable } = (from ?? {}) as { variable?: { memoryReference?: string; evaluateName?: string; value: string } };
+  const { variable } = (from ?? {}) as {
+    variable?: { memoryReference?: string; evaluateName?: string; value: string };
+  };
   return variable?.memoryReference ?? variable?.evaluateName ?? variable?.value;
 }
 

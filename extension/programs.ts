@@ -1,0 +1,71 @@
+/** Which files are programs, and which program belongs to a source. */
+import * as vscode from 'vscode';
+
+const SOURCE = /\.(c|cc|cpp|cxx|s|S)$/;
+const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46];
+/** Offset of e_type's low byte in an ELF header: 2 is ET_EXEC, 3 is ET_DYN (static-PIE). */
+const E_TYPE = 16;
+/** Larger files are not looked into: there is no way to read only the first bytes. */
+const LARGEST_PROGRAM = 64 * 1024 * 1024;
+
+export function isSource(uri: vscode.Uri): boolean {
+  return SOURCE.test(uri.path);
+}
+
+/** The program made of a source: the same path without the extension. */
+export function programOf(source: vscode.Uri): vscode.Uri {
+  return source.with({ path: source.path.replace(SOURCE, '') });
+}
+
+export function baseName(uri: vscode.Uri): string {
+  return uri.path.slice(uri.path.lastIndexOf('/') + 1);
+}
+
+/** A plain path for files, else the whole URI: the adapter reads through the host it runs in. */
+export function pathOf(uri: vscode.Uri): string {
+  return uri.scheme === 'file' ? uri.fsPath : uri.toString();
+}
+
+/** The file in front, also when the editor cannot show it as text (a binary). */
+export function activeFile(): vscode.Uri | undefined {
+  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input as { uri?: vscode.Uri } | undefined;
+  return input?.uri ?? vscode.window.activeTextEditor?.document.uri;
+}
+
+/** False also for a file that is absent. */
+export async function isElfProgram(uri: vscode.Uri): Promise<boolean> {
+  try {
+    const stat = await vscode.workspace.fs.stat(uri);
+    if ((stat.type & vscode.FileType.File) === 0 || stat.size <= E_TYPE || stat.size > LARGEST_PROGRAM) return false;
+    const image = await vscode.workspace.fs.readFile(uri);
+    const isExecutable = image[E_TYPE] === 2 || image[E_TYPE] === 3;
+    return isExecutable && ELF_MAGIC.every((byte, index) => image[index] === byte);
+  } catch {
+    return false;
+  }
+}
+
+export async function isNewer(a: vscode.Uri, b: vscode.Uri): Promise<boolean> {
+  const [first, second] = await Promise.all([vscode.workspace.fs.stat(a), vscode.workspace.fs.stat(b)]);
+  return first.mtime > second.mtime;
+}
+
+/** Programs of a folder, most likely ones first: those beside their source. */
+export async function findPrograms(folder: vscode.WorkspaceFolder, most: number): Promise<vscode.Uri[]> {
+  const files = await vscode.workspace.findFiles(
+    new vscode.RelativePattern(folder, '**/*'),
+    '**/node_modules/**',
+    4000,
+  );
+  const sources = new Set(files.filter(isSource).map((file) => programOf(file).toString()));
+  const candidates = files.filter((file) => !baseName(file).includes('.'));
+  const [beside, others] = [true, false].map((wanted) =>
+    candidates.filter((file) => sources.has(file.toString()) === wanted).sort((a, b) => (a.path < b.path ? -1 : 1)),
+  );
+  const programs: vscode.Uri[] = [];
+  for (const file of [...beside!, ...others!].slice(0, 4 * most)) {
+    if (programs.length === most) break;
+    if (await isElfProgram(file)) programs.push(file);
+  }
+  return programs;
+}
