@@ -30,6 +30,10 @@ export function run(argv: readonly string[]): number {
     console.error(`dune-debug: ${(error as Error).message}`);
     return error instanceof UsageError ? STATUS_USAGE : STATUS_CANNOT_RUN;
   }
+  // What the emulator cannot do for the program: unknown system calls, bytes that are no instruction, misuse of /dev/dune.
+  machine.events.subscribe(['diagnostic'], ({ summary, facts }) => {
+    if (!facts.abnormal) console.error(`dune-debug: ${summary}`);
+  });
   const closeTrace = options.trace ? trace(machine, options.trace) : () => {};
   const stop = runToEnd(machine, options.maxInstructions);
   closeTrace();
