@@ -45,6 +45,12 @@ describe('Dune device', function () {
     compareWithGolden(join(here, 'ipi.expected.txt'), transcript(run));
   });
 
+  it('lets processes leave Dune mode by exec, breakpoints, faults and exit_group', () => {
+    // Register dumps hold addresses, which are the compiler's.
+    const text = transcript(runEmulated(compile('processes', true))).replace(/^ {2}.*\n/gm, '');
+    compareWithGolden(join(here, 'processes.expected.txt'), text);
+  });
+
   it('keeps what libdune promises of its pages: splitting, large pages, clones', () => {
     compareWithGolden(join(here, 'pages.expected.txt'), transcript(runEmulated(compile('pages', true))));
   });

@@ -156,6 +156,31 @@ static void state(void)
 	       seen[6] & ~0x8d5UL, *(uint16_t *)&seen[7], seen[9]);
 }
 
+struct trap {
+	uint64_t trigger, notify, regs, size, priv;
+	uint8_t delay;
+} __attribute__((packed));
+
+/* The trigger is the way back of the TRAP_ENABLE call itself. */
+long enable_trap(int fd, unsigned long request, struct trap *trap);
+extern char trap_trigger[], trap_notify[];
+__asm__(".text\n.globl enable_trap\nenable_trap:\n push %rbx\n movq $0x7777, %rbx\n movl $16, %eax\n syscall\n"
+	".globl trap_trigger\ntrap_trigger:\n pop %rbx\n ret\n"
+	".globl trap_notify\ntrap_notify:\n movq %rdi, seen\n movq %rsi, seen+8\n movq %rsp, seen+16\n movq 48(%rdi), %rsp\n pop %rbx\n movl $1, %eax\n ret\n");
+
+static void traps(void)
+{
+	static uint64_t regs[18];
+	struct trap trap = {(uint64_t)trap_trigger, (uint64_t)trap_notify, (uint64_t)regs, sizeof(regs), 0xabcd, 0};
+
+	trap.size--;
+	printf("TRAP_ENABLE with a wrong size: %ld\n", enable_trap(device, TRAP_ENABLE, &trap));
+	trap.size++;
+	printf("TRAP_ENABLE: notified %ld,", enable_trap(device, TRAP_ENABLE, &trap));
+	printf(" arguments %d %d, below the red zone %d, registers %d %d\n", seen[0] == (uint64_t)regs, seen[1] == 0xabcd,
+	       seen[2] == regs[6] - 128, regs[1] == 0x7777, regs[16] == (uint64_t)trap_trigger);
+}
+
 static void on_alarm(int sig)
 {
 	(void)sig;
@@ -218,6 +243,7 @@ int main(void)
 	calls();
 	state();
 	forks();
+	traps();
 	signals();
 	return 0;
 }
