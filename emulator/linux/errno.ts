@@ -20,6 +20,7 @@ export const ENODEV = -19n;
 export const ENOTDIR = -20n;
 export const EISDIR = -21n;
 export const EINVAL = -22n;
+export const ENFILE = -23n;
 export const EMFILE = -24n;
 export const ENOTTY = -25n;
 export const EFBIG = -27n;
@@ -64,6 +65,7 @@ const NAMES: Readonly<Record<number, string>> = {
   20: 'ENOTDIR',
   21: 'EISDIR',
   22: 'EINVAL',
+  23: 'ENFILE',
   24: 'EMFILE',
   25: 'ENOTTY',
   27: 'EFBIG',

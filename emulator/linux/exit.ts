@@ -4,7 +4,7 @@ import { closeAll } from './fs/descriptors.ts';
 import { futexWake, releaseRobustList } from './futex.ts';
 import { releaseMemoryMap } from './mm.ts';
 import { dropIfUnused } from './mapping.ts';
-import { postToProcess } from './signals.ts';
+import { postToProcess } from './post.ts';
 import * as S from './signal-numbers.ts';
 import type { Linux, Process, Task } from './state.ts';
 import { write32 } from './usermem.ts';

@@ -7,7 +7,8 @@ import { describeAddress } from './describe.ts';
 import { fault as repair } from './mm.ts';
 import type { Access } from './mm.ts';
 import * as S from './signal-numbers.ts';
-import { forceSignal, returnToUser } from './signals.ts';
+import { forceSignal } from './post.ts';
+import { returnToUser } from './signals.ts';
 import type { Linux, SignalInfo, Task } from './state.ts';
 import { TASK_SIZE } from './vma.ts';
 

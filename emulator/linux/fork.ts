@@ -4,7 +4,7 @@ import type { SyscallResult } from './api.ts';
 import * as errno from './errno.ts';
 import { copyTable } from './fs/descriptors.ts';
 import { copyMemoryMap, cr3Of } from './mm.ts';
-import { chooseCpu } from './scheduler.ts';
+import { chooseCpu } from './cpus.ts';
 import { SS_DISABLE } from './signal-numbers.ts';
 import type { Linux, Process, Task } from './state.ts';
 import { disarmed } from './time.ts';

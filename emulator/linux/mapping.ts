@@ -7,6 +7,7 @@ import { fault, protectPages, tables, unmapPages } from './mm.ts';
 import type { Inode, Linux, MemoryMap, Process } from './state.ts';
 import { invalidate } from './tlb.ts';
 import {
+  PROT_WRITE,
   TASK_SIZE,
   covered,
   findHole,
@@ -70,9 +71,21 @@ export function map(linux: Linux, process: Process, request: MapRequest): bigint
     name: request.name ?? '',
   });
   if (request.populate && request.prot !== 0)
-    for (let va = start; va < start + length; va += page)
-      fault(linux, process, va, request.prot & 2 ? 'write' : 'read');
+    populate(linux, process, start, length, request.prot & PROT_WRITE ? 'write' : 'read');
   return BigInt(start);
+}
+
+/** Faults pages in ahead, until RAM or the range ends. */
+export function populate(
+  linux: Linux,
+  process: Process,
+  start: number,
+  length: number,
+  access: 'read' | 'write',
+): boolean {
+  const end = start + Math.min(length, linux.memory.size);
+  for (let va = start; va < end; va += PAGE) if (fault(linux, process, va, access)) return false;
+  return true;
 }
 
 /** Where the mapping goes, or -errno. */

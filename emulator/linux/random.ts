@@ -18,8 +18,8 @@ export function seedRandom(seed: number): [bigint, bigint] {
 
 export function random64(linux: Linux): bigint {
   const words = linux.state.random;
-  let [a, b] = words;
-  a = (a ^ (a << 23n)) & MASK;
+  const [first, b] = words;
+  const a = (first ^ (first << 23n)) & MASK;
   words[0] = b;
   words[1] = a ^ b ^ (a >> 17n) ^ (b >> 26n);
   return (words[1] + b) & MASK;

@@ -3,10 +3,12 @@
  * to a model CPU. CYCLES of the loaded state page is the machine's one clock; it is carried over when threads change.
  */
 import * as L from '../cpu/layout.ts';
+import { moveTo } from './cpus.ts';
 import { redispatch } from './dispatch.ts';
 import { randomBelow } from './random.ts';
 import { SI_KERNEL, SI_TIMER, SIGALRM } from './signal-numbers.ts';
-import { postToProcess, postToTask, returnToUser, signalPending } from './signals.ts';
+import { postToProcess, postToTask, signalPending } from './post.ts';
+import { returnToUser } from './signals.ts';
 import type { Linux, Task } from './state.ts';
 import { expire, now, restoreClock, warpTo } from './time.ts';
 
@@ -24,7 +26,7 @@ export function schedule(linux: Linux, only?: number): Scheduled {
     if (state.tasks.size === 0) return 'exited';
     const current = state.tasks.get(state.currentTid);
     const sliceOver = engine.retired >= state.sliceEnd;
-    const stays = current && !current.wait && !current.halted && !state.moved && (only === undefined || only === current.tid);
+    const stays = current && !current.wait && !current.halted && (only === undefined || only === current.tid);
     if (stays && !sliceOver) return 'run';
     fireTimers(linux);
     const next = only === undefined ? nextRunnable(linux) : runnableOf(linux, only);
@@ -64,16 +66,12 @@ function nextRunnable(linux: Linux): Task | undefined {
 
 /** Loads a thread and settles what it waited for. False if it waits again, or is gone. */
 function switchTo(linux: Linux, task: Task): boolean {
-  const { state, cpu, engine, context } = linux;
-  if (state.currentTid !== task.tid || state.moved) {
+  const { state, cpu, engine } = linux;
+  if (state.currentTid !== task.tid) {
     park(linux);
-    state.moved = false;
     state.currentTid = task.tid;
     restoreClock(linux, () => cpu.load(task.context));
-    context.cpuIndex = task.cpu;
-    engine.selectCpu(task.cpu);
-    linux.mem.set64(L.MSR_TSC_AUX, BigInt(task.cpu));
-    engine.contextChanged();
+    moveTo(linux, task.cpu);
     task.startedAt = Number(linux.mem.get64(L.CYCLES));
   }
   task.halted = false;
@@ -153,14 +151,4 @@ function fireTimers(linux: Linux): void {
 function waitsForInput(linux: Linux): boolean {
   if (linux.state.stdin.ended) return false;
   return [...linux.state.tasks.values()].some((task) => task.wait?.channels.includes('stdin'));
-}
-
-/** The CPU of the affinity mask with the fewest threads. */
-export function chooseCpu(linux: Linux, task: Task): number {
-  const load = new Array<number>(linux.options.cpus).fill(0);
-  for (const other of linux.state.tasks.values()) if (other !== task) load[other.cpu]!++;
-  let best = -1;
-  for (let cpu = 0; cpu < load.length; cpu++)
-    if ((task.affinity >> BigInt(cpu)) & 1n && (best < 0 || load[cpu]! < load[best]!)) best = cpu;
-  return Math.max(0, best);
 }

@@ -46,8 +46,6 @@ export interface KernelState {
   firstExit: { status: number; signal?: number } | undefined;
   explanations: Map<number, Explanation>;
   timers: PosixTimer[];
-  /** The running thread changed CPU and has to be loaded anew. */
-  moved: boolean;
 }
 
 export interface StandardInput {

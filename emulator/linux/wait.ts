@@ -1,7 +1,7 @@
 /** Blocking without promises: a task waits on channels; when one is signalled its system call is dispatched again. */
 import type { SyscallResult } from './api.ts';
 import { ERESTARTSYS } from './errno.ts';
-import { signalPending } from './signals.ts';
+import { signalPending } from './post.ts';
 import { now } from './time.ts';
 import type { Linux, Task } from './state.ts';
 

@@ -6,7 +6,7 @@ import { loadProgram } from '../../emulator/linux/exec.ts';
 import { createBlobInode, dropPages } from '../../emulator/linux/fs/inode.ts';
 import { createMemoryMap, releaseMemoryMap } from '../../emulator/linux/mm.ts';
 import { createBench } from '../../emulator/linux/test-support.ts';
-import { compile, start } from './support.ts';
+import { compile, runEmulated, start } from './support.ts';
 
 const IMAGES = 2000;
 const STARTED = 40;
@@ -78,5 +78,18 @@ describe('Mutated ELF files', function () {
         assert.ok(error instanceof LaunchError, `image ${index}: ${(error as Error).stack}`);
       }
     }
+  });
+});
+
+describe('System calls with senseless arguments', function () {
+  this.timeout(120_000);
+  const seed = Number(process.env['SEED'] ?? Date.now() & 0xffffff) + 1;
+  it(`leave the kernel standing (seed ${seed})`, () => {
+    const { out, stop } = runEmulated(compile('chaos', 'gcc', ['-O2', '-static']), [String(seed)], '', {
+      memory: 128 << 20,
+    });
+    // The program may have closed its output or hurt itself; the emulator may not have.
+    assert.ok(stop.kind === 'exited' || stop.kind === 'deadlock', stop.kind);
+    if (stop.kind === 'exited' && stop.status === 0) assert.ok(out === '' || out.includes('survived'));
   });
 });

@@ -1,6 +1,6 @@
 /** C programs under the Linux personality, against the same binaries on the host CPU and kernel. */
 import assert from 'node:assert/strict';
-import { compile, has, runEmulated, runNative } from './support.ts';
+import { compile, has, runEmulated, runNative, start } from './support.ts';
 
 const PROGRAMS = ['hello', 'numbers', 'heap', 'files', 'fork', 'threads', 'signals', 'memory', 'spawn', 'clock'];
 const BUILDS: readonly (readonly [string, readonly string[]])[] = [
@@ -35,5 +35,35 @@ describe('Threads on several model CPUs', () => {
   it('give the same result', () => {
     const program = compile('threads', 'gcc', ['-O2', '-static']);
     assert.equal(runEmulated(program, [], '', { cpus: 4 }).out, runNative(program).out);
+  });
+});
+
+describe('Waiting', () => {
+  it('for input stops the machine until there is some', () => {
+    const collect = { out: '', err: '' };
+    const machine = start(compile('input', 'gcc', ['-O2', '-static']), [], {}, collect);
+    assert.equal(machine.run(1e9).kind, 'input');
+    assert.match(machine.threads()[0]!.blockedOn!, /^read\(0/);
+    machine.input(new TextEncoder().encode('more\n'));
+    assert.equal(machine.run(1e9).kind, 'input');
+    machine.input(null);
+    assert.deepEqual(machine.run(1e9), { kind: 'exited', status: 0 });
+    assert.equal(collect.out, 'MORE\n1 lines\n');
+  });
+});
+
+describe('Randomised layout', () => {
+  it('follows the seed', () => {
+    const program = compile('hello', 'gcc', ['-O0', '-static-pie', '-fPIE']);
+    const layout = (seed: number): string => {
+      const machine = start(program, [], { aslr: true, seed }, { out: '', err: '' });
+      const map = machine
+        .memoryMap(machine.threads()[0]!.id)
+        .map(({ start: from, name }) => `${from.toString(16)} ${name}`);
+      assert.deepEqual(machine.run(1e9), { kind: 'exited', status: 42 });
+      return map.join('\n');
+    };
+    assert.equal(layout(1), layout(1));
+    assert.notEqual(layout(1), layout(2));
   });
 });

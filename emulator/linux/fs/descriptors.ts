@@ -82,3 +82,15 @@ export function createPipe(linux: Linux): Pipe {
 export function openBase(linux: Linux, flags: number, path: string) {
   return { id: newId(linux), references: 1, flags, path };
 }
+
+/** All processes together: bounds the emulator's own memory (pipe-user-pages-soft). */
+export const MAX_PIPES = 1024;
+export function livePipes(linux: Linux): number {
+  const pipes = new Set<Pipe>();
+  for (const { fds } of linux.state.processes.values())
+    for (const entry of fds.entries) {
+      if (entry?.file.kind === 'pipe') pipes.add(entry.file.pipe);
+      if (entry?.file.kind === 'socket') pipes.add(entry.file.receive).add(entry.file.send);
+    }
+  return pipes.size;
+}

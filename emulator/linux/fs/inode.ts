@@ -46,9 +46,10 @@ export function readInode(linux: Linux, inode: Inode, offset: number, count: num
   return bytes;
 }
 
-/** Writes at `offset`, growing the file. */
-export function writeInode(linux: Linux, inode: Inode, offset: number, bytes: Uint8Array): void {
+/** Writes at `offset`, growing the file. False when there is no room left for changed files. */
+export function writeInode(linux: Linux, inode: Inode, offset: number, bytes: Uint8Array): boolean {
   const data = own(linux, inode, offset + bytes.length);
+  if (!data) return false;
   data.set(bytes, offset);
   inode.size = Math.max(inode.size, offset + bytes.length);
   inode.dirty = true;
@@ -57,10 +58,13 @@ export function writeInode(linux: Linux, inode: Inode, offset: number, bytes: Ui
     const to = Math.min(offset + bytes.length, (index + 1) * PAGE);
     if (from < to) linux.memory.write(hpa + (from - index * PAGE), bytes.subarray(from - offset, to - offset));
   }
+  return true;
 }
 
-export function truncateInode(linux: Linux, inode: Inode, size: number): void {
+/** Cuts or grows a file. False when there is no room left for changed files. */
+export function truncateInode(linux: Linux, inode: Inode, size: number): boolean {
   const data = own(linux, inode, size);
+  if (!data) return false;
   if (size < inode.size) {
     data.fill(0, size, inode.size);
     for (const [index, hpa] of inode.pages) {
@@ -70,17 +74,34 @@ export function truncateInode(linux: Linux, inode: Inode, size: number): void {
   }
   inode.size = size;
   inode.dirty = true;
+  return true;
 }
 
-/** Makes the content changeable, with room for `bytes`. */
-function own(linux: Linux, inode: Inode, bytes: number): Uint8Array {
+/** Makes the content changeable, with room for `bytes`; undefined when that is more than half of RAM for all files, as on a tmpfs. */
+function own(linux: Linux, inode: Inode, bytes: number): Uint8Array | undefined {
   if (inode.data && inode.data.length >= bytes) return inode.data;
   const old = content(linux, inode);
-  const grown = new Uint8Array(Math.max(bytes, inode.data ? inode.data.length * 2 : inode.size));
+  const room = Math.max(bytes, inode.data ? Math.min(inode.data.length * 2, MAX_FILE) : inode.size);
+  const others = changedBytes(linux) - (inode.data?.length ?? 0);
+  if (others + room > linux.memory.size / 2) return undefined;
+  const grown = new Uint8Array(room);
   grown.set(old.subarray(0, inode.size));
   inode.data = grown;
   inode.blob = 0;
   return grown;
+}
+
+/** Bytes the emulator holds for changed files that something still names. */
+function changedBytes(linux: Linux): number {
+  const live = new Set<Inode>();
+  for (const inode of linux.state.tree.values()) if (inode?.data) live.add(inode);
+  for (const { fds, mm } of linux.state.processes.values()) {
+    for (const entry of fds.entries) if (entry?.file.kind === 'file') live.add(entry.file.inode);
+    for (const vma of mm.vmas) if (vma.inode) live.add(vma.inode);
+  }
+  let sum = 0;
+  for (const inode of live) sum += inode.data?.length ?? 0;
+  return sum;
 }
 
 /** The page-cache frame of a page (its reference stays with the cache), or -1 when RAM is exhausted. */
@@ -104,7 +125,7 @@ export function collectPages(linux: Linux, inode: Inode, offset = 0, length = in
     const page = linux.memory.slice(hpa, to - from);
     const stored = content(linux, inode).subarray(from, to);
     if (stored.length === page.length && page.every((byte, at) => byte === stored[at])) continue;
-    own(linux, inode, inode.size).set(page, from);
+    own(linux, inode, inode.size)?.set(page, from);
     inode.dirty = true;
   }
 }

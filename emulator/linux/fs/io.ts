@@ -2,7 +2,7 @@
 import * as errno from '../errno.ts';
 import { randomBytes } from '../random.ts';
 import { SIGPIPE, SI_USER } from '../signal-numbers.ts';
-import { postToTask } from '../signals.ts';
+import { postToTask } from '../post.ts';
 import type { EventFile, Linux, OpenFile, Pipe, Task, TerminalFile } from '../state.ts';
 import { wake } from '../wait.ts';
 import { MAX_FILE, readInode, writeInode } from './inode.ts';
@@ -73,7 +73,7 @@ export function writeFile(
     case 'file': {
       const offset = at ?? (file.flags & O_APPEND ? file.inode.size : file.offset);
       if (offset + bytes.length > MAX_FILE) return errno.EFBIG;
-      if (bytes.length > 0) writeInode(linux, file.inode, offset, bytes);
+      if (bytes.length > 0 && !writeInode(linux, file.inode, offset, bytes)) return errno.ENOSPC;
       if (at === undefined) file.offset = offset + bytes.length;
       return bytes.length;
     }

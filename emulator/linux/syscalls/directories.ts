@@ -219,7 +219,7 @@ export const truncate: Handler = (linux, task, args) => {
   if (typeof found === 'bigint') return found;
   if (found.inode.type !== 'file') return errno.EISDIR;
   if (size(args[1]) > 0x40000000) return errno.EFBIG;
-  truncateInode(linux, found.inode, size(args[1]));
+  if (!truncateInode(linux, found.inode, size(args[1]))) return errno.ENOSPC;
   flush(linux, found.inode);
   return 0n;
 };

@@ -44,7 +44,7 @@ function readInto(linux: Linux, task: Task, fd: number, vectors: readonly Vector
 /** Bounds the buffer for files that never end. */
 function available(file: OpenFile, at: number | undefined): number {
   if (file.kind === 'file') return Math.max(0, file.inode.size - (at ?? file.offset));
-  return 0x2000000;
+  return 0x100000;
 }
 
 interface WriteProgress {

@@ -5,8 +5,8 @@ import { readable, writable } from '../fs/io.ts';
 import { collectPages, createInode } from '../fs/inode.ts';
 import { flush } from '../fs/tree.ts';
 import { HUGE_PAGE, PAGE } from '../frames.ts';
-import { SHARED_ANONYMOUS, map, pageUp, protect, remap, setBreak, unmap } from '../mapping.ts';
-import { fault, unmapPages } from '../mm.ts';
+import { SHARED_ANONYMOUS, map, pageUp, populate, protect, remap, setBreak, unmap } from '../mapping.ts';
+import { unmapPages } from '../mm.ts';
 import { lookup } from '../pagetables.ts';
 import type { Inode } from '../state.ts';
 import { copyOut } from '../usermem.ts';
@@ -108,17 +108,20 @@ export const madvise: Handler = (linux, task, args) => {
     }
   } else if (advice === MADV_REMOVE) return errno.EINVAL;
   else if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE)
-    for (let va = start; va < end; va += PAGE)
-      if (fault(linux, task.process, va, advice === MADV_POPULATE_WRITE ? 'write' : 'read')) return errno.EFAULT;
+    if (!populate(linux, task.process, start, end - start, advice === MADV_POPULATE_WRITE ? 'write' : 'read'))
+      return errno.EFAULT;
   return covered(mm.vmas, start, end) ? 0n : errno.ENOMEM;
 };
 
+/** One byte a page: bounds the emulator's own memory. */
+const LARGEST_MINCORE = 2 ** 38;
 export const mincore: Handler = (linux, task, args) => {
   const start = size(args[0]);
   const end = start + pageUp(size(args[1]));
   const { mm } = task.process;
   if (start % PAGE !== 0) return errno.EINVAL;
   if (end > TASK_SIZE || !covered(mm.vmas, start, end)) return errno.ENOMEM;
+  if (end - start > LARGEST_MINCORE) return errno.EINVAL;
   const present = new Uint8Array((end - start) / PAGE);
   present.forEach((_, page) => (present[page] = lookup(linux.memory, mm.root, start + page * PAGE) ? 1 : 0));
   return copyOut(linux, task.process, size(args[2]), present) ? 0n : errno.EFAULT;

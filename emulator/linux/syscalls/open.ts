@@ -1,6 +1,6 @@
 /** open, close, dup, fcntl, ioctl: descriptors and descriptions. */
 import * as errno from '../errno.ts';
-import { closeFd, createPipe, fileOf, installFile, openBase } from '../fs/descriptors.ts';
+import { MAX_PIPES, closeFd, createPipe, fileOf, installFile, livePipes, openBase } from '../fs/descriptors.ts';
 import { O_ACCMODE, O_APPEND, O_NONBLOCK, writable } from '../fs/io.ts';
 import { truncateInode } from '../fs/inode.ts';
 import { create, resolve } from '../fs/tree.ts';
@@ -33,7 +33,7 @@ function openFound(linux: Linux, task: Task, found: Found, flags: number, mode: 
   const writes = (flags & O_ACCMODE) !== 0;
   if (inode.type === 'directory' && (writes || flags & O_CREAT)) return errno.EISDIR;
   if (writes && inode.type === 'file' && !(inode.mode & 0o222)) return errno.EACCES;
-  if (writes && flags & O_TRUNC && inode.type === 'file') truncateInode(linux, inode, 0);
+  if (writes && flags & O_TRUNC && inode.type === 'file' && !truncateInode(linux, inode, 0)) return errno.ENOSPC;
   const file = describe(linux, inode, found.path, flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC));
   if (typeof file === 'bigint') return file;
   return installFile(task.process, file, (flags & O_CLOEXEC) !== 0);
@@ -221,6 +221,7 @@ export const lseek: Handler = (_linux, task, args) => {
 export const pipe2: Handler = (linux, task, args) => makePipe(linux, task, size(args[0]), uint(args[1]));
 export const pipe: Handler = (linux, task, args) => makePipe(linux, task, size(args[0]), 0);
 function makePipe(linux: Linux, task: Task, address: number, flags: number): bigint {
+  if (livePipes(linux) >= MAX_PIPES) return errno.ENFILE;
   const made = createPipe(linux);
   const name = `pipe:[${made.id}]`;
   const status = flags & O_NONBLOCK;
@@ -234,6 +235,7 @@ function makePipe(linux: Linux, task: Task, address: number, flags: number): big
 export const socketpair: Handler = (linux, task, args) => {
   const AF_UNIX = 1;
   if (int(args[0]) !== AF_UNIX) return errno.EAFNOSUPPORT;
+  if (livePipes(linux) >= MAX_PIPES) return errno.ENFILE;
   const flags = uint(args[1]);
   const [there, back] = [createPipe(linux), createPipe(linux)];
   const status = (flags & O_NONBLOCK) | 2;
@@ -269,16 +271,14 @@ export const ftruncate: Handler = (linux, task, args) => {
   const file = fileOf(task, int(args[0]));
   if (!file) return errno.EBADF;
   if (file.kind !== 'file' || !writable(file) || size(args[1]) > 0x40000000) return errno.EINVAL;
-  truncateInode(linux, file.inode, size(args[1]));
-  return 0n;
+  return truncateInode(linux, file.inode, size(args[1])) ? 0n : errno.ENOSPC;
 };
 export const fallocate: Handler = (linux, task, args) => {
   const file = fileOf(task, int(args[0]));
   if (!file) return errno.EBADF;
   const end = size(args[2]) + size(args[3]);
   if (file.kind !== 'file' || int(args[1]) !== 0 || end > 0x40000000) return errno.ENOTSUP;
-  if (end > file.inode.size) truncateInode(linux, file.inode, end);
-  return 0n;
+  return end <= file.inode.size || truncateInode(linux, file.inode, end) ? 0n : errno.ENOSPC;
 };
 export const memfdCreate: Handler = (linux, task, args) => {
   const made = create(linux, task.process, `/dev/shm/memfd:${linux.state.nextId}`, 'file', 0o600);

@@ -6,7 +6,7 @@ import { replaceProgram } from '../execve.ts';
 import { exitGroup, exitTask, reap, waitStatus } from '../exit.ts';
 import { CLONE_VFORK, CLONE_VM, childContext, clone } from '../fork.ts';
 import type { CloneRequest } from '../fork.ts';
-import { chooseCpu } from '../scheduler.ts';
+import { chooseCpu, moveTo } from '../cpus.ts';
 import { CLD_DUMPED, CLD_EXITED, CLD_KILLED, SIGCHLD } from '../signal-numbers.ts';
 import { packSignalInfo } from '../signal-frame.ts';
 import { CYCLES_PER_NS } from '../state.ts';
@@ -310,9 +310,7 @@ export const schedSetaffinity: Handler = (linux, task, args) => {
   target.affinity = mask;
   if (!((mask >> BigInt(target.cpu)) & 1n)) {
     target.cpu = chooseCpu(linux, target);
-    // The running thread moves at its next schedule-in.
-    if (target === task) linux.state.moved = true;
-    linux.engine.requestStop();
+    if (target === task) moveTo(linux, task.cpu);
   }
   return 0n;
 };

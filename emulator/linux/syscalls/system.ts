@@ -28,7 +28,8 @@ export const sysinfo: Handler = (linux, task, args) => {
   return copyOut(linux, task.process, size(args[0]), packed.bytes) ? 0n : errno.EFAULT;
 };
 
-const LARGEST_RANDOM = 0x2000000;
+/** A longer request is cut short, as an interrupted one would be. */
+const LARGEST_RANDOM = 0x100000;
 export const getrandom: Handler = (linux, task, args) => {
   const GRND_MASK = 7;
   if (uint(args[2]) & ~GRND_MASK) return errno.EINVAL;
@@ -38,3 +39,6 @@ export const getrandom: Handler = (linux, task, args) => {
 
 export const getpriority: Handler = () => 20n;
 export const succeed: Handler = () => 0n;
+
+/** Restartable sequences are not registered: the C library goes on without, and nothing is worth a report. */
+export const notSupported: Handler = () => errno.ENOSYS;

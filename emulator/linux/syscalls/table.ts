@@ -363,7 +363,7 @@ const ROWS: readonly Row[] = [
   [331, 'pkey_free'],
   [332, 'statx', 'fd path flags flags pointer', stat.statx],
   [333, 'io_pgetevents'],
-  [334, 'rseq'],
+  [334, 'rseq', 'pointer size flags flags', system.notSupported],
   [424, 'pidfd_send_signal'],
   [425, 'io_uring_setup'],
   [426, 'io_uring_enter'],
