@@ -24,12 +24,13 @@ import { formKey } from './table/forms.ts';
 const MODE_64 = 2;
 const FS = 4;
 const ALL_FLAGS = 'oszapc';
+const ADDRESSINGS: readonly Addressing[] = ['g', 'b', 'x'];
 
-/** What is known of an instruction when its records are laid out. */
-export interface PlannedRecord {
+/** How an instruction or a fused pair is laid out in records. */
+export interface RecordPlan {
   readonly handler: number;
-  /** The instructions of the record: one, or a fused pair. */
-  readonly insns: readonly DecodedInstruction[];
+  /** Instructions of the handler: one, or the two of a fused pair. */
+  readonly instructions: number;
   /** Records it takes, its terminator included. */
   readonly records: number;
   /** Offset of the terminator from the first record, or -1 if it does not end the block. */
@@ -37,9 +38,26 @@ export interface PlannedRecord {
   readonly needsNext: boolean;
 }
 
+/** What the instructions of one shape and addressing have in common: found once, as names take time to make. */
+interface Shape {
+  readonly key: string;
+  readonly plan: RecordPlan;
+  /** For when the flags it writes are dead; the same where that makes no difference. */
+  readonly flagless: RecordPlan;
+  /** Before each conditional jump, by its shape; undefined: no such pair. */
+  readonly fused: Map<number, RecordPlan | undefined>;
+  readonly canDropFlags: boolean;
+  readonly writesAllFlags: boolean;
+  /** Reads flags, or goes where they may be read. */
+  readonly seesFlags: boolean;
+  readonly harmless: boolean;
+}
+
 export class RecordWriter {
   readonly #handlers: ReadonlyMap<string, number>;
   readonly #needNext: ReadonlySet<number>;
+  /** By shape and addressing. */
+  readonly #shapes = new Map<number, Shape>();
   /** Handler of the jump that ends a block no branch ends. */
   readonly jumpHandler: number;
 
@@ -53,60 +71,76 @@ export class RecordWriter {
   }
 
   /** The records of a block: flags that are never read are dropped, a compare before the last jump is fused with it. */
-  plan(insns: readonly DecodedInstruction[], mode: number, alone: boolean): PlannedRecord[] {
-    const dead = alone ? insns.map(() => false) : deadFlags(insns);
-    const plans: PlannedRecord[] = [];
-    const last = insns.length - 1;
-    for (let index = 0; index <= last; index++) {
-      const insn = insns[index]!;
-      if (index === last - 1 && insns[last]!.op === FUSED_JUMP) {
-        const handler = this.#handlers.get(this.#key(insn, mode) + FUSED + this.#key(insns[last]!, mode));
-        if (handler !== undefined) {
-          plans.push({ handler, insns: [insn, insns[last]!], records: 2, terminator: L.RECORD_SIZE, needsNext: false });
-          break;
-        }
-      }
-      plans.push(this.#planOne(insn, mode, dead[index]!));
+  plan(insns: readonly DecodedInstruction[], mode: number, alone: boolean): RecordPlan[] {
+    const shapes = insns.map((insn) => this.#shape(insn, mode));
+    const last = shapes.length - 1;
+    const pair =
+      last > 0 && insns[last]!.op === FUSED_JUMP ? this.#pair(shapes[last - 1]!, insns[last]!, mode) : undefined;
+    const plans: RecordPlan[] = pair ? [pair] : [];
+    let dead = false;
+    for (let index = last; index >= 0; index--) {
+      const shape = shapes[index]!;
+      const dropped = dead && shape.canDropFlags && !alone;
+      if (!pair || index < last - 1) plans.push(dropped ? shape.flagless : shape.plan);
+      dead = deadBefore(shape, dead, dropped);
     }
-    return plans;
+    return plans.reverse();
   }
 
-  #planOne(insn: DecodedInstruction, mode: number, dropFlags: boolean): PlannedRecord {
-    const handler = this.#handler(insn, mode, dropFlags);
-    const needsNext = this.#needNext.has(handler);
-    const endsBlock = handler === HANDLER.system || insn.row.branch !== undefined;
-    const follows = endsBlock ? terminatorFollows(insn.operands, needsNext) : needsNext;
-    const terminator = endsBlock ? (follows ? L.RECORD_SIZE : 0) : -1;
-    return { handler, insns: [insn], records: follows ? 2 : 1, terminator, needsNext };
-  }
-
-  #handler(insn: DecodedInstruction, mode: number, dropFlags: boolean): number {
-    if (insn.row.system) return HANDLER.system;
-    const key = this.#key(insn, mode);
-    const flagless = dropFlags ? this.#handlers.get(key + '!') : undefined;
-    return (
-      flagless ??
-      this.#handlers.get(key) ??
-      this.#handlers.get(handlerKey(formKey(insn), insn.operands, 'g', false)) ??
-      HANDLER.system
-    );
-  }
-  #key(insn: DecodedInstruction, mode: number): string {
+  #shape(insn: DecodedInstruction, mode: number): Shape {
     const memory = insn.operands.find((operand) => operand.kind === 'memory');
-    return handlerKey(formKey(insn), insn.operands, memory ? addressing(memory, mode) : 'g', false);
+    const how = memory ? addressing(memory, mode) : 0;
+    const number = insn.shape * ADDRESSINGS.length + how;
+    let shape = this.#shapes.get(number);
+    if (!shape) this.#shapes.set(number, (shape = this.#makeShape(insn, ADDRESSINGS[how]!)));
+    return shape;
+  }
+  #makeShape(insn: DecodedInstruction, how: Addressing): Shape {
+    const { row, operands } = insn;
+    const key = handlerKey(formKey(insn), operands, how, false);
+    const handler =
+      this.#handlers.get(key) ?? this.#handlers.get(handlerKey(formKey(insn), operands, 'g', false)) ?? HANDLER.system;
+    const plan = this.#plan(insn, row.system ? HANDLER.system : handler);
+    const flagless = row.system ? undefined : this.#handlers.get(key + '!');
+    return {
+      key,
+      plan,
+      flagless: flagless === undefined ? plan : this.#plan(insn, flagless),
+      fused: new Map(),
+      canDropFlags: canDropFlags(row),
+      writesAllFlags: [...ALL_FLAGS].every((flag) => row.writes?.includes(flag)),
+      seesFlags: row.branch !== undefined || row.reads !== undefined,
+      harmless: HARMLESS.has(row.op) && (row.op === 'lea' || operands.every((operand) => operand.kind !== 'memory')),
+    };
+  }
+  #plan({ row, operands }: DecodedInstruction, handler: number): RecordPlan {
+    const needsNext = this.#needNext.has(handler);
+    const endsBlock = handler === HANDLER.system || row.branch !== undefined;
+    const follows = endsBlock ? terminatorFollows(operands, needsNext) : needsNext;
+    const terminator = endsBlock ? (follows ? L.RECORD_SIZE : 0) : -1;
+    return { handler, instructions: 1, records: follows ? 2 : 1, terminator, needsNext };
+  }
+  #pair(first: Shape, jump: DecodedInstruction, mode: number): RecordPlan | undefined {
+    if (first.fused.has(jump.shape)) return first.fused.get(jump.shape);
+    const handler = this.#handlers.get(first.key + FUSED + this.#shape(jump, mode).key);
+    const plan =
+      handler === undefined
+        ? undefined
+        : { handler, instructions: 2, records: 2, terminator: L.RECORD_SIZE, needsNext: false };
+    first.fused.set(jump.shape, plan);
+    return plan;
   }
 
-  /** Writes the records of one planned step at `at`, all but links, count and countdown. */
-  write(at: number, { handler, insns, records, terminator, needsNext }: PlannedRecord, mode: number): void {
-    this.mem.bytes.fill(0, at, at + records * L.RECORD_SIZE);
-    insns.forEach((insn, index) => this.#writeOperands(at + index * L.RECORD_SIZE, insn, mode));
+  /** Writes the records of the plan at `at`, all but links, count and countdown. `index`: its first instruction. */
+  write(at: number, plan: RecordPlan, insns: readonly DecodedInstruction[], index: number, mode: number): void {
+    const { handler, instructions, records, terminator, needsNext } = plan;
+    this.mem.u32.fill(0, at >>> 2, (at + records * L.RECORD_SIZE) >>> 2);
+    for (let i = 0; i < instructions; i++) this.#writeOperands(at + i * L.RECORD_SIZE, insns[index + i]!, mode);
     this.mem.set16(at + RECORD.handler, handler);
     if (needsNext) {
-      const insn = insns[0]!;
-      this.mem.set64(
-        at + (terminator > 0 ? terminator : L.RECORD_SIZE) + TERMINATOR.next,
-        BigInt.asUintN(64, insn.gva + BigInt(insn.length)),
-      );
+      const insn = insns[index]!;
+      const next = at + (terminator > 0 ? terminator : L.RECORD_SIZE) + TERMINATOR.next;
+      this.mem.set64(next, BigInt.asUintN(64, insn.gva + BigInt(insn.length)));
     }
   }
 
@@ -147,9 +181,10 @@ export class RecordWriter {
   }
 }
 
-function addressing(operand: MemoryOperand, mode: number): Addressing {
-  if (mode !== MODE_64 || operand.addressSize !== 64 || operand.segment >= FS) return 'g';
-  return operand.index < 0 ? 'b' : 'x';
+/** Index in ADDRESSINGS. */
+function addressing(operand: MemoryOperand, mode: number): number {
+  if (mode !== MODE_64 || operand.addressSize !== 64 || operand.segment >= FS) return 0;
+  return operand.index < 0 ? 1 : 2;
 }
 
 const registerAddress = (register: number): number => (register < 0 ? L.ZERO : L.GPR + register * 8);
@@ -160,26 +195,14 @@ function segmentBase({ segment }: MemoryOperand, mode: number): number {
 }
 
 /**
- * For each instruction, whether the flags it writes are all written again before anything can see them: not if an instruction between can fault, since
- * the handler of the fault sees flags.
+ * Whether the flags are dead before an instruction, given whether they are after it: all are written again before anything can see them. They
+ * are not if it can fault, since the handler of the fault sees flags.
  */
-function deadFlags(insns: readonly DecodedInstruction[]): boolean[] {
-  const result: boolean[] = [];
-  let dead = false;
-  for (let index = insns.length - 1; index >= 0; index--) {
-    const { row, operands } = insns[index]!;
-    const dropped = dead && canDropFlags(row);
-    result[index] = dropped;
-    if (!dropped) {
-      const writesAll = [...ALL_FLAGS].every((flag) => row.writes?.includes(flag));
-      if (row.branch !== undefined || row.reads !== undefined) dead = false;
-      else if (writesAll) dead = true;
-    }
-    // Only what is known to be harmless is taken not to fault: plain register arithmetic and moves.
-    if (!HARMLESS.has(row.op) || operands.some((operand) => operand.kind === 'memory' && row.op !== 'lea'))
-      dead = false;
-  }
-  return result;
+function deadBefore(shape: Shape, dead: boolean, dropped: boolean): boolean {
+  // Only what is known to be harmless is taken not to fault: plain register arithmetic and moves.
+  if (!shape.harmless) return false;
+  if (dropped) return dead;
+  return !shape.seesFlags && (shape.writesAllFlags || dead);
 }
 
 const HARMLESS = new Set(

@@ -10,7 +10,7 @@ import { CODE_CONTEXTS, fpuRefusal, modeOf } from './fpu-traps.ts';
 import type { CodeContext } from './fpu-traps.ts';
 import * as L from './layout.ts';
 import { HANDLER, MAX_BLOCK, STUB, TERMINATOR } from './records.ts';
-import type { PlannedRecord, RecordWriter } from './block-writer.ts';
+import type { RecordPlan, RecordWriter } from './block-writer.ts';
 import type { LinearMemory } from './state.ts';
 
 /** What TypeScript does at a record that no handler covers. */
@@ -193,16 +193,19 @@ export class BlockCache {
     const slots: number[] = [];
     let at = record;
     let terminator = -1;
-    let last: PlannedRecord | undefined;
-    for (const step of this.writer.plan(insns, mode, single)) {
-      this.writer.write(at, step, mode);
-      for (const insn of step.insns) {
-        starts.push(Number(BigInt.asIntN(64, insn.gva - insns[0]!.gva)));
-        slots.push((at - record) / L.RECORD_SIZE);
+    let last: RecordPlan | undefined;
+    let offset = 0;
+    for (const plan of this.writer.plan(insns, mode, single)) {
+      this.writer.write(at, plan, insns, starts.length, mode);
+      const slot = (at - record) / L.RECORD_SIZE;
+      for (let i = 0; i < plan.instructions; i++) {
+        starts.push(offset);
+        slots.push(slot);
+        offset += insns[starts.length - 1]!.length;
       }
-      if (step.terminator >= 0) terminator = at + step.terminator;
-      at += step.records * L.RECORD_SIZE;
-      last = step;
+      if (plan.terminator >= 0) terminator = at + plan.terminator;
+      at += plan.records * L.RECORD_SIZE;
+      last = plan;
     }
     let system = undecodable;
     if (undecodable) {

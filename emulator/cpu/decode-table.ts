@@ -1,6 +1,7 @@
 /**
  * The decoder's dispatch: for each code mode, opcode map, opcode and mandatory-prefix class, either one compiled row or
- * 256 of them by ModRM byte. Built once from the instruction table.
+ * 256 of them by ModRM byte. Made from the instruction table as opcodes are met: a short program meets few of them, and
+ * the whole would be a third of its start-up.
  */
 import { DEFAULT_MODEL } from './system/cpuid.ts';
 import { table } from './table/index.ts';
@@ -57,6 +58,8 @@ export const enum SizeRule {
 /** A row made ready for decoding in one mode. */
 export interface CompiledRow {
   readonly row: OpcodeRow;
+  /** Numbers the compiled rows of all modes. */
+  readonly id: number;
   readonly op: string;
   readonly reads: readonly Read[];
   readonly hasModrm: boolean;
@@ -71,11 +74,6 @@ export interface CompiledRow {
   /** A shift or rotate by an immediate: a masked count of 0 makes it `shift_by_zero`. */
   readonly shift: boolean;
 }
-
-export type Cell = CompiledRow | readonly (CompiledRow | undefined)[] | undefined;
-
-/** Index of a cell: map (0 one-byte, 1 0F, 2 0F38, 3 0F3A) * 1024 + prefix class (0 none, 1 66, 2 F3, 3 F2) * 256 + opcode. */
-export type DispatchTable = readonly Cell[];
 
 const FIXED_SEGMENTS = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
 
@@ -170,6 +168,8 @@ function placeOf(row: OpcodeRow): Place {
   return { ...where, hasModrm: true, accepts: (byte) => (byte & mask) === modrm, rank: 4 };
 }
 
+let compiledRows = 0;
+
 function compile(row: OpcodeRow, mode: CodeMode, hasModrm: boolean): CompiledRow {
   const reads = (row.operands ?? []).map(readOf);
   const sizes = row.sizes ?? [0];
@@ -177,6 +177,7 @@ function compile(row: OpcodeRow, mode: CodeMode, hasModrm: boolean): CompiledRow
   const counted = /^(loop|jrcxz)/.test(row.op);
   return {
     row,
+    id: compiledRows++,
     op: row.op,
     reads,
     hasModrm,
@@ -192,59 +193,96 @@ function compile(row: OpcodeRow, mode: CodeMode, hasModrm: boolean): CompiledRow
 
 interface Candidate {
   readonly place: Place;
-  readonly compiled: CompiledRow;
+  readonly row: OpcodeRow;
+  compiled: CompiledRow | undefined;
 }
 
 const CLASSES = ['NP', '66', 'F3', 'F2'] as const;
 
-/** The best row for a prefix class and ModRM byte: one that names the prefix before one that does not care, then the most specific. */
-function best(candidates: readonly Candidate[], prefixClass: number, modrm: number): CompiledRow | undefined {
-  let found: Candidate | undefined;
-  let foundRank = -1;
-  for (const candidate of candidates) {
-    const { prefix } = candidate.compiled.row;
-    if (prefix !== undefined && prefix !== CLASSES[prefixClass]) continue;
-    if (!candidate.place.accepts(modrm)) continue;
-    const rank = candidate.place.rank + (prefix === undefined ? 0 : 10);
-    if (rank > foundRank) [found, foundRank] = [candidate, rank];
-  }
-  return found?.compiled;
-}
-
-function cellOf(candidates: readonly Candidate[], prefixClass: number): Cell {
-  if (!candidates.some((candidate) => candidate.place.hasModrm)) return best(candidates, prefixClass, 0);
-  const byModrm = Array.from({ length: 256 }, (_, modrm) => best(candidates, prefixClass, modrm));
-  const [first] = byModrm;
-  return byModrm.every((entry) => entry === first) ? first : byModrm;
-}
-
-function build(mode: CodeMode): DispatchTable {
+/** The candidates of each opcode of a mode, by map * 256 + opcode. */
+function candidatesOf(mode: CodeMode): Map<number, Candidate[]> {
   const candidates = new Map<number, Candidate[]>();
   for (const row of table) {
     if (row.encoding === '' || (mode === 2 ? row.invalid64 : row.only64)) continue;
     if (row.feature !== undefined && !DEFAULT_MODEL.features.has(row.feature)) continue;
-    const place = placeOf(row);
-    const compiled = compile(row, mode, place.hasModrm);
+    const candidate: Candidate = { place: placeOf(row), row, compiled: undefined };
+    const { place } = candidate;
     for (let i = 0; i < place.opcodes; i++) {
       const key = place.map * 256 + place.opcode + i;
       const list = candidates.get(key);
       // An exact opcode stands before a range that includes it (NOP before XCHG rAX).
-      if (!list) candidates.set(key, [{ place, compiled }]);
-      else if (place.opcodes > 1) list.push({ place, compiled });
-      else list.unshift({ place, compiled });
+      if (!list) candidates.set(key, [candidate]);
+      else if (place.opcodes > 1) list.push(candidate);
+      else list.unshift(candidate);
     }
   }
-  const cells: Cell[] = new Array<Cell>(4096).fill(undefined);
-  for (const [key, list] of candidates)
-    for (let prefixClass = 0; prefixClass < 4; prefixClass++)
-      cells[(key >> 8) * 1024 + prefixClass * 256 + (key & 255)] = cellOf(list, prefixClass);
-  return cells;
+  return candidates;
 }
 
-const tables: (DispatchTable | undefined)[] = [undefined, undefined, undefined];
+/** The best row for a ModRM byte: one that names the prefix before one that does not care, then the most specific. */
+function best(candidates: readonly Candidate[], mode: CodeMode, modrm: number): CompiledRow | undefined {
+  let found: Candidate | undefined;
+  let foundRank = -1;
+  for (const candidate of candidates) {
+    if (!candidate.place.accepts(modrm)) continue;
+    const rank = candidate.place.rank + (candidate.row.prefix === undefined ? 0 : 10);
+    if (rank > foundRank) [found, foundRank] = [candidate, rank];
+  }
+  return found && (found.compiled ??= compile(found.row, mode, found.place.hasModrm));
+}
 
-export function dispatchTable(mode: CodeMode): DispatchTable {
-  return (tables[mode] ??= build(mode));
+/** What an opcode with its prefix class selects. */
+class Cell {
+  /** The row for every ModRM byte, where one is. */
+  readonly only: CompiledRow | undefined;
+  readonly #candidates: readonly Candidate[];
+  /** Filled as bytes are met. */
+  readonly #byModrm: (CompiledRow | null)[] = [];
+
+  constructor(
+    candidates: readonly Candidate[],
+    prefixClass: number,
+    readonly mode: CodeMode,
+  ) {
+    const fit = ({ row }: Candidate): boolean => row.prefix === undefined || row.prefix === CLASSES[prefixClass];
+    this.#candidates = candidates.filter(fit);
+    const takesModrm = candidates.some(({ place }) => place.hasModrm);
+    const [first] = this.#candidates;
+    const alone = this.#candidates.length === 1 && first!.place.rank === 0;
+    this.only = !takesModrm || alone ? best(this.#candidates, mode, 0) : undefined;
+  }
+
+  row(modrm: number): CompiledRow | null | undefined {
+    if (this.#candidates.length === 0) return undefined;
+    let row = this.#byModrm[modrm];
+    if (row === undefined) this.#byModrm[modrm] = row = best(this.#candidates, this.mode, modrm) ?? null;
+    return row;
+  }
+}
+
+const candidates: (Map<number, Candidate[]> | undefined)[] = [undefined, undefined, undefined];
+const cells: (Cell | undefined)[][] = [0, 1, 2].map(() => new Array<Cell | undefined>(4096).fill(undefined));
+
+/**
+ * The row of an opcode; undefined when it has none, null when it has none for this ModRM byte: #UD.
+ * @param map 0 one-byte, 1 0F, 2 0F38, 3 0F3A
+ * @param prefixClass 0 none, 1 66, 2 F3, 3 F2
+ * @param modrm the byte after the opcode, whether it turns out to be one or not
+ */
+export function rowOf(
+  mode: CodeMode,
+  map: number,
+  prefixClass: number,
+  opcode: number,
+  modrm: number,
+): CompiledRow | null | undefined {
+  const at = map * 1024 + prefixClass * 256 + opcode;
+  const cell = cells[mode]![at] ?? (cells[mode]![at] = makeCell(mode, map * 256 + opcode, prefixClass));
+  return cell.only ?? cell.row(modrm);
+}
+function makeCell(mode: CodeMode, key: number, prefixClass: number): Cell {
+  candidates[mode] ??= candidatesOf(mode);
+  return new Cell(candidates[mode].get(key) ?? [], prefixClass, mode);
 }
 
 /** XCHG r8, rAX: what 90 means with REX.B. */

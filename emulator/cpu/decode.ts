@@ -1,6 +1,6 @@
 /** The instruction decoder (SDM 2A chapter 2): bytes to `Instruction`, driven by the instruction table. */
-import { dispatchTable, EXCHANGE_ACCUMULATOR, Read, SizeRule } from './decode-table.ts';
-import type { CodeMode, CompiledRow } from './decode-table.ts';
+import { EXCHANGE_ACCUMULATOR, Read, rowOf, SizeRule } from './decode-table.ts';
+import type { CodeMode } from './decode-table.ts';
 import type { Instruction, Operand } from './instruction.ts';
 import { shiftByZero } from './table/shifts.ts';
 import type { OpcodeRow } from './table/row.ts';
@@ -8,6 +8,8 @@ import type { OpcodeRow } from './table/row.ts';
 export interface DecodedInstruction extends Instruction {
   /** The table row it was decoded by. */
   readonly row: OpcodeRow;
+  /** Instructions of equal shape differ in nothing but registers, addresses and immediates: form, row and kinds of operands are the same. */
+  readonly shape: number;
 }
 
 /** Why `decode` answered undefined: #UD; the bytes end before the instruction does; #GP(0) for more than 15 bytes. */
@@ -36,6 +38,9 @@ const SMALL: readonly Operand[] = Array.from({ length: 384 }, (_, index) => ({
   value: BigInt(index - 128),
 }));
 const NO_OPERANDS: readonly Operand[] = [];
+
+/** Shapes that a compiled row can have. */
+const SHAPES = 4096;
 
 const SEGMENT_SS = 2;
 const SEGMENT_DS = 3;
@@ -333,11 +338,10 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
     }
   }
   const prefixClass = repeat === 0xf2 ? 3 : repeat === 0xf3 ? 2 : operandSizePrefix ? 1 : 0;
-  const cell = dispatchTable(mode)[map * 1024 + prefixClass * 256 + byte];
-  if (cell === undefined) return undefined;
-  modrm = code[at]!;
-  let compiled: CompiledRow | undefined = 'op' in cell ? cell : cell[modrm];
-  if (compiled === undefined) {
+  modrm = at < code.length ? code[at]! : 0;
+  let compiled = rowOf(mode, map, prefixClass, byte, modrm);
+  if (compiled === undefined) return undefined;
+  if (compiled === null) {
     at++;
     return undefined;
   }
@@ -370,6 +374,7 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
 
   if (lock && !(compiled.lock && compiled.hasModrm && modrm < 0xc0)) return undefined;
   let { row, op } = compiled;
+  let shape = compiled.id * SHAPES;
   if (op === 'mov_to_segment' && (modrm & 0x38) === 0x08) return undefined; // MOV CS
   if (compiled.shift) {
     const count = operands[operands.length - 1]!;
@@ -377,6 +382,7 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
       row = shiftByZero;
       op = row.op;
       operands = [operands[0]!];
+      shape += 1;
     }
   }
   const rep =
@@ -385,6 +391,10 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
       : repeat === 0xf2 && compiled.repeat === 'repz'
         ? 'repne'
         : 'rep';
+  if (compiled.hasModrm && modrm >= 0xc0) shape += 2;
+  if (rep !== 'none') shape += rep === 'rep' ? 4 : 8;
+  shape += (addressSize >> 5) * 16 + (operandSize >> 2) * 64;
+  if (compiled.hasCondition) shape += (byte & 15) * 256;
   return {
     op,
     size,
@@ -395,5 +405,6 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
     rep,
     condition: compiled.hasCondition ? byte & 15 : undefined,
     row,
+    shape,
   };
 }

@@ -80,8 +80,8 @@ export class CodeFetcher {
   instruction(gva: number, host: number, mode: CodeMode, mayCross: boolean): Fetched {
     const { bytes } = this.mem;
     const left = PAGE - (host & (PAGE - 1));
-    if (left >= MAX_INSTRUCTION_LENGTH) return this.#decode(bytes.subarray(host, host + left), gva, mode, -1);
-    const alone = this.#decode(bytes.slice(host, host + left), gva, mode, -1);
+    if (left >= MAX_INSTRUCTION_LENGTH) return this.#decode(bytes, host, gva, mode, -1);
+    const alone = this.#decode(bytes.slice(host, host + left), 0, gva, mode, -1);
     if (alone.insn !== undefined || decodeFailure() !== 'truncated') return alone;
     if (!mayCross) return 'crosses';
     const second = this.page(gva + left);
@@ -89,12 +89,12 @@ export class CodeFetcher {
     const joined = new Uint8Array(left + MAX_INSTRUCTION_LENGTH);
     joined.set(bytes.subarray(host, host + left));
     joined.set(bytes.subarray(second.host, second.host + MAX_INSTRUCTION_LENGTH), left);
-    return this.#decode(joined, gva, mode, second.pfn);
+    return this.#decode(joined, 0, gva, mode, second.pfn);
   }
-  #decode(code: Uint8Array, gva: number, mode: CodeMode, secondPfn: number): Exclude<Fetched, string> {
-    const insn = decode(code, 0, toBigint(gva), mode);
+  #decode(code: Uint8Array, offset: number, gva: number, mode: CodeMode, secondPfn: number): Exclude<Fetched, string> {
+    const insn = decode(code, offset, toBigint(gva), mode);
     if (insn) return { insn, secondPfn };
-    const bytes = code.slice(0, MAX_INSTRUCTION_LENGTH);
+    const bytes = code.slice(offset, offset + MAX_INSTRUCTION_LENGTH);
     if (decodeFailure() === 'too-long')
       return { insn: undefined, vector: 13, because: 'an instruction of more than 15 bytes', bytes, secondPfn };
     return { insn: undefined, vector: 6, because: `no such instruction: ${hexBytes(bytes)}`, bytes, secondPfn };
