@@ -1,7 +1,7 @@
 /** Makes the .vsix from a staging folder that holds only what ships, and reports its size by part. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildBundles } from './build/bundles.ts';
 import { buildEmulator } from './build/emulator.ts';
@@ -12,13 +12,8 @@ const LARGEST = 6 * 1024 * 1024;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const stage = join(root, 'build/vsix');
-/** What ships, relative to the root. */
-const PARTS = [
-  'dist/extension.cjs',
-  'dist/adapter.mjs',
-  'dist/cli.mjs',
-  'dist/chunks',
-  'dist/disassembler.cjs',
+/** What ships as it is, relative to the root. */
+const COPIED = [
   'dist/core.wasm',
   'dist/interpreter.wasm',
   'dist/forms.json',
@@ -35,21 +30,30 @@ const NOT_SHIPPED = ['scripts', 'devDependencies', 'dependencies', 'private', 't
 
 export async function makePackage(): Promise<string> {
   await buildEmulator();
-  rmSync(join(root, 'dist/chunks'), { recursive: true, force: true });
-  await buildBundles(root, { minify: true });
   buildPrograms(root);
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(stage, { recursive: true });
-  for (const part of PARTS) {
+  await buildBundles(root, { minify: true, outdir: join(stage, 'dist') });
+  for (const part of COPIED) {
     if (!existsSync(join(root, part))) throw new Error(`${part} is missing: the package would be incomplete.`);
-    cpSync(join(root, part), join(stage, part), { recursive: true, filter: (path) => !path.endsWith('.map') });
+    cpSync(join(root, part), join(stage, part), { recursive: true });
   }
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, unknown>;
   for (const name of NOT_SHIPPED) delete manifest[name];
   writeFileSync(join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  writeFileSync(join(stage, '.vscodeignore'), '**/*.map\n');
   const vsix = join(root, 'build', `dune-debug-${String(manifest.version)}.vsix`);
   const vsce = join(root, 'node_modules/@vscode/vsce/vsce');
-  const args = [vsce, 'package', '--no-dependencies', '--allow-missing-repository', '--skip-license', '--out', vsix];
+  const args = [
+    vsce,
+    'package',
+    '--no-dependencies',
+    '--allow-missing-repository',
+    '--skip-license',
+    '--no-rewrite-relative-links',
+    '--out',
+    vsix,
+  ];
   const made = spawnSync(process.execPath, args, { cwd: stage, encoding: 'utf8' });
   if (made.status !== 0) throw new Error(`vsce failed:\n${made.stdout}\n${made.stderr}`);
   return vsix;
@@ -58,14 +62,19 @@ export async function makePackage(): Promise<string> {
 function bytes(path: string): number {
   const stat = statSync(path);
   if (!stat.isDirectory()) return stat.size;
-  return readdirSync(path).reduce((sum, name) => sum + bytes(join(path, name)), 0);
+  const shipped = readdirSync(path).filter((name) => !name.endsWith('.map'));
+  return shipped.reduce((sum, name) => sum + bytes(join(path, name)), 0);
 }
 
 function report(vsix: string): void {
   const kilobytes = (count: number): string => `${Math.ceil(count / 1024)} KB`.padStart(9);
-  for (const part of PARTS) console.log(`${kilobytes(bytes(join(stage, part)))}  ${part}`);
+  const shipped = ['dist', 'bin', 'examples', 'extension'].flatMap((folder) =>
+    readdirSync(join(stage, folder)).map((name) => join(folder, name)),
+  );
+  for (const part of shipped.filter((name) => !name.endsWith('.map')))
+    console.log(`${kilobytes(bytes(join(stage, part)))}  ${part}`);
   const size = bytes(vsix);
-  console.log(`${kilobytes(size)}  ${vsix.slice(root.length)} (compressed)`);
+  console.log(`${kilobytes(size)}  ${relative(root, vsix)} (compressed)`);
   if (size > LARGEST) throw new Error(`The package is larger than ${LARGEST / 1024 / 1024} MB.`);
 }
 

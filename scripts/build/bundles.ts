@@ -1,6 +1,6 @@
 /** Bundles the command, the debug adapter and the extension with esbuild. */
-import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 
 /**
@@ -35,8 +35,14 @@ const common: BuildOptions = {
   plugins: [portableIced],
 };
 
-export async function buildBundles(root: string, { minify = false } = {}): Promise<void> {
-  const dist = join(root, 'dist');
+export interface BundleOptions {
+  readonly minify?: boolean;
+  /** Default: dist/ of the project. */
+  readonly outdir?: string;
+}
+
+export async function buildBundles(root: string, options: BundleOptions = {}): Promise<void> {
+  const { minify = false, outdir: dist = join(root, 'dist') } = options;
   // CommonJS dependencies inside an ES module need a `require` for Node's own modules.
   const nodeModule: BuildOptions = {
     ...common,
@@ -49,9 +55,10 @@ export async function buildBundles(root: string, { minify = false } = {}): Promi
     chunkNames: 'chunks/[name]-[hash]',
     banner: { js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
   };
-  await Promise.all([
+  const [modules] = await Promise.all([
     build({
       ...nodeModule,
+      metafile: true,
       entryPoints: {
         cli: join(root, 'cli/main.ts'),
         adapter: join(root, 'debug-adapter/hosting/stdio.ts'),
@@ -76,4 +83,12 @@ export async function buildBundles(root: string, { minify = false } = {}): Promi
       outfile: join(dist, 'extension.cjs'),
     }),
   ]);
+  await removeOldChunks(join(dist, 'chunks'), Object.keys(modules.metafile.outputs));
+}
+
+/** Chunks are named by their content: those of earlier builds would pile up. */
+async function removeOldChunks(folder: string, outputs: readonly string[]): Promise<void> {
+  const made = new Set(outputs.map((path) => basename(path)));
+  const old = (await readdir(folder).catch(() => [])).filter((name) => !made.has(name));
+  await Promise.all(old.map((name) => rm(join(folder, name))));
 }
