@@ -1,5 +1,6 @@
 /** What to do when the machine stops by itself while a plan runs: breakpoints with conditions, events, ends. */
 import type { StopReason } from '../../emulator/machine/api.ts';
+import type { MachineEvent } from '../../emulator/machine/events.ts';
 import type { AddressBreakpoint } from '../breakpoints/breakpoint.ts';
 import type { Debuggee } from '../debuggee.ts';
 import type { Outcome, Progress } from './plan.ts';
@@ -42,7 +43,7 @@ export function commonOutcome(debuggee: Debuggee, reason: StopReason): Progress 
       const filter = eventBreakpoints.lastFilter;
       return {
         kind: 'event',
-        thread: reason.thread,
+        thread: threadOf(debuggee, reason.event),
         event: reason.event,
         filter: filter?.filter ?? '',
         label: filter?.label ?? reason.event.kind,
@@ -57,4 +58,11 @@ export function commonOutcome(debuggee: Debuggee, reason: StopReason): Progress 
     case 'exited':
       return { kind: 'exited', status: reason.status, signal: reason.signal };
   }
+}
+
+/** The thread an event is about: while nothing runs the kernel acts for a thread it names in the facts. */
+function threadOf({ machine }: Debuggee, event: MachineEvent): number {
+  const known = new Set(machine.threads().map(({ id }) => id));
+  const named = Number(event.facts.tid ?? event.thread);
+  return known.has(event.thread) ? event.thread : known.has(named) ? named : machine.currentThread();
 }

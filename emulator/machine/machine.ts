@@ -79,6 +79,8 @@ class DuneMachine implements Machine {
     this.#stopping = undefined;
     while (engine.retired < end) {
       const ready = this.#kernel.schedule();
+      // A timer that expires while the kernel looks for a thread makes events, too.
+      if (this.#stopping) return this.#stopping;
       if (ready !== 'run') return this.#nothingToRun(ready);
       const stop = this.#slice(Math.min(end - engine.retired, this.#kernel.quantum(), LONGEST_SLICE));
       if (stop) return stop;
