@@ -45,6 +45,8 @@ export interface CpuContext {
   addCycles(cycles: number): void;
   /** Modelled cycles of the running thread or vCPU so far. */
   cycles(): bigint;
+  /** Name and strace-like text of a system call of the system that runs here. Set by the kernel personality. */
+  describeSyscall: (number: number, args: readonly bigint[]) => { name: string; text: string };
   /** Told of every VM exit taken, by the name of its basic reason. Set by the machine. */
   onVmExit: (reason: string) => void;
 }

@@ -53,6 +53,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     faultChain: [],
     addCycles,
     cycles: () => mem.get64(L.CYCLES),
+    describeSyscall: (number) => ({ name: `syscall_${number}`, text: `syscall_${number}` }),
     onVmExit: () => {},
   };
   const vmx = options.createVmx(context);

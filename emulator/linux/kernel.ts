@@ -1,4 +1,6 @@
 /** The Linux personality: processes, memory, files, signals and time behind the Kernel interface. All state is in `linux.state`. */
+import { formatCall } from './format.ts';
+import { SYSCALLS } from './syscalls/table.ts';
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import type { MachineOptions, ThreadInfo } from '../machine/api.ts';
@@ -56,6 +58,10 @@ export function createKernel(
   };
   const services = createServices(linux);
   linux.dune = dune?.(services);
+  context.describeSyscall = (number, args) => ({
+    name: SYSCALLS.get(number)?.name ?? `syscall_${number}`,
+    text: formatCall(linux, number, args),
+  });
   engine.supervisor = {
     syscall: () => withTask(linux, (task) => enterSyscall(linux, task)),
     exception: (fault) => withTask(linux, (task) => handleException(linux, task, fault)),

@@ -9,6 +9,9 @@ import type { Fact } from '../../machine/events.ts';
 import { vectorName } from './fault.ts';
 import { hex } from './memory.ts';
 
+/** RDI RSI RDX R10 R8 R9: arguments of a system call (System V ABI, A.2.1). */
+const ARGUMENT_REGISTERS = [7, 6, 2, 10, 8, 9] as const;
+
 type Exception = Extract<Fault, { kind: 'exception' }>;
 
 /** Interrupts from outside are no exceptions and have no event. */
@@ -52,17 +55,14 @@ export function msrEvent(context: CpuContext, msr: number, name: string, old: bi
 /** A SYSCALL from ring 3 of a guest: its own ring 0 will see it. RIP still stands on the instruction. */
 export function trappedSyscallEvent(context: CpuContext): boolean {
   const { cpu } = context;
-  return context.events.emit('trapped-syscall', () => ({
-    summary: `SYSCALL ${cpu.gpr(0)} from ring 3`,
-    facts: {
-      number: cpu.gpr(0),
-      rip: cpu.rip,
-      arg0: cpu.gpr(7),
-      arg1: cpu.gpr(6),
-      arg2: cpu.gpr(2),
-      arg3: cpu.gpr(10),
-      arg4: cpu.gpr(8),
-      arg5: cpu.gpr(9),
-    },
-  }));
+  return context.events.emit('trapped-syscall', () => {
+    const number = cpu.gpr(0);
+    const args = ARGUMENT_REGISTERS.map((register) => cpu.gpr(register));
+    const { name, text } = context.describeSyscall(Number(number), args);
+    const [a0, a1, a2, a3, a4, a5] = args as [bigint, bigint, bigint, bigint, bigint, bigint];
+    return {
+      summary: `${text} from ring 3`,
+      facts: { number: Number(number), syscall: name, rip: cpu.rip, a0, a1, a2, a3, a4, a5 },
+    };
+  });
 }
