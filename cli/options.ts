@@ -1,4 +1,5 @@
 /** Command-line options of `dune-debug run`, one table: parsing, help text and defaults come from it. */
+import { EVENT_KINDS, type EventKind } from '../emulator/machine/events.ts';
 
 export interface RunOptions {
   program: string;
@@ -12,9 +13,15 @@ export interface RunOptions {
   grants: { path: string; write: boolean }[];
   env: string[];
   stats: boolean;
-  trace: { kinds: string[]; file: string | undefined } | undefined;
+  trace: Trace | undefined;
   maxInstructions: number;
   help: boolean;
+}
+
+export interface Trace {
+  readonly kinds: readonly EventKind[];
+  /** Absent: standard error. */
+  readonly file: string | undefined;
 }
 
 /** Bad use of the command line: one sentence. */
@@ -29,10 +36,22 @@ interface OptionRow {
 }
 
 function integer(name: string, low: number, high: number, value: string): number {
-  const number = Number(value);
+  const number = value.trim() === '' ? NaN : Number(value);
   if (!Number.isInteger(number) || number < low || number > high)
     throw new UsageError(`${name} takes a whole number from ${low} to ${high}, not "${value}".`);
   return number;
+}
+
+/** KINDS[=FILE], where KINDS is a comma list or "all". */
+function traceOf(value: string): Trace {
+  const equals = value.indexOf('=');
+  const names = (equals < 0 ? value : value.slice(0, equals)).split(',');
+  const unknown = names.find((name) => name !== 'all' && !EVENT_KINDS.includes(name as EventKind));
+  if (unknown !== undefined)
+    throw new UsageError(`--trace knows no kind "${unknown}"; there are: all, ${EVENT_KINDS.join(', ')}.`);
+  const file = equals < 0 ? undefined : value.slice(equals + 1);
+  if (file === '') throw new UsageError('--trace KINDS=FILE needs the name of a file after the "=".');
+  return { kinds: names.includes('all') ? EVENT_KINDS : (names as EventKind[]), file };
 }
 
 export const OPTION_ROWS: readonly OptionRow[] = [
@@ -84,10 +103,7 @@ export const OPTION_ROWS: readonly OptionRow[] = [
     name: '--trace',
     value: 'KINDS[=FILE]',
     help: 'write events as JSON lines to FILE, else to standard error; KINDS is a comma list or "all"',
-    set: (o, v) => {
-      const [kinds, file] = v.split('=', 2);
-      o.trace = { kinds: kinds!.split(','), file };
-    },
+    set: (o, v) => (o.trace = traceOf(v)),
   },
   {
     name: '--stats',

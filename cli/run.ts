@@ -1,12 +1,14 @@
 /** `dune-debug run`: the headless runner. The program's standard streams and exit code pass through. */
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { loadAssets } from '../debug-adapter/hosting/node/assets.ts';
 import { nodeHostFiles } from '../debug-adapter/hosting/node/host-files.ts';
+import { LaunchError } from '../emulator/linux/api.ts';
 import type { Machine, StopReason } from '../emulator/machine/api.ts';
-import { EVENT_KINDS, type EventKind, type MachineEvent } from '../emulator/machine/events.ts';
 import { createMachine } from '../emulator/machine/machine.ts';
 import { parseRunOptions, runHelp, UsageError, type RunOptions } from './options.ts';
+import { openTrace } from './trace.ts';
+import { writeAll } from './write-all.ts';
 
 /** Exit status when --max-instructions runs out, as timeout(1) has it. */
 const STATUS_LIMIT = 124;
@@ -19,6 +21,7 @@ export function run(argv: readonly string[]): number {
   const started = performance.now();
   let options: RunOptions;
   let machine: Machine;
+  let closeTrace = (): void => {};
   try {
     options = parseRunOptions(argv);
     if (options.help) {
@@ -26,15 +29,16 @@ export function run(argv: readonly string[]): number {
       return 0;
     }
     machine = launch(options);
+    if (options.trace) closeTrace = openTrace(machine, options.trace);
   } catch (error) {
-    console.error(`dune-debug: ${(error as Error).message}`);
+    if (!(error instanceof UsageError || error instanceof LaunchError)) throw error;
+    console.error(`dune-debug: ${error.message}`);
     return error instanceof UsageError ? STATUS_USAGE : STATUS_CANNOT_RUN;
   }
   // What the emulator cannot do for the program: unknown system calls, bytes that are no instruction, misuse of /dev/dune.
   machine.events.subscribe(['diagnostic'], ({ summary, facts }) => {
     if (!facts.abnormal) console.error(`dune-debug: ${summary}`);
   });
-  const closeTrace = options.trace ? trace(machine, options.trace) : () => {};
   const stop = runToEnd(machine, options.maxInstructions);
   closeTrace();
   explain(machine);
@@ -48,7 +52,7 @@ export function run(argv: readonly string[]): number {
 function launch(options: RunOptions): Machine {
   const path = resolve(options.program);
   const image = nodeHostFiles.readFile(path);
-  if (!image) throw new Error(`${options.program}: no such file, or it cannot be read.`);
+  if (!image) throw new LaunchError(unreadable(options.program, path));
   return createMachine(loadAssets(), {
     program: { path, image },
     args: options.args,
@@ -66,13 +70,12 @@ function launch(options: RunOptions): Machine {
   });
 }
 
-function writeAll(fd: number, data: Uint8Array): void {
-  for (let at = 0; at < data.length;)
-    try {
-      at += writeSync(fd, data, at);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-    }
+/** Why the program cannot be read, in one sentence. */
+function unreadable(name: string, path: string): string {
+  const stat = nodeHostFiles.stat(path);
+  if (!stat) return `${name}: there is no such file.`;
+  if (stat.type === 'directory') return `${name} is a directory; name the program in it.`;
+  return `${name}: the file cannot be read; check its permissions.`;
 }
 
 function runToEnd(machine: Machine, maxInstructions: number): StopReason {
@@ -111,23 +114,4 @@ function explain(machine: Machine): void {
     for (const line of why.details) console.error(`  ${line}`);
     if (why.advice) console.error(`  ${why.advice}`);
   }
-}
-
-/** Returns the function that ends the trace. */
-function trace(machine: Machine, { kinds, file }: { kinds: string[]; file: string | undefined }): () => void {
-  const wanted = kinds.includes('all') ? EVENT_KINDS : (kinds as EventKind[]);
-  for (const kind of wanted)
-    if (!EVENT_KINDS.includes(kind))
-      throw new UsageError(`--trace knows no kind "${kind}"; there are: ${EVENT_KINDS.join(', ')}.`);
-  const fd = file ? openSync(file, 'w') : 2;
-  const unsubscribe = machine.events.subscribe(wanted, (event) => writeAll(fd, Buffer.from(traceLine(event))));
-  return () => {
-    unsubscribe();
-    if (file) closeSync(fd);
-  };
-}
-
-/** One JSON line; 64-bit numbers as 0x strings. */
-export function traceLine(event: MachineEvent): string {
-  return `${JSON.stringify(event, (_key, value) => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value))}\n`;
 }

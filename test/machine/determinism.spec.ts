@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { traceLine } from '../../cli/run.ts';
+import { traceLine } from '../../cli/trace.ts';
 import { example, finish, start, traceOf } from './support.ts';
 
 const EXAMPLES = [
