@@ -49,6 +49,20 @@ export interface CpuContext {
   describeSyscall: (number: number, args: readonly bigint[]) => { name: string; text: string };
   /** Told of every VM exit taken, by the name of its basic reason. Set by the machine. */
   onVmExit: (reason: string) => void;
+  /** Told of every instruction that reached an I/O port: there is none behind it. RIP stands on the instruction. */
+  onPortAccess: (access: PortAccess) => void;
+  /** Told of every exception of a guest (VMX non-root operation) before it exits or is delivered. RIP stands on the instruction at fault. */
+  onGuestException: (fault: Exception) => void;
+}
+
+export type Exception = Extract<Fault, { kind: 'exception' }>;
+
+export interface PortAccess {
+  readonly port: number;
+  readonly bytes: number;
+  readonly input: boolean;
+  /** INS and OUTS. */
+  readonly string: boolean;
 }
 
 /**

@@ -55,6 +55,8 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     cycles: () => mem.get64(L.CYCLES),
     describeSyscall: (number) => ({ name: `syscall_${number}`, text: `syscall_${number}` }),
     onVmExit: () => {},
+    onPortAccess: () => {},
+    onGuestException: () => {},
   };
   const vmx = options.createVmx(context);
   engine.hooks = {

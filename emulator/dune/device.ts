@@ -9,9 +9,19 @@ import { ExitReason } from '../vmx/exit-reasons.ts';
 import { DuneIoctl, LAYOUT, LAYOUT_BYTES, OLD_ENTER, Structure } from './config.ts';
 import { completeSyscall, enter, resume } from './enter.ts';
 import { Ept } from './ept.ts';
-import { layoutOfProcess, vmExit } from './exits.ts';
+import { vmExit } from './exits.ts';
 import { interruptPending } from './ipi.ts';
-import { diagnose, hex, newState, type Dune, type DuneOptions, type ModuleState, type Vcpu } from './state.ts';
+import { lintException, lintPort, lintSignalFrame } from './lint.ts';
+import {
+  diagnose,
+  hex,
+  layoutOfProcess,
+  newState,
+  type Dune,
+  type DuneOptions,
+  type ModuleState,
+  type Vcpu,
+} from './state.ts';
 import { trapDisable, trapEnable, trapHit } from './trap.ts';
 import { check, destroyVcpu } from './vcpu.ts';
 import { gpaRanges } from './windows.ts';
@@ -32,6 +42,8 @@ export function createDuneDevice(context: CpuContext, services: KernelServices, 
     ept: new Ept(context.physical, services, accessedDirty),
     state: newState(),
   };
+  context.onPortAccess = (access) => lintPort(dune, access);
+  context.onGuestException = (fault) => lintException(dune, fault);
   return {
     ioctl: (thread, openFile, request, argument) => ioctl(dune, thread, openFile, request, argument),
     release: (openFile) => destroyWhere(dune, (vcpu) => vcpu.openFile === openFile && vcpu.tid === 0),
@@ -49,6 +61,7 @@ export function createDuneDevice(context: CpuContext, services: KernelServices, 
     interruptPending: (thread) => interruptPending(dune, thread.cpu),
     trapRip: (pid) => dune.state.traps.get(pid)?.triggerRip,
     trapHit: (thread) => trapHit(dune, thread),
+    signalFrame: (thread, low, high) => lintSignalFrame(dune, thread, low, high),
     threadExited: (thread) => destroyWhere(dune, (vcpu) => vcpu.owner === thread.tid),
     explanations: () => dune.state.explanations,
     save: () => structuredClone(dune.state),

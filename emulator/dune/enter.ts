@@ -34,8 +34,10 @@ export function enter(dune: Dune, thread: Thread, openFile: number, argument: bi
   vcpu.config = bytes;
   vcpu.done = false;
   CONFIG_GPR.forEach((offset, register) => (vcpu.registers[register] = config.get(offset)));
+  const rsp = config.get(CONFIG.rsp);
+  if (rsp > vcpu.stackTop) vcpu.stackTop = rsp;
   makeCurrent(dune, vcpu, thread.cpu);
-  write(dune, Field.guestRsp, config.get(CONFIG.rsp));
+  write(dune, Field.guestRsp, rsp);
   write(dune, Field.guestRip, config.get(CONFIG.rip));
   write(dune, Field.guestRflags, config.get(CONFIG.rflags));
   for (const [field, value] of hostFields(dune)) write(dune, field, value);

@@ -16,6 +16,11 @@ const DIRTY = 1n << 9n;
 /** Software bit: the leaf maps a raw page frame (vvar, device memory) that has no page structure behind it. */
 const RAW_FRAME = 1n << 10n;
 const ADDRESS = 0x000f_ffff_ffff_f000n;
+/** The same in the halves of an entry. */
+const LOW_RIGHTS = 7;
+const LOW_LARGE = 0x80;
+const LOW_ADDRESS = ~0xfff;
+const HIGH_ADDRESS = 0xf_ffff;
 
 /** EPTP: 4 levels, write-back; bit 6 enables accessed and dirty flags. */
 const EPTP_BASE = 0x1en;
@@ -110,6 +115,20 @@ export class Ept {
       table = Number(entry & ADDRESS);
     }
     return undefined;
+  }
+
+  /** HPA behind a GPA, -1 if it is not mapped: `lookup` for those who ask often. */
+  translate(tables: EptState, gpa: number): number {
+    let table = tables.root;
+    for (let level = 4; level >= 1; level--) {
+      const at = entryAt(table, level, gpa);
+      const low = this.physical.read32(at);
+      if ((low & LOW_RIGHTS) === 0) return -1;
+      const address = (low & LOW_ADDRESS) >>> 0;
+      table = address + (this.physical.read32(at + 4) & HIGH_ADDRESS) * 2 ** 32;
+      if (level === 1 || (low & LOW_LARGE) !== 0) return table + (gpa % COVERS[level]!);
+    }
+    return -1;
   }
 
   #leaf(backing: Backing, level: number): bigint {

@@ -10,10 +10,10 @@ import { finish, saveGuest } from './enter.ts';
 import { pageBase } from './ept.ts';
 import { explainEntryFailure, explainEptViolation, explainExit, explainWrmsr } from './explain.ts';
 import { X2APIC_ICR, sendIpi } from './ipi.ts';
-import { diagnose, hex, type Dune, type Vcpu } from './state.ts';
+import { diagnose, hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
 import { check, read, write } from './vcpu.ts';
 import { vmcall } from './vmcall.ts';
-import { gpaToHva, layoutOf, windowOfGpa, type Layout } from './windows.ts';
+import { gpaToHva, windowOfGpa, type Layout } from './windows.ts';
 
 const RAX = 0;
 const RCX = 1;
@@ -89,11 +89,6 @@ function wrmsr(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   const value = (registers[RAX]! & LOW32) | ((registers[RDX]! & LOW32) << 32n);
   if (msr === X2APIC_ICR) return sendIpi(dune, value);
   stop(dune, thread, vcpu, explainWrmsr(msr, value));
-}
-
-export function layoutOfProcess(dune: Dune, pid: number): Layout {
-  const { mmapBase, startStack } = dune.services.layout(pid);
-  return layoutOf(dune.options.physBits, mmapBase, startStack);
 }
 
 /** Exit-qualification bits (SDM 3C table 28-7). */

@@ -4,6 +4,7 @@ import type { KernelServices } from '../linux/api.ts';
 import type { Explanation } from '../machine/api.ts';
 import type { DuneRet } from './config.ts';
 import type { Ept, EptState } from './ept.ts';
+import { layoutOf, type Layout } from './windows.ts';
 
 export interface DuneOptions {
   readonly physBits: number;
@@ -29,6 +30,8 @@ export interface ModuleState {
   traps: Map<number, Trap>;
   /** The last abnormal stop of each thread, by tid. */
   explanations: Map<number, Explanation>;
+  /** Lints that have been told: what, and where it happened. */
+  told: Set<string>;
 }
 
 export interface CpuFrames {
@@ -76,8 +79,8 @@ export interface Vcpu {
   pending: number | undefined;
   /** RIP goes back over the VMCALL at the next entry. */
   restart: boolean;
-  /** VMCALL at CPL 3 has been reported. */
-  warnedRing3: boolean;
+  /** The highest RSP it was entered with: where its stack begins, as far as the module can know. */
+  stackTop: bigint;
 }
 
 export interface Trap {
@@ -93,7 +96,12 @@ export interface Trap {
 export const HANDLE_TAG = 0xd00e_0000_0000n;
 
 export function newState(): ModuleState {
-  return { vcpus: new Map(), nextVcpu: 1, cpus: [], traps: new Map(), explanations: new Map() };
+  return { vcpus: new Map(), nextVcpu: 1, cpus: [], traps: new Map(), explanations: new Map(), told: new Set() };
+}
+
+export function layoutOfProcess(dune: Dune, pid: number): Layout {
+  const { mmapBase, startStack } = dune.services.layout(pid);
+  return layoutOf(dune.options.physBits, mmapBase, startStack);
 }
 
 /** "0x1f" */

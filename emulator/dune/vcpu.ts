@@ -182,7 +182,7 @@ export function createVcpu(dune: Dune, pid: number, openFile: number, cpu: numbe
     shutdown: false,
     pending: undefined,
     restart: false,
-    warnedRing3: false,
+    stackTop: 0n,
   };
   state.vcpus.set(vcpu.id, vcpu);
   context.physical.write32(vmcs, revision(dune));

@@ -6,6 +6,7 @@ import { Field } from '../vmx/fields.ts';
 import type { SyscallResult, Thread } from '../linux/api.ts';
 import { DuneRet } from './config.ts';
 import { completeSyscall, linuxPage } from './enter.ts';
+import { lintSyscall } from './lint-syscall.ts';
 import { diagnose, type Dune, type Vcpu } from './state.ts';
 import { hostFields, read, write } from './vcpu.ts';
 
@@ -44,7 +45,7 @@ export function vmcall(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   const { services } = dune;
   const number = vcpu.registers[RAX]!;
   const args = ARGUMENTS.map((register) => vcpu.registers[register]!);
-  warnRing3(dune, vcpu, number);
+  lintSyscall(dune, vcpu, number, args);
   vcpu.pending = Number(number & 0xffff_ffffn);
   const refused = refusal(dune, number);
   if (refused !== undefined) return completeSyscall(vcpu, refused);
@@ -96,14 +97,6 @@ function refusal(dune: Dune, number: bigint): bigint | undefined {
     return -EINVAL;
   }
   return undefined;
-}
-
-/** The module does not look at the CPL: ring 3 reaches Linux past whatever ring 0 meant to filter. */
-function warnRing3(dune: Dune, vcpu: Vcpu, number: bigint): void {
-  if (vcpu.warnedRing3 || !dune.context.events.wants('diagnostic')) return;
-  if (((read(dune, Field.guestSsAccessRights) >> 5n) & 3n) !== 3n) return;
-  vcpu.warnedRing3 = true;
-  diagnose(dune, `VMCALL at CPL 3: system call ${number} goes to Linux without passing ring 0`, { number });
 }
 
 /** A child of fork, vfork or clone starts in Linux mode, ring 3, behind the instruction that made it. */

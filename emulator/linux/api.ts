@@ -66,6 +66,8 @@ export interface DuneDevice {
   /** Before a Linux-mode thread runs at RIP: the TRAP_ENABLE trigger. */
   trapRip(pid: number): bigint | undefined;
   trapHit(thread: Thread): void;
+  /** A signal frame is about to be written to [low, high) of the thread's stack. */
+  signalFrame(thread: Thread, low: bigint, high: bigint): void;
   threadExited(thread: Thread): void;
   /** Abnormal ends in Dune mode, by thread; they outlive the thread. */
   explanations(): ReadonlyMap<number, Explanation>;
@@ -101,6 +103,8 @@ export interface KernelServices {
   /** Virtual time, ns. */
   now(): number;
   addCycles(cycles: number): void;
+  /** A VMA holds the address. */
+  isMapped(pid: number, hva: bigint): boolean;
   /** Describes the VMA at an address, or the nearest ones around it, in words. */
   describeAddress(pid: number, hva: bigint): string;
   log(text: string): void;

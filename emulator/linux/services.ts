@@ -53,6 +53,10 @@ export function createServices(linux: Linux): KernelServices {
     },
     now: () => now(linux),
     addCycles: (cycles) => linux.context.addCycles(cycles),
+    isMapped(pid, hva) {
+      const owner = process(pid);
+      return owner !== undefined && findVma(owner.mm.vmas, Number(hva)) !== undefined;
+    },
     describeAddress(pid, hva) {
       const owner = process(pid);
       return owner ? describeAddress(owner, Number(hva)) : `process ${pid} is gone`;

@@ -61,6 +61,8 @@ export function pushSignalFrame(
     return false;
   if (at <= 0 || !(action.flags & S.SA_RESTORER)) return false;
 
+  linux.dune?.signalFrame(task, BigInt(at), BigInt(fpstate + FXSAVE_BYTES));
+
   const frame = new Packer(FRAME_BYTES);
   frame.u64(0, action.restorer);
   frame.u64(8, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);

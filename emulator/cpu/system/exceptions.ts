@@ -25,6 +25,7 @@ export const deliver: Deliver = (context, fault) => {
 export function deliverUnlessHeld(context: CpuContext, fault: Fault): boolean {
   const { cpu, vmx, engine } = context;
   if (fault.kind === 'exception' && exceptionEvent(context, fault) && fault.vector !== Vector.DB) return false;
+  if (cpu.nonRoot && fault.kind === 'exception') context.onGuestException(fault);
   if (cpu.nonRoot && vmx.interceptEvent(fault)) return true;
   if (fault.kind !== 'exception') throw new Error(`${fault.kind} outside VMX non-root operation`);
   if (!cpu.nonRoot && engine.supervisor) {

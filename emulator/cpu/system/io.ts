@@ -1,5 +1,5 @@
 /** IN, OUT, INS, OUTS. The machine has no ports: reads give all ones, writes go nowhere (SDM 1 19, SDM 3C 26.1.3). */
-import type { CpuContext, SystemOutcome } from '../context.ts';
+import type { CpuContext, PortAccess, SystemOutcome } from '../context.ts';
 import type { Instruction, MemoryOperand, Operand } from '../instruction.ts';
 import { Segment } from '../state.ts';
 import { Field } from '../../vmx/fields.ts';
@@ -17,12 +17,9 @@ const RDX = 2;
 const RSI = 6;
 const RDI = 7;
 
-interface Access {
-  readonly port: number;
+interface Access extends PortAccess {
   readonly bytes: Bytes;
-  readonly input: boolean;
   readonly immediate: boolean;
-  readonly string: boolean;
   readonly rep: boolean;
 }
 
@@ -69,6 +66,7 @@ export function input(context: CpuContext, instruction: Instruction): SystemOutc
   refuse(context, access);
   if (exits(context, access))
     return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
+  context.onPortAccess(access);
   writeGpr(context, RAX, access.bytes, -1n);
   return 'next';
 }
@@ -78,6 +76,7 @@ export function output(context: CpuContext, instruction: Instruction): SystemOut
   refuse(context, access);
   if (exits(context, access))
     return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
+  context.onPortAccess(access);
   return 'next';
 }
 
@@ -111,6 +110,7 @@ export const stringIo =
     }
     if (isInput) writeLinear(context, gva, access.bytes, -1n, 'cpl');
     else readLinear(context, gva, access.bytes, 'cpl');
+    context.onPortAccess(access);
     advancePointer(context, isInput ? RDI : RSI, access.bytes, mask);
     if (!rep) return 'next';
     replaceLow(context, RCX, count - 1n, mask);

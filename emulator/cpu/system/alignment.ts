@@ -1,0 +1,28 @@
+/** #GP of vector instructions whose memory operand has to be aligned (SDM 1 10.8.1.1, MOVAPS). */
+import type { CpuContext } from '../context.ts';
+import type { MemoryOperand } from '../instruction.ts';
+import { Segment } from '../state.ts';
+import { effectiveAddress, isCanonical } from './memory.ts';
+
+const VECTOR_BYTES = 16n;
+const RSP = 4;
+const RBP = 5;
+
+export interface Misalignment {
+  readonly op: string;
+  readonly gva: bigint;
+  /** The operand is addressed by RSP or RBP. */
+  readonly stack: boolean;
+}
+
+/** What the instruction at RIP wants aligned and is not; undefined if that is not its fault. */
+export function misalignedVector(context: CpuContext): Misalignment | undefined {
+  const { cpu, engine } = context;
+  const instruction = engine.decodeAt(cpu.rip);
+  const memory = instruction?.operands.find((operand): operand is MemoryOperand => operand.kind === 'memory');
+  if (!instruction || !memory || !instruction.operands.some((operand) => operand.kind === 'xmm')) return undefined;
+  if (memory.segment === Segment.FS || memory.segment === Segment.GS) return undefined;
+  const gva = effectiveAddress(context, memory);
+  if (gva % VECTOR_BYTES === 0n || !isCanonical(gva)) return undefined;
+  return { op: instruction.op, gva, stack: memory.base === RSP || memory.base === RBP };
+}

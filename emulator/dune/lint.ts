@@ -1,0 +1,151 @@
+/**
+ * Mistakes that the program does not notice, or notices too late to see why. Each is a diagnostic event, told once for each
+ * place it happens.
+ */
+import type { Exception, PortAccess } from '../cpu/context.ts';
+import { misalignedVector } from '../cpu/system/alignment.ts';
+import { Vector } from '../cpu/system/fault.ts';
+import { entryName } from '../mmu/entries.ts';
+import type { EventBody } from '../machine/events.ts';
+import type { Thread } from '../linux/api.ts';
+import { DuneRet } from './config.ts';
+import { hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
+import { windowOfHva, windowsOf } from './windows.ts';
+
+/** A program that makes code as it runs could go wrong in any number of places. */
+const MOST_TOLD = 4096;
+const RSP = 4;
+const RESERVED_BIT = 8;
+const PRESENT = 1;
+const ADDRESS = 0x000f_ffff_ffff_f000n;
+const FOUR_GB = 0x1_0000_0000n;
+/** Where libdune has its page pool. */
+const POOL = 0x2_0000_0000n;
+const PAGE = 0x1000n;
+/** More is hardly one stack. */
+const LARGEST_STACK = 1n << 20n;
+
+/** `what` names the mistake and the place. Remembered whether or not somebody listens, so that listening changes nothing. */
+export function once(dune: Dune, vcpu: Vcpu, what: string, body: () => EventBody): void {
+  const { told } = dune.state;
+  const key = `${vcpu.pid} ${what}`;
+  if (told.has(key) || told.size >= MOST_TOLD) return;
+  told.add(key);
+  dune.context.events.emit('diagnostic', () => {
+    const { summary, facts } = body();
+    return { summary, facts: { source: 'dune', ...facts } };
+  });
+}
+
+/** The vCPU that the processor is in. */
+function running(dune: Dune): Vcpu | undefined {
+  if (!dune.context.cpu.nonRoot) return undefined;
+  const vmcs = dune.context.vmx.vmptrst();
+  return [...dune.state.vcpus.values()].find((vcpu) => vcpu.vmcs === vmcs);
+}
+
+/** The module lets a guest reach the ports of the machine it runs on. There are none here. */
+export function lintPort(dune: Dune, { port, bytes, input, string }: PortAccess): void {
+  const vcpu = running(dune);
+  if (!vcpu) return;
+  const { cpu } = dune.context;
+  const { rip, cpl } = cpu;
+  once(dune, vcpu, `port ${hex(rip)}`, () => {
+    const name = `${input ? 'IN' : 'OUT'}${string ? 'S' : ''}`;
+    const effect = input ? 'it reads all ones' : 'nothing is written';
+    return {
+      summary:
+        `${name} ${input ? 'from' : 'to'} port ${hex(port)}, ${bytes} byte${bytes === 1 ? '' : 's'}, at RIP ${hex(rip)} in ring ${cpl}: ` +
+        `there is no port in this machine; ${effect}. Under the real module it would reach the hardware`,
+      facts: { port, bytes, direction: input ? 'in' : 'out', rip },
+    };
+  });
+}
+
+export function lintException(dune: Dune, fault: Exception): void {
+  const code = fault.errorCode ?? 0;
+  if (fault.vector === Vector.GP) lintAlignment(dune);
+  else if (fault.vector !== Vector.PF || fault.gva === undefined) return;
+  else if (code & RESERVED_BIT) lintReservedBit(dune, fault.gva);
+  else if (!(code & PRESENT) && fault.gva >= FOUR_GB && fault.gva < POOL) lintFullMap(dune, fault.gva);
+}
+
+/** MOVAPS on a stack that is not a multiple of 16: so run the handlers of the public libdune. */
+function lintAlignment(dune: Dune): void {
+  const { context } = dune;
+  const found = misalignedVector(context);
+  const vcpu = running(dune);
+  if (!found || !vcpu) return;
+  const { rip, rsp, cpl } = context.cpu;
+  const op = found.op.toUpperCase();
+  once(dune, vcpu, `alignment ${hex(rip)}`, () => ({
+    summary:
+      `#GP: ${op} at RIP ${hex(rip)} in ring ${cpl} needs an address that is a multiple of 16, and ${hex(found.gva)} is none` +
+      (found.stack
+        ? `: the stack is misaligned by ${found.gva % 16n} (RSP ${hex(rsp)}). Code compiled for the System V ABI was entered with ` +
+          `RSP not 16n + 8, as the trap stubs of the public libdune enter handlers`
+        : ''),
+    facts: { rip, gva: found.gva, rsp },
+  }));
+}
+
+/** An address that is no GPA: mostly a Linux address that was put into an entry as it was, and that no window holds. */
+function lintReservedBit(dune: Dune, gva: bigint): void {
+  const vcpu = running(dune);
+  if (!vcpu) return;
+  const { rip } = dune.context.cpu;
+  once(dune, vcpu, `reserved bit ${hex(rip)}`, (): EventBody => {
+    const step = dune.context.mmu.walk(gva, 'read').steps.find(({ outcome }) => outcome === 'reserved-bit');
+    if (!step) return { summary: `#PF with a reserved bit at ${hex(gva)}`, facts: { gva, rip } };
+    const layout = layoutOfProcess(dune, vcpu.pid);
+    const address = step.entry & ADDRESS;
+    const entry = `the ${entryName(step)} at gpa:${hex(step.gpa)} = ${hex(step.entry)}`;
+    const windows = windowsOf(layout)
+      .map(({ name, hva, bytes }) => `${name} ${hex(hva)}..${hex(hva + bytes)}`)
+      .join(', ');
+    const missed = windowOfHva(layout, address)
+      ? `As a Linux address it has to go through dune_va_to_pa()`
+      : `As a Linux address it lies in no window (${windows}), so Dune cannot map it`;
+    const why =
+      address >= layout.physLimit
+        ? `holds address ${hex(address)}, beyond the ${hex(layout.physLimit)} of guest-physical memory. ${missed}`
+        : 'sets a bit that has to be 0';
+    return {
+      summary: `#PF with a reserved bit at ${hex(gva)}: ${entry} ${why}`,
+      facts: { gva, rip, entry: step.entry, address },
+    };
+  });
+}
+
+/** libdune's full map covers the first 4 GB of the identity window, and a heap may grow beyond. */
+function lintFullMap(dune: Dune, gva: bigint): void {
+  const { context, services } = dune;
+  const vcpu = running(dune);
+  if (!vcpu || context.mmu.walk(FOUR_GB - PAGE, 'read').result.kind === 'page-fault') return;
+  if (!services.isMapped(vcpu.pid, gva)) return;
+  once(dune, vcpu, 'full map', () => ({
+    summary:
+      `#PF at ${hex(gva)}: Linux has memory there (${services.describeAddress(vcpu.pid, gva)}), but the guest's page tables end at 4 GB, ` +
+      "as libdune's full map does: map what lies above with dune_vm_map_phys()",
+    facts: { gva, rip: context.cpu.rip },
+  }));
+}
+
+/**
+ * A signal frame is about to be written to [low, high) of the thread's Linux-mode stack. The guest's stack is the kernel's no
+ * concern: when both modes use one stack, and the guest is deeper in it, the frame destroys what the guest has there.
+ */
+export function lintSignalFrame(dune: Dune, thread: Thread, low: bigint, high: bigint): void {
+  for (const vcpu of dune.state.vcpus.values()) {
+    if (vcpu.owner !== thread.tid || vcpu.tid !== 0 || vcpu.ret !== DuneRet.Signal) continue;
+    const rsp = vcpu.registers[RSP]!;
+    const { stackTop } = vcpu;
+    if (rsp >= high || low >= stackTop || stackTop - rsp > LARGEST_STACK) continue;
+    once(dune, vcpu, 'signal frame', () => ({
+      summary:
+        `the signal frame at ${hex(low)}..${hex(high)} overwrites the live stack of the guest (${hex(rsp)}..${hex(stackTop)}): ` +
+        'Linux mode and Dune mode share this stack, and the guest is deeper in it. Give the handler a stack of its own (sigaltstack before entering)',
+      facts: { low, high, rsp, stackTop },
+    }));
+  }
+}
