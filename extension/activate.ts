@@ -1,6 +1,7 @@
 /** What both hosts of the extension (Node and web worker) set up. */
 import * as vscode from 'vscode';
 import { debugFile, DuneConfigurationProvider } from './configurations.ts';
+import { debugExample } from './example.ts';
 import { watchProgramInFront } from './program-context.ts';
 import { ActiveSession } from './session.ts';
 import { EventBreakpointsView } from './views/event-breakpoints.ts';
@@ -25,6 +26,7 @@ export function activate(context: vscode.ExtensionContext, adapters: vscode.Debu
     new EventBreakpointsView(session, context.workspaceState),
     watchProgramInFront(),
     vscode.commands.registerCommand('dune.debugFile', (uri?: vscode.Uri) => debugFile(uri)),
+    vscode.commands.registerCommand('dune.debugExample', () => debugExample(context.extensionUri)),
     vscode.commands.registerCommand('dune.revealSource', revealSource),
   );
 }

@@ -7,6 +7,11 @@ const RUNNING_AFTER = 300;
 /** Requests after whose answer the program runs. */
 const RESUMING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'restart', 'configurationDone']);
 
+/** What is read of requests on their way to the adapter. */
+interface FilterRequest {
+  readonly command?: string;
+  readonly arguments?: { readonly filters?: string[]; readonly filterOptions?: { readonly filterId: string }[] };
+}
 interface Message {
   readonly type: string;
   readonly event?: string;
@@ -21,9 +26,12 @@ export class ActiveSession implements vscode.Disposable {
   readonly #ran = new vscode.EventEmitter<void>();
   readonly #ended = new vscode.EventEmitter<void>();
   readonly #logged = new vscode.EventEmitter<void>();
+  readonly #filtered = new vscode.EventEmitter<void>();
   readonly #subscriptions: vscode.Disposable[] = [];
   /** Ids of the sessions that stand still. */
   readonly #still = new Set<string>();
+  /** Event breakpoints that are on in the workbench's own Breakpoints view, once a session has told. */
+  #exceptionFilters: ReadonlySet<string> | undefined;
   #session: vscode.DebugSession | undefined;
   #threadId = 0;
   #runTimer: ReturnType<typeof setTimeout> | undefined;
@@ -37,11 +45,14 @@ export class ActiveSession implements vscode.Disposable {
   readonly onDidEnd = this.#ended.event;
   /** New events are in the log. */
   readonly onDidLog = this.#logged.event;
+  /** `exceptionFilters` are other ones. */
+  readonly onDidFilter = this.#filtered.event;
 
   constructor() {
     this.#subscriptions.push(
       vscode.debug.registerDebugAdapterTrackerFactory('dune', {
         createDebugAdapterTracker: (session) => ({
+          onWillReceiveMessage: (message: FilterRequest) => this.#requested(message),
           onDidSendMessage: (message: Message) => this.#message(session, message),
         }),
       }),
@@ -61,10 +72,21 @@ export class ActiveSession implements vscode.Disposable {
     return this.#session !== undefined && this.#still.has(this.#session.id);
   }
 
+  get exceptionFilters(): ReadonlySet<string> | undefined {
+    return this.#exceptionFilters;
+  }
+
   /** A custom request to the session. Rejects with the adapter's sentence. */
   async request<T>(command: string, args: object = {}): Promise<T> {
     if (!this.#session) throw new Error('No Dune program is being debugged.');
     return (await this.#session.customRequest(command, args)) as T;
+  }
+
+  #requested({ command, arguments: args }: FilterRequest): void {
+    if (command !== 'setExceptionBreakpoints' || !args) return;
+    const options = args.filterOptions?.map(({ filterId }) => filterId) ?? [];
+    this.#exceptionFilters = new Set([...(args.filters ?? []), ...options]);
+    this.#filtered.fire();
   }
 
   #message(session: vscode.DebugSession, message: Message): void {

@@ -32,6 +32,7 @@ export class EventBreakpointsView implements vscode.Disposable {
       this.#tree,
       this.#tree.view.onDidChangeCheckboxState(({ items }) => this.#checked(items)),
       session.onDidBegin(() => void this.#send()),
+      session.onDidFilter(() => this.#tree.refresh()),
       vscode.commands.registerCommand('dune.editEventCondition', (node: Node) => this.#editCondition(node.id)),
       vscode.commands.registerCommand('dune.clearEventBreakpoints', () => {
         this.#settings.clear();
@@ -51,7 +52,7 @@ export class EventBreakpointsView implements vscode.Disposable {
     return {
       id: filter.filter,
       label: filter.label,
-      description: [setting?.condition, refused].filter(Boolean).join('  ⚠ '),
+      description: refused ?? setting?.condition ?? (this.#isOnElsewhere(filter) ? 'on in the Breakpoints view' : ''),
       tooltip: `${filter.description}\nA condition may use: ${filter.facts.join(', ')}\ne.g. ${filter.conditionExample}`,
       icon: refused ? 'warning' : undefined,
       checked: setting?.enabled ?? false,
@@ -59,6 +60,11 @@ export class EventBreakpointsView implements vscode.Disposable {
       context: 'dune.eventFilter',
       children: hasChildren ? () => this.#children(filter.filter) : undefined,
     };
+  }
+
+  /** The workbench's Breakpoints view has the same filters, and its state is its own. */
+  #isOnElsewhere(filter: EventFilter): boolean {
+    return this.session.exceptionFilters?.has(filter.filter) ?? filter.default === true;
   }
 
   #checked(items: readonly (readonly [Node, vscode.TreeItemCheckboxState])[]): void {

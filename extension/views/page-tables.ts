@@ -71,9 +71,9 @@ export class PageTablesView extends MachineView {
     const name = `${which === 'ept' ? 'EPT ' : ''}${ENTRY_NAMES[body.level]}`;
     return {
       id,
-      label: `${body.start} – ${body.last}`,
+      label: body.start,
       description: describeEntry(which, name, body),
-      tooltip: `${name} ${body.entry} at hpa:${body.entryHpa}\n${body.flags}`,
+      tooltip: `${body.start} – ${body.last}\n${name} ${body.entry} at hpa:${body.entryHpa}\n${body.flags}`,
       icon: ICONS[body.kind],
       data: body,
       children: async () => {
@@ -155,11 +155,20 @@ function covers({ start, last }: PageTableNodeBody, address: bigint): boolean {
   return address >= BigInt(start) && address <= BigInt(last);
 }
 
+/** What an entry covers and allows, e.g. "512 GB  PML4E R W U X" or "36 KB of 4 KB pages  R X → gpa:0x401000". */
 function describeEntry(which: Which, name: string, body: PageTableNodeBody): string {
+  const size = sizeText(BigInt(body.last) - BigInt(body.start) + 1n);
+  if (body.kind === 'table') return `${size}  ${name} ${body.flags}`;
+  const pages = body.kind === 'leaf' ? `${body.pageSize} page` : `${size} of ${body.pageSize} pages`;
   const target = body.target === undefined ? '' : ` → ${which === 'guest' ? 'gpa' : 'hpa'}:${body.target}`;
-  const size =
-    body.pageSize === undefined ? '' : `${body.pageSize} pages `.replace(/s /, body.kind === 'leaf' ? ' ' : 's ');
-  return `${body.kind === 'table' ? `${name} ` : size}${body.flags}${target}`;
+  return `${pages}  ${body.flags}${target}`;
+}
+
+function sizeText(bytes: bigint): string {
+  const units = ['bytes', 'KB', 'MB', 'GB', 'TB'];
+  let unit = 0;
+  for (; unit < units.length - 1 && bytes >= 1024n && bytes % 1024n === 0n; unit++) bytes /= 1024n;
+  return `${bytes} ${units[unit]}`;
 }
 
 function bitNodes(parent: string, body: PageTableNodeBody): Node[] {

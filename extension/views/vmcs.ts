@@ -12,6 +12,9 @@ const GROUPS: readonly (readonly [VmcsFieldBody['group'], string])[] = [
   ['host', 'Host state'],
 ];
 
+/** Fields that say why the last exit happened come first: exit reason, exit qualification, guest-linear and guest-physical address. */
+const FIRST = [0x4402, 0x6400, 0x640a, 0x2400];
+
 export class VmcsView extends MachineView {
   constructor(session: ActiveSession) {
     super('dune.vmcs', session);
@@ -34,7 +37,8 @@ export class VmcsView extends MachineView {
       label,
       icon: 'symbol-namespace',
       expanded: group === 'exit-information',
-      children: () => fields.filter((field) => field.group === group).map((field) => this.#field(field, violated)),
+      children: () =>
+        inOrder(fields.filter((field) => field.group === group)).map((field) => this.#field(field, violated)),
     };
   }
 
@@ -92,4 +96,9 @@ export class VmcsView extends MachineView {
       await this.session.request('dune/setVmcsField', { threadId, encoding: field.encoding, value: hex });
     });
   }
+}
+
+function inOrder(fields: readonly VmcsFieldBody[]): VmcsFieldBody[] {
+  const first = FIRST.flatMap((encoding) => fields.find((field) => field.encoding === encoding) ?? []);
+  return [...first, ...fields.filter((field) => !first.includes(field))];
 }

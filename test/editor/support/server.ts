@@ -20,7 +20,7 @@ export const QUIET_SETTINGS = {
   'git.enabled': false,
   'workbench.colorTheme': 'Default Dark Modern',
   'window.confirmBeforeClose': 'never',
-  'debug.toolBarLocation': 'docked',
+  'debug.toolBarLocation': 'floating',
   'debug.openDebug': 'neverOpen',
 };
 

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { lineOf } from './support/source.ts';
+import { useEditor } from './support/spec.ts';
+
+describe('Debugging examples/hello', () => {
+  const spec = useEditor('hello');
+  const line = (text: string): number => lineOf(join(spec.editor.workspace, 'hello/hello.c'), text);
+
+  it('stops at a breakpoint of the gutter after F5, with no launch.json', async () => {
+    const { workbench, editor } = spec;
+    const at = line('hello from Dune mode');
+    await workbench.openFile('hello/hello.c', at);
+    await workbench.clickGutter(at);
+    await workbench.press('F5');
+    await workbench.debug.show();
+    await workbench.debug.stoppedAt('main', `hello.c ${at}`);
+    await workbench.console.shows('hello from Linux mode');
+    await editor.screenshot('1 breakpoint');
+  });
+
+  it('shows the VMCS by name', async () => {
+    const { workbench, editor } = spec;
+    const vmcs = await workbench.duneView('VMCS');
+    await (await workbench.duneView('Trapped System Calls')).close();
+    await (await workbench.duneView('VM Exits')).close();
+    const reason = await (await vmcs.row('exit reason')).innerText();
+    assert.match(reason, /0x\w+\s+\w+/);
+    await vmcs.expand('Controls');
+    await vmcs.expand(/secondary processor-based/i);
+    assert.match(await (await vmcs.row(/enable EPT/i)).innerText(), /0x1/);
+    await editor.screenshot('2 vmcs');
+  });
+
+  it('stops at an EPT violation by an event breakpoint', async () => {
+    const { workbench, editor } = spec;
+    const events = await workbench.duneView('Event Breakpoints');
+    await events.check('EPT violation');
+    await workbench.press('F5');
+    await (await workbench.duneView('VM Exits')).row('EPT_VIOLATION');
+    await editor.screenshot('3 ept violation');
+    await workbench.debug.show();
+    await workbench.debug.paused('EPT violation');
+    await (await workbench.duneView('Event Breakpoints')).check('EPT violation', false);
+  });
+
+  it('stops at the page fault when its condition holds', async () => {
+    const { workbench, editor } = spec;
+    const events = await workbench.duneView('Event Breakpoints');
+    await events.action('Guest page fault', 'Edit the Condition');
+    await workbench.answer('errorCode & 2 && cpl ==');
+    await events.row(/Guest page fault.*expect/i);
+    await events.action('Guest page fault', 'Edit the Condition');
+    await workbench.answer('errorCode & 2 && cpl == 0');
+    await events.row(/Guest page fault.*cpl == 0$/);
+    await workbench.press('F5');
+    await workbench.debug.show();
+    await workbench.debug.stoppedAt('main', `hello.c ${line("*byte = 'x'")}`);
+    await workbench.debug.paused('Guest page fault');
+    await workbench.debug.variables.expand('Privilege');
+    assert.match(await workbench.debug.value('Mode'), /Dune/);
+    await editor.screenshot('4 page fault');
+  });
+
+  it('opens the page tables down to the entry that refused', async () => {
+    const { workbench, editor } = spec;
+    const tables = await workbench.duneView('Page Tables');
+    await (await workbench.duneView('VMCS')).close();
+    await workbench.command('Dune: Walk an Address');
+    await workbench.answer('&page');
+    await tables.row('Walk of &page');
+    await editor.screenshot('5 walk');
+    const leaf = await tables.expand(/^0x4b2000.*4 KB page/);
+    assert.doesNotMatch(await leaf.innerText(), /\bW\b/, 'the page is read-only');
+    await tables.row('R/W');
+    await editor.screenshot('5 leaf');
+  });
+
+  it('steps into the handler and over a line', async () => {
+    const { workbench, editor } = spec;
+    await workbench.press('F10');
+    await workbench.debug.show();
+    await editor.screenshot('6 step');
+  });
+
+  it('sets a register', async () => {
+    const { workbench, editor } = spec;
+    await workbench.debug.variables.expand('Registers');
+    await workbench.debug.variables.expand('General');
+    await workbench.debug.set('r15', '0x1234');
+    assert.equal(await workbench.debug.value('r15'), '0x1234');
+    await editor.screenshot('7 register');
+  });
+
+  it('ends with the output and the exit code of the program', async () => {
+    const { workbench, editor } = spec;
+    await workbench.press('F5');
+    await workbench.console.shows('goodbye');
+    await workbench.console.shows('exited with code 0');
+    await editor.screenshot('8 end');
+  });
+});

@@ -1,0 +1,26 @@
+/** The debug console. */
+import type { Page } from 'playwright-core';
+import { waitFor } from './until.ts';
+
+export class DebugConsole {
+  constructor(readonly page: Page) {}
+
+  async show(): Promise<void> {
+    await this.page.keyboard.press('Control+Shift+Y');
+    await this.page.locator('.repl').waitFor();
+  }
+
+  async text(): Promise<string> {
+    return (await this.page.locator('.repl .repl-tree .monaco-list-row').allInnerTexts()).join('\n');
+  }
+
+  async shows(text: string): Promise<void> {
+    await waitFor(`"${text}" in the debug console`, async () => (await this.text()).includes(text));
+  }
+
+  async evaluate(expression: string): Promise<void> {
+    await this.page.locator('.repl-input-wrapper .view-line').first().click();
+    await this.page.keyboard.type(expression);
+    await this.page.keyboard.press('Enter');
+  }
+}

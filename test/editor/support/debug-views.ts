@@ -1,0 +1,64 @@
+/** The Run and Debug side bar: variables and call stack. */
+import type { Locator, Page } from 'playwright-core';
+import { waitFor } from './until.ts';
+import { TreePane } from './tree-pane.ts';
+
+export class DebugViews {
+  readonly variables: TreePane;
+  readonly callStack: TreePane;
+
+  constructor(readonly page: Page) {
+    this.variables = new TreePane(page, 'Variables');
+    this.callStack = new TreePane(page, 'Call Stack');
+  }
+
+  async show(): Promise<void> {
+    await this.page.keyboard.press('Control+Shift+D');
+    await this.callStack.open();
+    await this.variables.open();
+  }
+
+  /** Waits until the program stands with the innermost frame at a place, e.g. "main" and "hello.c67". */
+  async stoppedAt(frame: string, place?: string): Promise<void> {
+    const wanted = `a stop in ${frame}${place ? ` at ${place}` : ''}`;
+    await waitFor(wanted, async () => {
+      const frames = await this.frames();
+      return frames[0] !== undefined && frames[0].startsWith(frame) && (!place || frames[0].includes(place));
+    });
+  }
+
+  /** Stack frames in sight, innermost first, as "name file line:column". */
+  async frames(): Promise<string[]> {
+    const rows = this.callStack.rows.filter({ has: this.page.locator('.stack-frame') });
+    return (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' ').trim());
+  }
+
+  /** Waits until the call stack says why the thread stands, e.g. "Paused on breakpoint". */
+  async paused(why: string): Promise<void> {
+    const state = this.callStack.pane.locator('.state.label, .debug-call-stack-title .monaco-count-badge');
+    await state.filter({ visible: true, hasText: why }).first().waitFor();
+  }
+
+  /** Value of a variable as it is shown. */
+  async value(name: string): Promise<string> {
+    const row = await this.#variable(name);
+    return (await row.locator('.value').innerText()).trim();
+  }
+
+  /** Sets a variable by editing it in place. */
+  async set(name: string, value: string): Promise<void> {
+    const row = await this.#variable(name);
+    await row.locator('.name').first().click();
+    await this.page.keyboard.press('F2');
+    const input = this.variables.pane.locator('.monaco-inputbox input');
+    await input.waitFor();
+    await input.fill(value);
+    await this.page.keyboard.press('Enter');
+    await input.waitFor({ state: 'hidden' });
+  }
+
+  #variable(name: string): Promise<Locator> {
+    const escaped = name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return this.variables.row(new RegExp(`^\\s*${escaped}\\s*[:=]`));
+  }
+}
