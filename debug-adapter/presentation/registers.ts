@@ -16,18 +16,25 @@ export function parseNumber(text: string): bigint {
   return negative ? -BigInt(digits) : BigInt(digits);
 }
 
-export function registerRow(register: RegisterInfo, write: (name: string, value: bigint) => void): VariableRow {
+/** `again` gives the register as it is when its parts are looked at, or looked at once more after one was set. */
+export function registerRow(
+  register: RegisterInfo,
+  write: (name: string, value: bigint) => void,
+  again: () => RegisterInfo = () => register,
+): VariableRow {
   const { name, value, bits, parts, text, writable } = register;
   const shown = hexadecimal(value, bits);
-  const rows = parts?.map((part) =>
-    partRow(part, writable ? (bitsOf) => write(name, replaceBits(value, part, bitsOf)) : undefined),
-  );
+  const rows = (): VariableRow[] => {
+    const now = again();
+    const setPart = (part: RegisterPart) => (bitsOf: bigint) => write(name, replaceBits(now.value, part, bitsOf));
+    return (now.parts ?? []).map((part) => partRow(part, writable ? setPart(part) : undefined));
+  };
   return {
     name,
     value: text ? `${shown} ${text}` : shown,
     evaluateName: /^\w+$/.test(name) ? `$${name.toLowerCase()}` : undefined,
     memoryReference: bits === 64 ? shown : undefined,
-    children: rows && rows.length > 0 ? { rows: () => rows } : undefined,
+    children: parts && parts.length > 0 ? { rows } : undefined,
     set: writable ? (input) => write(name, parseNumber(firstWord(input))) : undefined,
     hint: writable ? undefined : { attributes: ['readOnly'] },
   };

@@ -7,7 +7,8 @@ export const setVariable = defineRequest<DebugProtocol.SetVariableArguments, Deb
   {
     command: 'setVariable',
     capabilities: { supportsSetVariable: true },
-    run({ debuggee }, args) {
+    run(session, args) {
+      const { debuggee } = session;
       debuggee.requireStopped();
       const container = debuggee.variables.get(args.variablesReference);
       const find = () => container?.rows().find(({ name }) => name === args.name);
@@ -17,6 +18,8 @@ export const setVariable = defineRequest<DebugProtocol.SetVariableArguments, Deb
       row.set(args.value);
       debuggee.stacks.clear();
       const changed = find() ?? row;
+      // Frames hold registers as they were: let the client ask again.
+      session.event('invalidated', { areas: ['stacks', 'variables'] });
       return { value: changed.value, type: changed.type, ...unfolding(debuggee, changed) };
     },
   },

@@ -26,15 +26,13 @@ export const registers: ScopeDefinition = {
   expensive: true,
   available: () => true,
   rows(debuggee, frame) {
-    const all = debuggee.machine.registers(frame.thread);
-    const rows: VariableRow[] = [];
-    for (const { group, name } of GROUPS) {
-      const members = all.filter((register) => register.group === group);
-      if (members.length === 0) continue;
-      const children = members.map((register) => row(debuggee, frame, register));
-      rows.push({ name, value: '', children: { rows: () => children } });
-    }
-    return rows;
+    const members = (group: RegisterInfo['group']): RegisterInfo[] =>
+      debuggee.machine.registers(frame.thread).filter((register) => register.group === group);
+    return GROUPS.filter(({ group }) => members(group).length > 0).map(({ group, name }) => ({
+      name,
+      value: '',
+      children: { rows: () => members(group).map((register) => row(debuggee, frame, register)) },
+    }));
   },
 };
 
@@ -42,7 +40,11 @@ function row(debuggee: Debuggee, frame: CodeFrame, register: RegisterInfo): Vari
   const number = registerNumber(register.name.toLowerCase());
   const write = (name: string, value: bigint): void => debuggee.machine.writeRegister(frame.thread, name, value);
   const { frame: physical } = frame.scope;
-  if (number === undefined || number > PROGRAM_COUNTER || physical.depth === 0) return registerRow(register, write);
+  if (number === undefined || number > PROGRAM_COUNTER || physical.depth === 0) {
+    const again = (): RegisterInfo =>
+      debuggee.machine.registers(frame.thread).find(({ name }) => name === register.name)!;
+    return registerRow(register, write, again);
+  }
   const value = physical.register(number);
   if (value === undefined)
     return { name: register.name, value: '<not saved by the calls since>', hint: { attributes: ['readOnly'] } };

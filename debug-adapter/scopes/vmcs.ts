@@ -17,14 +17,14 @@ export const vmcs: ScopeDefinition = {
   expensive: true,
   available: ({ machine }, { thread }) => machine.vmcs(thread) !== undefined,
   rows(debuggee, { thread }) {
-    const fields = debuggee.machine.vmcs(thread) ?? [];
     const checks = debuggee.machine.entryChecks(thread);
     const rows = GROUPS.map(({ group, name }): VariableRow => {
-      const members = fields.filter((field) => field.group === group);
+      const members = (): VmcsFieldInfo[] =>
+        debuggee.machine.vmcs(thread)?.filter((field) => field.group === group) ?? [];
       return {
         name,
-        value: `${members.length} fields`,
-        children: { rows: () => members.map((field) => fieldRow(debuggee, thread, field)) },
+        value: `${members().length} fields`,
+        children: { rows: () => members().map((field) => fieldRow(debuggee, thread, field)) },
       };
     });
     rows.push({
