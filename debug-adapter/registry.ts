@@ -42,7 +42,7 @@ import { variables } from './requests/variables.ts';
 import { writeMemory } from './requests/write-memory.ts';
 
 export const REQUESTS: readonly Request[] = [
-  ...[initialize, launch, restart, configurationDone, terminate, disconnect],
+  ...[initialize(() => capabilities()), launch, restart, configurationDone, terminate, disconnect],
   ...[
     setBreakpoints,
     breakpointLocations,

@@ -1,12 +1,17 @@
 /** What the adapter can do: the union of what its requests say. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import { capabilities } from '../registry.ts';
-import { defineRequest } from '../request.ts';
+import { defineRequest, type Request } from '../request.ts';
 
-export const initialize = defineRequest<DebugProtocol.InitializeRequestArguments, DebugProtocol.Capabilities>({
-  command: 'initialize',
-  run(session, args) {
-    session.client = args;
-    return capabilities();
-  },
-});
+type Arguments = DebugProtocol.InitializeRequestArguments;
+
+export function initialize(
+  capabilities: () => DebugProtocol.Capabilities,
+): Request<Arguments, DebugProtocol.Capabilities> {
+  return defineRequest<Arguments, DebugProtocol.Capabilities>({
+    command: 'initialize',
+    run(session, args) {
+      session.client = args;
+      return capabilities();
+    },
+  });
+}

@@ -1,6 +1,7 @@
 /** The ELF symbol table, sorted for lookup by address and by name. Addresses are link-time addresses. */
 import { ByteReader, stringAt } from './dwarf/reader.ts';
-import { SectionType, type ElfImage } from './elf.ts';
+import { SectionType } from './elf-sections.ts';
+import type { ElfImage } from './elf.ts';
 
 const STT_NOTYPE = 0;
 const STT_OBJECT = 1;

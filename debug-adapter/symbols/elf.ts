@@ -1,15 +1,10 @@
 /** ELF64 little-endian x86-64 images: header, segments, sections (decompressed on demand) and the symbol table. */
 import { unzlibSync } from 'fflate';
 import { ByteReader, stringAt } from './dwarf/reader.ts';
+import { SectionType } from './elf-sections.ts';
 import { SymbolTable } from './elf-symbols.ts';
 import { SymbolError } from './errors.ts';
 
-export const enum SectionType {
-  ProgramBits = 1,
-  SymbolTable = 2,
-  NoBits = 8,
-  DynamicSymbols = 11,
-}
 const SHF_ALLOC = 2;
 const SHF_EXECINSTR = 4;
 const SHF_COMPRESSED = 0x800;
