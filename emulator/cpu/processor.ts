@@ -10,6 +10,7 @@ import { ExecutionEngine } from './engine.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
 import { deliver } from './system/exceptions.ts';
+import { explainAlignment } from './system/alignment.ts';
 import { takeCoreFault } from './system/fault.ts';
 import { executeSystem } from './system/index.ts';
 
@@ -62,7 +63,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
   engine.hooks = {
     system: (insn) => executeSystem(context, insn),
     deliver: (fault) => deliver(context, fault),
-    takeFault: () => takeCoreFault(context),
+    takeFault: () => explainAlignment(context, takeCoreFault(context)),
     pendingInterrupt: () => options.pendingInterrupt(context),
     selectBank: () => mmu.banks.contextChanged(),
     selectCpu: (index) => {

@@ -3,7 +3,7 @@
  * place it happens.
  */
 import type { Exception, PortAccess } from '../cpu/context.ts';
-import { misalignedVector } from '../cpu/system/alignment.ts';
+import { alignmentText, misalignedVector } from '../cpu/system/alignment.ts';
 import { Vector } from '../cpu/system/fault.ts';
 import { entryName } from '../mmu/entries.ts';
 import type { EventBody } from '../machine/events.ts';
@@ -77,10 +77,9 @@ function lintAlignment(dune: Dune): void {
   const vcpu = running(dune);
   if (!found || !vcpu) return;
   const { rip, rsp, cpl } = context.cpu;
-  const op = found.op.toUpperCase();
   once(dune, vcpu, `alignment ${hex(rip)}`, () => ({
     summary:
-      `#GP: ${op} at RIP ${hex(rip)} in ring ${cpl} needs an address that is a multiple of 16, and ${hex(found.gva)} is none` +
+      `#GP at RIP ${hex(rip)} in ring ${cpl}: ${alignmentText(found)}` +
       (found.stack
         ? `: the stack is misaligned by ${found.gva % 16n} (RSP ${hex(rsp)}). Code compiled for the System V ABI was entered with ` +
           `RSP not 16n + 8, as the trap stubs of the public libdune enter handlers`

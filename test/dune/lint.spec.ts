@@ -1,23 +1,8 @@
 /** Mistakes that a program does not notice are told by diagnostic events. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { MachineEvent } from '../../emulator/machine/events.ts';
-import type { MachineOptions } from '../../emulator/machine/api.ts';
-import { has, start } from '../linux/support.ts';
-import { EXAMPLES, buildExamples, compareWithGolden, compile, example, here } from './support.ts';
-
-/** The diagnostics of a run, and its output. */
-function diagnostics(program: string, options: Partial<MachineOptions> = {}): { told: string[]; out: string } {
-  const collect = { out: '', err: '' };
-  const machine = start(program, [], options, collect);
-  const told: string[] = [];
-  machine.events.subscribe(['diagnostic'], (event: MachineEvent) => {
-    if (!event.facts['abnormal']) told.push(event.summary);
-  });
-  machine.input(null);
-  machine.run(100_000_000);
-  return { told, out: collect.out };
-}
+import { has } from '../linux/support.ts';
+import { EXAMPLES, buildExamples, compareWithGolden, compile, example, here, observe } from './support.ts';
 
 describe('Dune lints', function () {
   before(function () {
@@ -26,9 +11,9 @@ describe('Dune lints', function () {
   });
 
   describe('of a program that does everything wrong', () => {
-    let run: ReturnType<typeof diagnostics>;
+    let run: ReturnType<typeof observe>;
     before(() => {
-      run = diagnostics(compile('lint', true));
+      run = observe(compile('lint', true));
     });
     const one = (pattern: RegExp): void =>
       assert.equal(run.told.filter((text) => pattern.test(text)).length, 1, `${pattern} in\n${run.told.join('\n')}`);
@@ -61,6 +46,6 @@ describe('Dune lints', function () {
   });
 
   it('have nothing to say of the examples', () => {
-    for (const name of EXAMPLES) assert.deepEqual(diagnostics(example(name)).told, [], name);
+    for (const name of EXAMPLES) assert.deepEqual(observe(example(name)).told, [], name);
   });
 });

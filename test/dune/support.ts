@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Run } from '../linux/support.ts';
+import type { MachineOptions } from '../../emulator/machine/api.ts';
+import { start, type Run } from '../linux/support.ts';
 
 export const here = dirname(fileURLToPath(import.meta.url));
 export const root = join(here, '../..');
@@ -47,6 +48,20 @@ export function transcript(run: Run): string {
   const errors = run.err ? `--- stderr ---\n${run.err}` : '';
   return `${run.out}${errors}--- exit status ${run.status} ---\n`;
 }
+
+/** What a run prints, and what the diagnostics say, but for explanations of abnormal ends. */
+export function observe(program: string, options: Partial<MachineOptions> = {}): { out: string; told: string[] } {
+  const collect = { out: '', err: '' };
+  const machine = start(program, [], options, collect);
+  const told: string[] = [];
+  machine.events.subscribe(['diagnostic'], (event) => {
+    if (!event.facts['abnormal']) told.push(event.summary);
+  });
+  machine.input(null);
+  machine.run(RUN_LIMIT);
+  return { out: collect.out, told };
+}
+const RUN_LIMIT = 400_000_000;
 
 /** A missing golden is written; a mismatch leaves `.actual` beside it; BLESS=1 accepts what comes. */
 export function compareWithGolden(path: string, text: string): void {

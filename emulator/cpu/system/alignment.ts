@@ -1,8 +1,10 @@
 /** #GP of vector instructions whose memory operand has to be aligned (SDM 1 10.8.1.1, MOVAPS). */
 import type { CpuContext } from '../context.ts';
+import type { Fault } from '../engine-api.ts';
 import type { MemoryOperand } from '../instruction.ts';
 import { Segment } from '../state.ts';
-import { effectiveAddress, isCanonical } from './memory.ts';
+import { Vector } from './fault.ts';
+import { effectiveAddress, hex, isCanonical } from './memory.ts';
 
 const VECTOR_BYTES = 16n;
 const RSP = 4;
@@ -25,4 +27,15 @@ export function misalignedVector(context: CpuContext): Misalignment | undefined 
   const gva = effectiveAddress(context, memory);
   if (gva % VECTOR_BYTES === 0n || !isCanonical(gva)) return undefined;
   return { op: instruction.op, gva, stack: memory.base === RSP || memory.base === RBP };
+}
+
+/** A #GP of the core with its reason, if it is this one. RIP stands on the instruction. */
+export function explainAlignment(context: CpuContext, fault: Fault): Fault {
+  if (fault.kind !== 'exception' || fault.vector !== Vector.GP || fault.because) return fault;
+  const found = misalignedVector(context);
+  return found ? { ...fault, because: alignmentText(found) } : fault;
+}
+
+export function alignmentText({ op, gva }: Misalignment): string {
+  return `${op.toUpperCase()} needs an address that is a multiple of 16, and ${hex(gva)} is none`;
 }
