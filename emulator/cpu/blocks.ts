@@ -49,8 +49,10 @@ export interface Block {
 
 const PAGE = 4096;
 const GRANULE = 64;
-/** Executions before a block counts as hot: the region translator's place. */
-const COUNTDOWN = 0x7fff_ffff;
+/** A countdown that never ends. */
+const NEVER = 0x7fff_ffff;
+/** Blocks that were dropped but still take memory, beyond which everything is dropped: programs that write code for ever. */
+const MOST_DEAD = 100_000;
 /** Room for the largest block and its stubs. */
 const LARGEST = (MAX_BLOCK * 2 + 8) * L.RECORD_SIZE;
 
@@ -62,9 +64,16 @@ export class BlockCache {
   /** In the order of their records, dead ones included. */
   #all: Block[] = [];
   #next = L.RECORDS;
+  #dead = 0;
   /** Counts flushes: records named before one are gone. */
   generation = 0;
   breakpoints: ReadonlySet<number> = new Set();
+  /** Executions before a block counts as hot. */
+  countdown = NEVER;
+  /** Told of every block that is dropped. */
+  onDrop: (block: Block) => void = () => {};
+  /** Told before everything is dropped. */
+  onFlush: () => void = () => {};
   /** Told of a frame that now holds decoded code for the first time. */
   onCodeFrame: (pfn: number) => void = () => {};
 
@@ -86,6 +95,10 @@ export class BlockCache {
     this.#codeOf(made.pfn).set(key, made);
     if (made.secondPfn >= 0) this.#tails.set(made.secondPfn, [...(this.#tails.get(made.secondPfn) ?? []), made]);
     return made;
+  }
+  /** As `at` for an address whose frame is known, but only if it is decoded. */
+  known(gva: number, pfn: number, context: CodeContext): Block | undefined {
+    return this.#frames.get(pfn)?.get((gva * CODE_CONTEXTS + context) * 2);
   }
   #sameSecondPage(block: Block): boolean {
     return block.secondPfn < 0 || this.fetcher.page((pageOf(block.gva) + 1) * PAGE)?.pfn === block.secondPfn;
@@ -117,7 +130,7 @@ export class BlockCache {
   // ---------------------------------------------------------------- decoding
 
   #decode(gva: number, host: number, pfn: number, context: CodeContext, single: boolean): Block | undefined {
-    if (this.#next + LARGEST > L.RECORDS_END) this.flush();
+    if (this.#next + LARGEST > L.RECORDS_END || this.#dead > MOST_DEAD) this.flush();
     if (!single && this.breakpoints.has(gva)) return this.#breakpointBlock(gva, pfn);
     const insns: DecodedInstruction[] = [];
     let at = gva;
@@ -224,7 +237,7 @@ export class BlockCache {
   #link(free: number, terminator: number, insns: readonly DecodedInstruction[], end: number, single: boolean): number {
     const { mem, writer } = this;
     mem.set16(terminator + TERMINATOR.count, insns.length);
-    mem.set32(terminator + TERMINATOR.countdown, COUNTDOWN);
+    mem.set32(terminator + TERMINATOR.countdown, this.countdown);
     const target = insns.at(-1)!.operands.find((operand) => operand.kind === 'target');
     if (!target) return free;
     const handler = single ? HANDLER.stop : HANDLER.unlinked;
@@ -247,7 +260,7 @@ export class BlockCache {
     mem.bytes.fill(0, free, stub);
     mem.set16(free, this.writer.jumpHandler);
     mem.set16(free + TERMINATOR.count, count);
-    mem.set32(free + TERMINATOR.countdown, COUNTDOWN);
+    mem.set32(free + TERMINATOR.countdown, this.countdown);
     mem.set32(free + TERMINATOR.links + 4, stub);
     writer.writeStub(stub, HANDLER.unlinked, end, free + TERMINATOR.links + 4);
     return stub + L.RECORD_SIZE;
@@ -283,16 +296,23 @@ export class BlockCache {
   }
   /** Enters a block in the jump cache of the bank in force. */
   cacheJump({ gva, record }: Block): void {
-    const { mem } = this;
+    const entry = this.#jumpCacheEntry(gva);
+    writeGva(this.mem, entry, gva);
+    this.mem.set32(entry + 8, record);
+  }
+  /** The record that the jump cache of the bank in force has for an address, or 0. */
+  cachedJump(gva: number): number {
+    const entry = this.#jumpCacheEntry(gva);
+    return readGva(this.mem, entry) === gva ? this.mem.get32(entry + 8) : 0;
+  }
+  #jumpCacheEntry(gva: number): number {
     const low = gva >>> 0;
-    const entry = mem.get32(L.JC_BASE) + (((low ^ (low >>> 12)) & (L.JC_ENTRIES - 1)) << L.JC_SHIFT);
-    writeGva(mem, entry, gva);
-    mem.set32(entry + 8, record);
+    return this.mem.get32(L.JC_BASE) + (((low ^ (low >>> 12)) & (L.JC_ENTRIES - 1)) << L.JC_SHIFT);
   }
   /** A terminator whose countdown ran out begins again. */
   restartCountdown(terminator: number): void {
     if (this.mem.get32(terminator + TERMINATOR.countdown) === 0)
-      this.mem.set32(terminator + TERMINATOR.countdown, COUNTDOWN);
+      this.mem.set32(terminator + TERMINATOR.countdown, this.countdown);
   }
 
   // ---------------------------------------------------------------- dropping
@@ -309,6 +329,8 @@ export class BlockCache {
     for (const block of blocks) {
       if (!block.live) continue;
       block.live = false;
+      this.#dead++;
+      this.onDrop(block);
       this.writer.writeStub(block.record, HANDLER.unlinked, block.gva, 0);
       // Blocks of the other frame of a crossing instruction may link to it.
       this.dropFrame(block.pfn);
@@ -330,11 +352,13 @@ export class BlockCache {
   }
   /** Drops everything. */
   flush(): void {
+    this.onFlush();
     for (const pfn of [...this.#frames.keys(), ...this.#tails.keys()]) this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
     this.#frames.clear();
     this.#tails.clear();
     this.#all = [];
     this.#next = L.RECORDS;
+    this.#dead = 0;
     this.generation++;
     this.mem.bytes.fill(0xff, L.JC, L.JC + L.TLB_BANKS * L.JC_BANK_BYTES);
   }
