@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { has, runEmulated } from '../linux/support.ts';
-import { buildExamples, compareWithGolden, compile, here, observe, transcript } from './support.ts';
+import { buildExamples, compareWithGolden, compile, compileImage, here, observe, transcript } from './support.ts';
 
 describe('Dune device', function () {
   before(function () {
@@ -50,6 +50,27 @@ describe('Dune device', function () {
     const text = transcript(runEmulated(compile('processes', true))).replace(/^ {2}.*\n/gm, '');
     compareWithGolden(join(here, 'processes.expected.txt'), text);
   });
+
+  for (const syscalls of ['modern', 'strict'] as const)
+    it(`answers C libraries as ${syscalls} tables do`, () => {
+      const run = runEmulated(compile('strict', true), [], '', { syscalls });
+      compareWithGolden(join(here, `strict.${syscalls}.txt`), transcript(run));
+    });
+
+  for (const compiler of ['gcc', 'clang'])
+    it(`keeps what libdune promises beside the examples, by ${compiler}`, function () {
+      if (!has(compiler)) return this.skip();
+      const image = compileImage('image');
+      const grants = [{ path: image, write: false }];
+      const run = runEmulated(compile('library', true, compiler), [image], '', { grants });
+      compareWithGolden(join(here, 'library.expected.txt'), transcript(run));
+    });
+
+  for (const compiler of ['g++', 'clang++'])
+    it(`runs C++ by ${compiler}`, function () {
+      if (!has(compiler)) return this.skip();
+      compareWithGolden(join(here, 'cxx.expected.txt'), transcript(runEmulated(compile('cxx', true, compiler))));
+    });
 
   it('keeps what libdune promises of its pages: splitting, large pages, clones', () => {
     compareWithGolden(join(here, 'pages.expected.txt'), transcript(runEmulated(compile('pages', true))));

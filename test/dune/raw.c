@@ -9,11 +9,11 @@
 
 #include "guest.h"
 
-static int device;
+int device;
 static uint64_t *root;
 static struct config config;
 static char stack[4 * PAGE] __attribute__((aligned(4096)));
-static uint64_t seen[16];
+uint64_t seen[16];
 
 /* ---------------------------------------------------------------------------------------------- guest code */
 
@@ -44,7 +44,18 @@ GUEST(guest_state,
 GUEST(guest_fork, "movl $57, %eax\n vmcall\n movq %rax, %rbx\n testq %rax, %rax\n jz guest_child\n movl $0, %edi\n" EXIT
 		  "guest_child:\n movl %cs, %edi\n andl $3, %edi\n addl $20, %edi\n movl $60, %eax\n syscall\n");
 
+/* ENTER from inside a guest: another vCPU, on the same thread. */
+GUEST(guest_nested, "movl device, %edi\n movl $0x80b0e901, %esi\n leaq inner, %rdx\n movl $16, %eax\n vmcall\n movq %rax, seen\n"
+		    "movq inner, %rax\n movq %rax, seen+8\n movl $5, %edi\n" EXIT);
+/* arch_prctl: GET_FS, SET_FS, RDMSR of FS_BASE, GET_FS, and SET_FS back. */
+GUEST(guest_fs, "movl $0x1003, %edi\n leaq seen, %rsi\n movl $158, %eax\n vmcall\n movl $0x1002, %edi\n movl $0x123000, %esi\n movl $158, %eax\n vmcall\n"
+		"movl $0xc0000100, %ecx\n rdmsr\n movl %eax, seen+8\n movl %edx, seen+12\n"
+		"movl $0x1003, %edi\n leaq seen+16, %rsi\n movl $158, %eax\n vmcall\n"
+		"movl $0x1002, %edi\n movq seen, %rsi\n movl $158, %eax\n vmcall\n xorl %edi, %edi\n" EXIT);
+
 /* ---------------------------------------------------------------------------------------------- host side */
+
+struct config inner;
 
 static void prepare(void (*code)(void))
 {
@@ -203,6 +214,30 @@ static void signals(void)
 	printf("ENTER with a handle of the closed file: %ld\n", enter());
 }
 
+static void nested(void)
+{
+	static char inner_stack[PAGE] __attribute__((aligned(4096)));
+
+	prepare(guest_exit);
+	inner = config;
+	inner.rsp = (uint64_t)inner_stack + sizeof(inner_stack) - 8;
+	run("ENTER from inside a guest", guest_nested);
+	printf("  inner result %ld ret %ld status %ld, own handle: %d\n", seen[0], seen[1], (long)inner.status,
+	       inner.vcpu && inner.vcpu != config.vcpu);
+	run("again, by the handle", guest_nested);
+	printf("  inner result %ld ret %ld status %ld\n", seen[0], seen[1], (long)inner.status);
+}
+
+static void host_fs(void)
+{
+	uint64_t tls;
+
+	__asm__("movq %%fs:0, %0" : "=r"(tls));
+	run("arch_prctl", guest_fs);
+	printf("  GET_FS is the thread's: %d, SET_FS changes it: %d, and not the guest's: %d\n", seen[0] == tls,
+	       seen[2] == 0x123000, seen[1] == tls);
+}
+
 static void forks(void)
 {
 	int status;
@@ -242,6 +277,8 @@ int main(void)
 	stops();
 	calls();
 	state();
+	nested();
+	host_fs();
 	forks();
 	traps();
 	signals();

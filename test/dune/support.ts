@@ -33,13 +33,26 @@ export function example(name: string): string {
   return join(root, 'examples', name, name);
 }
 
+const FLAGS = ['-g', '-O1', '-mno-red-zone', '-Wall', '-Wextra', '-Werror', '-static', '-fno-pie', `-I${root}`];
+
 /** Compiles a program of this folder, with libdune if asked; returns its path. */
-export function compile(name: string, libdune = false): string {
+export function compile(name: string, libdune = false, compiler = 'gcc'): string {
+  const source = compiler.endsWith('++') ? `${name}.cpp` : `${name}.c`;
+  const libraries = libdune ? [join(root, 'libdune/libdune.a'), '-lpthread'] : [];
+  const standard = compiler.endsWith('++') ? ['-std=c++17'] : [];
+  return build(compiler, `${name}-${compiler}`, [...FLAGS, ...standard, join(here, source), ...libraries]);
+}
+
+/** Compiles a program without C library, at an address of its own. */
+export function compileImage(name: string): string {
+  const flags = ['-O1', '-nostdlib', '-static', '-fno-pie', '-fno-stack-protector', '-Wl,-Ttext-segment=0x70000000'];
+  return build('gcc', name, [...flags, join(here, `${name}.c`)]);
+}
+
+function build(compiler: string, name: string, args: readonly string[]): string {
   mkdirSync(built, { recursive: true });
   const output = join(built, name);
-  const flags = ['-g', '-O1', '-mno-red-zone', '-Wall', '-Wextra', '-Werror', '-static', '-fno-pie', `-I${root}`];
-  const libraries = libdune ? [join(root, 'libdune/libdune.a'), '-lpthread'] : [];
-  execFileSync('gcc', [...flags, '-o', output, join(here, `${name}.c`), ...libraries], { stdio: 'pipe' });
+  execFileSync(compiler, ['-o', output, ...args], { stdio: 'pipe' });
   return output;
 }
 
