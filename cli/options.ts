@@ -13,6 +13,7 @@ export interface RunOptions {
   grants: { path: string; write: boolean }[];
   env: string[];
   stats: boolean;
+  translate: boolean;
   trace: Trace | undefined;
   maxInstructions: number;
   help: boolean;
@@ -111,6 +112,16 @@ export const OPTION_ROWS: readonly OptionRow[] = [
     set: (o) => (o.stats = true),
   },
   {
+    name: '--translate',
+    help: 'translate hot code rather than interpret it (experimental); makes no difference but in speed',
+    set: (o) => (o.translate = true),
+  },
+  {
+    name: '--no-translate',
+    help: 'interpret everything (default)',
+    set: (o) => (o.translate = false),
+  },
+  {
     name: '--max-instructions',
     value: 'N',
     help: 'stop after so many instructions, with exit status 124',
@@ -131,6 +142,7 @@ export function parseRunOptions(argv: readonly string[]): RunOptions {
     grants: [],
     env: [],
     stats: false,
+    translate: false,
     trace: undefined,
     maxInstructions: Infinity,
     help: false,

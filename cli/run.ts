@@ -66,6 +66,7 @@ function launch(options: RunOptions): Machine {
     memory: options.memory,
     seed: options.seed,
     aslr: false,
+    translate: options.translate,
     output: (fd, data) => writeAll(fd, data),
   });
 }

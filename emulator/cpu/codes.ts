@@ -20,6 +20,8 @@ export const EXIT_STOP = 6;
 export const EXIT_SYSTEM = 7;
 /** A breakpoint record at OP; nothing was executed. */
 export const EXIT_BREAK = 8;
+/** The budget is too small for the translated region at OP; nothing was executed. */
+export const EXIT_REGION_LOW = 9;
 
 // FAULT_KIND: what kind of fault waits.
 export const FAULT_NONE = 0;

@@ -18,6 +18,9 @@ import type { Instruction } from './instruction.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
 import { BUDGET_MARGIN } from './records.ts';
+import { RegionTranslator } from './region/translator.ts';
+import type { TranslatorOptions } from './region/translator.ts';
+import { semantics } from './semantics/index.ts';
 import { CpuState, LinearMemory } from './state.ts';
 import { decode } from './decode.ts';
 
@@ -34,6 +37,8 @@ export interface EngineOptions {
   readonly ramBytes: number;
   /** MAXPHYADDR. */
   readonly physBits: number;
+  /** Translate hot code (absent: interpret everything). Makes no difference to what a program does. */
+  readonly translate?: TranslatorOptions;
 }
 
 /** What the engine leaves to the rest of the processor (processor.ts connects it). */
@@ -79,6 +84,7 @@ export class ExecutionEngine implements Engine {
   hooks!: EngineHooks;
   readonly #enter: (record: number, budget: number) => number;
   readonly #fetcher: CodeFetcher;
+  readonly translator: RegionTranslator | undefined;
   /** Retired instructions not yet added to RETIRED and CYCLES. */
   #uncounted = 0;
   #stopRequested = false;
@@ -105,6 +111,18 @@ export class ExecutionEngine implements Engine {
     this.#fetcher = new CodeFetcher(this.mem, this.core);
     this.blocks = new BlockCache(this.mem, this.#fetcher, new RecordWriter(this.mem, assets.forms));
     this.blocks.onCodeFrame = (pfn) => this.hooks.protectFrame(pfn);
+    if (options.translate)
+      this.translator = new RegionTranslator(
+        {
+          mem: this.mem,
+          blocks: this.blocks,
+          forms: assets.forms,
+          table: interpreter['table'] as WebAssembly.Table,
+          imports: { env, core },
+          semantics: (op) => semantics.get(op),
+        },
+        options.translate,
+      );
   }
 
   // ---------------------------------------------------------------- running
@@ -173,8 +191,10 @@ export class ExecutionEngine implements Engine {
   #runBlocks(gva: number, budget: number): boolean {
     const block = this.#blockAt(gva, false);
     if (!block) return false;
-    const { mem, blocks } = this;
-    const exit = this.#enter(block.record, budget);
+    const { mem, blocks, translator } = this;
+    translator?.prepare();
+    let exit = this.#enter(block.record, budget);
+    while (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
     this.#count(budget - (mem.get32(L.BUDGET) | 0));
     const op = mem.get32(L.OP);
     switch (exit) {

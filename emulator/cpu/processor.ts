@@ -9,6 +9,7 @@ import type { CpuContext, PendingInterrupt } from './context.ts';
 import { ExecutionEngine } from './engine.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
+import { TRANSLATOR_DEFAULTS } from './region/translator.ts';
 import { deliver } from './system/exceptions.ts';
 import { explainAlignment } from './system/alignment.ts';
 import { takeCoreFault } from './system/fault.ts';
@@ -21,6 +22,8 @@ export interface ProcessorOptions {
   readonly physBits: number;
   /** Logical CPUs. */
   readonly cpus: number;
+  /** Translate hot code (default false). */
+  readonly translate?: boolean;
   readonly events: EventBus;
   readonly createVmx: (context: CpuContext) => Vmx;
   readonly pendingInterrupt: PendingInterrupt;
@@ -31,7 +34,11 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
   const { events, cpus } = options;
   const engine = new ExecutionEngine(
     { core: assets.core, interpreter: assets.interpreter, forms: assets.forms as HandlerTable },
-    { ramBytes: options.ramBytes, physBits: options.physBits },
+    {
+      ramBytes: options.ramBytes,
+      physBits: options.physBits,
+      ...(options.translate ? { translate: TRANSLATOR_DEFAULTS } : {}),
+    },
   );
   const { mem, cpu, core } = engine;
   const physical = new PhysicalMemory(mem, options.ramBytes, (pfn) => engine.invalidateCode(pfn));

@@ -62,6 +62,8 @@ export interface MachineOptions {
   readonly seed: number;
   /** Randomise mmap base and stack top (from the seed). Default false. */
   readonly aslr: boolean;
+  /** Translate hot code rather than interpret it (default false). No program can tell the difference, but for the time it takes. */
+  readonly translate?: boolean;
   /** Called with the program's output as it is written: fd 1 or 2. */
   readonly output: (fd: 1 | 2, data: Uint8Array) => void;
 }

@@ -36,6 +36,7 @@ export function assemble(assets: MachineAssets, options: MachineOptions): Machin
     ramBytes: options.memory - (options.memory % 0x10000),
     physBits,
     cpus,
+    translate: options.translate ?? false,
     events: new EventBus(),
     createVmx,
     pendingInterrupt: (processor) => {

@@ -99,7 +99,12 @@ export function generateInterpreter(
     indirectTypes: [HANDLER_TYPE],
   });
   const end = switchEnd + cold.length;
-  return { module, handlers: { handlers, needNext, end }, hot: hot.length, switchBytes: enter.body.length };
+  return {
+    module,
+    handlers: { handlers, needNext, end, helpers: Object.fromEntries(signatures) },
+    hot: hot.length,
+    switchBytes: enter.body.length,
+  };
 }
 
 /** Every form has a general handler; hot ones also have those of the switch. */

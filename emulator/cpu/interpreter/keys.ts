@@ -1,6 +1,7 @@
 /** Names of handlers: how a decoded instruction finds the one made for it at build time. */
 import type { Operand } from '../instruction.ts';
 import type { Addressing } from '../records.ts';
+import type { FunctionType } from '../wasm/module.ts';
 
 /** Contents of dist/forms.json. */
 export interface HandlerTable {
@@ -10,6 +11,8 @@ export interface HandlerTable {
   readonly needNext: readonly number[];
   /** First table entry that no handler has. */
   readonly end: number;
+  /** Signatures of the core's functions, which the JavaScript API does not tell. */
+  readonly helpers: Readonly<Record<string, FunctionType>>;
 }
 
 /** Between the keys of a fused pair. */

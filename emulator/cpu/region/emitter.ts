@@ -1,0 +1,437 @@
+/** The region translator's back-end: operands are constants, general and XMM registers and lazy flags are locals. */
+import { CC_LOGIC, CC_SUB, EXIT_FAULT, EXIT_SYSTEM, FAULT_EXCEPTION } from '../codes.ts';
+import type { Emitter, FlagKind, Size, Value } from '../emitter.ts';
+import type { MemoryOperand, Operand } from '../instruction.ts';
+import { FLAG_KINDS, knownCondition } from '../interpreter/conditions.ts';
+import { loadOf, MemoryEmitter, storeOf } from '../interpreter/memory.ts';
+import type { Expression, Helper } from '../interpreter/values.ts';
+import * as L from '../layout.ts';
+import { registerField } from '../records.ts';
+import type { Writer } from '../wasm/writer.ts';
+import { anyCarry, INLINE, knownCarry, knownFlags } from './helpers.ts';
+
+const VECTORS_WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
+const FIRST_BASED_SEGMENT = 4;
+const CARRY = 1;
+
+/** How a block ends; the translator goes on from there. */
+export type Ending =
+  | { readonly kind: 'jump' }
+  | { readonly kind: 'branch'; readonly condition: Expression }
+  | { readonly kind: 'indirect'; readonly target: Expression }
+  /** The instruction has left for good. */
+  | { readonly kind: 'left' };
+
+export interface FlagState {
+  readonly kind: FlagKind;
+  readonly size: Size;
+}
+
+/** Locals that every region has, after its parameters. */
+export interface FixedLocals {
+  readonly budget: number;
+  /** Exit code, or record to go on at. */
+  readonly outcome: number;
+  /** Record that an exit code is about. */
+  readonly at: number;
+  readonly tlbBase: number;
+}
+
+export class RegionEmitter extends MemoryEmitter implements Emitter {
+  /** What is known of the lazy flags here. */
+  known: FlagState | undefined;
+  ending: Ending | undefined;
+  readonly fixed: FixedLocals;
+  /** Registers in use and their locals. */
+  readonly gprs = new Map<number, number>();
+  readonly xmms = new Map<number, number>();
+  readonly writtenGprs = new Set<number>();
+  readonly writtenXmms = new Set<number>();
+  readonly flags: { readonly state: number; readonly a: number; readonly b: number };
+  usesFlags = false;
+  /** Depth of the block that ends at the exit. */
+  exitDepth = 0;
+  #record = 0;
+  #next = 0n;
+  #dropFlags = false;
+  #addresses = new Map<Operand, Expression>();
+
+  constructor(w: Writer, helper: (name: string) => Helper) {
+    super(w, 2, helper);
+    this.fixed = {
+      budget: 1,
+      outcome: this.newLocal('i32'),
+      at: this.newLocal('i32'),
+      tlbBase: this.newLocal('i32'),
+    };
+    this.flags = { state: this.newLocal('i32'), a: this.newLocal('i64'), b: this.newLocal('i64') };
+  }
+
+  // ---- driving
+
+  /**
+   * @param record of the instruction
+   * @param next linear address after it
+   * @param dropFlags the flags it writes are never read
+   */
+  beginInstruction(record: number, next: bigint, dropFlags: boolean): void {
+    this.releaseLocals();
+    this.forgetAddresses();
+    this.#record = record;
+    this.#next = next;
+    this.#dropFlags = dropFlags;
+    this.#addresses = new Map();
+    this.ending = undefined;
+  }
+
+  /** Leaves the region: with an exit code about a record, or to a record. */
+  leave(outcome: Value, at?: Value): void {
+    if (at) {
+      this.push(at);
+      this.w.localSet(this.fixed.at);
+    }
+    this.push(outcome);
+    this.w.localSet(this.fixed.outcome);
+    this.w.branch(this.exitDepth);
+  }
+  #leaveHere(code: number): void {
+    this.leave(this.i32(code), this.i32(this.#record));
+    if (this.nesting === 0) this.ending = { kind: 'left' };
+  }
+  /** A value of linear memory, to be read where it is used. */
+  at(name: 'i32.load' | 'i64.load', address: Value, offset = 0): Expression {
+    return this.peek(name, address, offset);
+  }
+  setLocal(local: number, value: Value): void {
+    this.push(value);
+    this.w.localSet(local);
+  }
+  fixedLocal(local: number, type: 'i32' | 'i64'): Expression {
+    return this.local(local, type);
+  }
+  /** Begins an `if`. */
+  when(condition: Value): void {
+    this.push(condition);
+    this.w.if();
+  }
+
+  // ---- what the memory emitter asks
+
+  protected site(): Value {
+    return this.i32(this.#record);
+  }
+  protected tlbBase(): Value {
+    return this.local(this.fixed.tlbBase, 'i32');
+  }
+  protected fault(): void {
+    this.#leaveHere(EXIT_FAULT);
+  }
+  raise(vector: number, errorCode?: number): void {
+    if (errorCode !== undefined && !VECTORS_WITH_ERROR_CODE.has(vector))
+      throw new Error(`vector ${vector} has no error code`);
+    const zero = this.i32(0);
+    this.poke('i32.store', zero, L.FAULT_KIND, this.i32(FAULT_EXCEPTION));
+    this.poke('i32.store', zero, L.FAULT_VECTOR, this.i32(vector));
+    this.poke('i32.store', zero, L.FAULT_ERROR, this.i32(errorCode ?? 0));
+    this.fault();
+  }
+  raiseIf(condition: Value, vector: number, errorCode?: number): void {
+    this.if(condition, () => this.raise(vector, errorCode));
+  }
+  system(): void {
+    this.#leaveHere(EXIT_SYSTEM);
+  }
+
+  // ---- registers
+
+  #gpr(register: number): number {
+    return known(this.gprs, register, () => this.newLocal('i64'));
+  }
+  #xmm(register: number): number {
+    return known(this.xmms, register, () => this.newLocal('v128'));
+  }
+  /** A copy of a local's value now. */
+  #copy(local: number, type: 'i64' | 'v128'): Expression {
+    return this.let({ ...this.local(local, type), stable: false } as Expression);
+  }
+  #readGpr(register: number, size: Size, high: boolean): Expression {
+    const whole = this.local(this.#gpr(register), 'i64');
+    if (size === 8) return this.#copy(this.#gpr(register), 'i64');
+    const low = this.op('i32.wrap_i64', high ? this.op('i64.shr_u', whole, this.i64(8)) : whole);
+    return this.let(size === 4 ? low : this.op('i32.and', low, this.i32(size === 1 ? 0xff : 0xffff)));
+  }
+  #writeGpr(register: number, size: Size, value: Value, high: boolean): void {
+    if (value.type !== (size === 8 ? 'i64' : 'i32')) throw new Error(`${value.type} written to ${size} bytes`);
+    const local = this.#gpr(register);
+    this.writtenGprs.add(register);
+    if (size === 8) return this.setLocal(local, value);
+    const wide = this.op('i64.extend_i32_u', value);
+    if (size === 4) return this.setLocal(local, wide);
+    const mask = size === 2 ? 0xffffn : 0xffn;
+    const shift = high ? 8n : 0n;
+    const kept = this.op('i64.and', this.local(local, 'i64'), this.i64(~(mask << shift)));
+    const part = this.op('i64.and', wide, this.i64(mask));
+    this.setLocal(local, this.op('i64.or', kept, high ? this.op('i64.shl', part, this.i64(8)) : part));
+  }
+  #readXmmPart(register: number, size: Size): Expression {
+    const whole = this.local(this.#xmm(register), 'v128');
+    return this.let(this.lane(size < 4 ? `${LANES[size]}.extract_lane_u` : `${LANES[size]}.extract_lane`, 0, whole));
+  }
+  #writeXmmPart(register: number, size: Size, value: Value): void {
+    const local = this.#xmm(register);
+    this.writtenXmms.add(register);
+    this.setLocal(local, this.lane(`${LANES[size]}.replace_lane`, 0, this.local(local, 'v128'), value));
+  }
+  /** Where a register that has no local is kept. */
+  #place(operand: Operand): number {
+    const place = registerField(operand);
+    if (place === undefined) throw new Error(`a ${operand.kind} operand is not a register`);
+    return place;
+  }
+
+  read(operand: Operand, size: Size): Expression {
+    switch (operand.kind) {
+      case 'immediate':
+        return size === 8 ? this.i64(operand.value) : this.i32(Number(BigInt.asUintN(size * 8, operand.value)));
+      case 'memory':
+        return this.load(this.address(operand), size);
+      case 'gpr':
+        return this.#readGpr(operand.register, size, operand.high === true);
+      case 'xmm':
+        return this.#readXmmPart(operand.register, size);
+      case 'segment': {
+        const selector = this.let(this.peek('i32.load16_u', this.i32(0), this.#place(operand)));
+        return size === 8 ? this.op('i64.extend_i32_u', selector) : selector;
+      }
+      default:
+        return this.let(this.peek(loadOf(size), this.i32(0), this.#place(operand)));
+    }
+  }
+  readForWrite(operand: Operand, size: Size): Expression {
+    return operand.kind === 'memory' ? this.load(this.address(operand), size, true) : this.read(operand, size);
+  }
+  write(operand: Operand, size: Size, value: Value): void {
+    if (operand.kind === 'memory') this.store(this.address(operand), size, value);
+    else if (operand.kind === 'gpr') this.#writeGpr(operand.register, size, value, operand.high === true);
+    else if (operand.kind === 'xmm' && size === 4)
+      this.#writeXmmPart(operand.register, 8, this.op('i64.extend_i32_u', value));
+    else if (operand.kind === 'xmm') this.#writeXmmPart(operand.register, size, value);
+    else this.poke(storeOf(size), this.i32(0), this.#place(operand), value);
+  }
+  gpr(register: number, size: Size): Expression {
+    return this.#readGpr(register, size, false);
+  }
+  setGpr(register: number, size: Size, value: Value): void {
+    this.#writeGpr(register, size, value, false);
+  }
+
+  readVector(operand: Operand, aligned = false): Expression {
+    if (operand.kind === 'memory') return this.load128(this.address(operand), aligned);
+    if (operand.kind === 'xmm') return this.#copy(this.#xmm(operand.register), 'v128');
+    return this.let(this.peek('v128.load', this.i32(0), this.#place(operand)));
+  }
+  writeVector(operand: Operand, value: Value, aligned = false): void {
+    if (operand.kind === 'memory') return this.store128(this.address(operand), value, aligned);
+    if (operand.kind !== 'xmm') return this.poke('v128.store', this.i32(0), this.#place(operand), value);
+    this.writtenXmms.add(operand.register);
+    this.setLocal(this.#xmm(operand.register), value);
+  }
+  readVectorLow(operand: Operand, size: 4 | 8): Expression {
+    return this.read(operand, size);
+  }
+  writeVectorLow(operand: Operand, size: 4 | 8, value: Value): void {
+    if (operand.kind === 'memory') this.store(this.address(operand), size, value);
+    else if (operand.kind === 'xmm') this.#writeXmmPart(operand.register, size, value);
+    else this.poke(storeOf(size), this.i32(0), this.#place(operand), value);
+  }
+  readMmx(operand: Operand): Expression {
+    return this.read(operand, 8);
+  }
+  writeMmx(operand: Operand, value: Value): void {
+    if (operand.kind === 'memory') return this.store(this.address(operand), 8, value);
+    const place = this.#place(operand);
+    this.poke('i64.store', this.i32(0), place, value);
+    this.poke('i32.store16', this.i32(0), place + 8, this.i32(0xffff));
+  }
+  stNumber(operand: Operand): Expression {
+    return this.i32(this.#place(operand));
+  }
+
+  // ---- addresses (64-bit mode)
+
+  address(operand: Operand): Expression {
+    const found = this.#addresses.get(operand);
+    if (found) return found;
+    const memory = operand as MemoryOperand;
+    const effective = this.#effective(memory);
+    const base = this.peek('i64.load', this.i32(0), L.SEG + memory.segment * L.SEG_STRIDE + L.SEG_BASE);
+    const linear = memory.segment >= FIRST_BASED_SEGMENT ? this.op('i64.add', base, effective) : effective;
+    const value = this.let({ ...linear, stable: false } as Expression);
+    this.#addresses.set(operand, value);
+    return value;
+  }
+  #effective({ base, index, scale, displacement, addressSize }: MemoryOperand): Expression {
+    let sum: Expression | undefined = base < 0 ? undefined : this.local(this.#gpr(base), 'i64');
+    if (index >= 0) {
+      const register = this.local(this.#gpr(index), 'i64');
+      const scaled = scale === 0 ? register : this.op('i64.shl', register, this.i64(scale));
+      sum = sum ? this.op('i64.add', sum, scaled) : scaled;
+    }
+    if (!sum) sum = this.i64(displacement);
+    else if (displacement !== 0n) sum = this.op('i64.add', sum, this.i64(displacement));
+    return addressSize === 64 ? sum : this.op('i64.and', sum, this.i64((1n << BigInt(addressSize)) - 1n));
+  }
+  effectiveAddress(operand: Operand): Expression {
+    return this.let({ ...this.#effective(operand as MemoryOperand), stable: false } as Expression);
+  }
+
+  // ---- flags
+
+  #flagLocals(): { state: Expression; a: Expression; b: Expression } {
+    this.usesFlags = true;
+    const { state, a, b } = this.flags;
+    return { state: this.local(state, 'i32'), a: this.local(a, 'i64'), b: this.local(b, 'i64') };
+  }
+  setFlags(kind: FlagKind, size: Size, a: Value, b?: Value): void {
+    if (this.#dropFlags) return;
+    const wide = (value: Value): Value => (value.type === 'i32' ? this.op('i64.extend_i32_u', value) : value);
+    this.usesFlags = true;
+    this.push(wide(a));
+    if (b) this.setLocal(this.flags.b, wide(b));
+    this.w.localSet(this.flags.a);
+    this.setLocal(this.flags.state, this.i32(FLAG_KINDS[kind] * 4 + Math.log2(size)));
+    this.known = this.nesting === 0 ? { kind, size } : undefined;
+  }
+  arithmeticFlags(): Expression {
+    if (this.#dropFlags) return this.i32(0);
+    const { a, b } = this.#flagLocals();
+    if (this.known) return this.let(knownFlags(this, this.known.kind, this.known.size, a, b));
+    this.#spillFlags();
+    return this.call('arithmeticFlags');
+  }
+  carry(): Expression {
+    if (this.#dropFlags) return this.i32(0);
+    const { state, a, b } = this.#flagLocals();
+    if (this.known) return this.let(knownCarry(this, this.known.kind, this.known.size, a, b));
+    return this.let(anyCarry(this, state, a, b));
+  }
+  #spillFlags(): void {
+    const { state, a, b } = this.#flagLocals();
+    this.poke('i32.store', this.i32(0), L.CC_OP, state);
+    this.poke('i64.store', this.i32(0), L.CC_A, a);
+    this.poke('i64.store', this.i32(0), L.CC_B, b);
+  }
+  condition(cc: number): Expression {
+    const { a, b } = this.#flagLocals();
+    if (!this.known) return cc >> 1 === CARRY ? this.#carryCondition(cc) : this.#likelyCondition(cc);
+    const { kind, size } = this.known;
+    const narrow = (value: Value): Value => (size === 8 ? value : this.op('i32.wrap_i64', value));
+    const value = knownCondition(this, { kind, size, a: narrow(a), b: narrow(b) }, cc);
+    if (value) return this.let(value);
+    if (cc >> 1 === CARRY) return this.#carryCondition(cc);
+    return this.#fromFlags(cc, this.arithmeticFlags());
+  }
+  #carryCondition(cc: number): Expression {
+    const carry = this.carry();
+    return cc & 1 ? this.let(this.op('i32.xor', carry, this.i32(1))) : carry;
+  }
+  /** A condition from all six flags. */
+  #fromFlags(cc: number, flags: Expression): Expression {
+    const bit = (position: number): Expression => this.op('i32.shr_u', flags, this.i32(position));
+    const less = this.op('i32.xor', bit(7), bit(11));
+    const holds = [
+      bit(11),
+      flags,
+      bit(6),
+      this.op('i32.or', flags, bit(6)),
+      bit(7),
+      bit(2),
+      less,
+      this.op('i32.or', less, bit(6)),
+    ][cc >> 1]!;
+    const plain = this.op('i32.and', holds, this.i32(1));
+    return this.let(cc & 1 ? this.op('i32.xor', plain, this.i32(1)) : plain);
+  }
+  /** After CMP and SUB, and zero or not of a result at hand, inline; everything else by the helper. */
+  #likelyCondition(cc: number): Expression {
+    const { state, a, b } = this.#flagLocals();
+    const condition = cc >> 1;
+    const otherwise = (): Expression => {
+      this.#spillFlags();
+      return this.call('condition', this.i32(cc));
+    };
+    if (condition === 0 || condition === 4 || condition === 5) return otherwise();
+    const result = this.variable('i32');
+    const kind = this.op('i32.shr_u', state, this.i32(2));
+    const viaSubtraction = (): void =>
+      this.if(
+        this.op('i32.eq', kind, this.i32(CC_SUB)),
+        () => this.set(result, this.#compare(cc, state, a, b)),
+        () => this.set(result, otherwise()),
+      );
+    if (condition !== 2) viaSubtraction();
+    else {
+      const isZero = this.op(cc & 1 ? 'i64.ne' : 'i64.eq', a, this.i64(0));
+      this.if(this.op('i32.ge_u', kind, this.i32(CC_LOGIC)), () => this.set(result, isZero), viaSubtraction);
+    }
+    return this.let(this.get(result));
+  }
+  /** Condition of a - b, both zero-extended from the size in `state`. */
+  #compare(cc: number, state: Value, a: Value, b: Value): Value {
+    const names = ['', '', 'lt_u', 'ge_u', 'eq', 'ne', 'le_u', 'gt_u', '', '', '', '', 'lt_s', 'ge_s', 'le_s', 'gt_s'];
+    if (cc < 12) return this.op(`i64.${names[cc]}`, a, b);
+    const bits = this.op('i32.shl', this.i32(8), this.op('i32.and', state, this.i32(3)));
+    const shift = this.let(this.op('i64.extend_i32_u', this.op('i32.sub', this.i32(64), bits)));
+    return this.op(`i64.${names[cc]}`, this.op('i64.shl', a, shift), this.op('i64.shl', b, shift));
+  }
+  direction(): Expression {
+    const flags = this.peek('i32.load', this.i32(0), L.SYSTEM_FLAGS);
+    const down = this.op('i32.and', this.op('i32.shr_u', flags, this.i32(9)), this.i32(2));
+    return this.let(this.op('i64.sub', this.i64(1), this.op('i64.extend_i32_u', down)));
+  }
+
+  // ---- machine state and helpers
+
+  loadState(address: number, size: Size): Expression {
+    return this.let(this.peek(loadOf(size), this.i32(0), address));
+  }
+  storeState(address: number, size: Size, value: Value): void {
+    this.poke(storeOf(size), this.i32(0), address, value);
+  }
+  loadStateF64(address: number): Expression {
+    return this.let(this.peek('f64.load', this.i32(0), address));
+  }
+  override call(helper: string, ...args: Value[]): Expression {
+    const inline = INLINE[helper];
+    if (!inline) return super.call(helper, ...args);
+    return this.let(
+      inline(
+        this,
+        args.map((value) => this.let(value)),
+      ),
+    );
+  }
+
+  // ---- ends of blocks
+
+  jump(): void {
+    this.ending = { kind: 'jump' };
+  }
+  jumpIf(condition: Value): void {
+    this.ending = { kind: 'branch', condition: this.let(condition) };
+  }
+  jumpTo(target: Value): void {
+    this.ending = { kind: 'indirect', target: this.let(target) };
+  }
+  nextRip(): Expression {
+    return this.i64(this.#next);
+  }
+}
+
+const LANES: Record<Size, string> = { 1: 'i8x16', 2: 'i16x8', 4: 'i32x4', 8: 'i64x2' };
+
+function known<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}

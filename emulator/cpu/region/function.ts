@@ -1,0 +1,275 @@
+/**
+ * One region as a WebAssembly function `(record, budget) -> next record or exit code`: registers are loaded, blocks executed in structured control flow, and
+ * everything written is stored again at the one exit.
+ *
+ * Counting: a block's instructions are taken off the budget at its end, as the interpreter does it, so that a fault inside a block needs no correction. The
+ * budget is compared on entry and at the head of each loop, with what the longest way between two of them takes.
+ */
+import { EXIT_LOOKUP, EXIT_REGION_LOW, EXIT_SYSTEM } from '../codes.ts';
+import type { Semantic, Value } from '../emitter.ts';
+import type { Expression, Helper } from '../interpreter/values.ts';
+import * as L from '../layout.ts';
+import { BUDGET_MARGIN, HANDLER } from '../records.ts';
+import type { DefinedFunction } from '../wasm/module.ts';
+import { Writer } from '../wasm/writer.ts';
+import { RegionEmitter } from './emitter.ts';
+import type { Ending, FlagState } from './emitter.ts';
+import type { Edge, RegionGraph, RegionNode } from './graph.ts';
+import { structureOf } from './structure.ts';
+import type { Shape, Structure } from './structure.ts';
+
+const PARAMETER_RECORD = 0;
+const JC_MASK = L.JC_ENTRIES - 1;
+
+export interface RegionParts {
+  readonly semantics: (op: string) => Semantic | undefined;
+  readonly helper: (name: string) => Helper;
+  /** Whether a handler is of the kind that writes no flags. */
+  readonly isFlagless: (handler: number) => boolean;
+}
+
+/** Their helpers read or write registers in memory. */
+const INTERPRETED = new Set(['fxsave', 'fxrstor']);
+
+export function emitRegion(graph: RegionGraph, parts: RegionParts, exportName: string): DefinedFunction {
+  return new RegionFunction(graph, parts).emit(exportName);
+}
+
+class RegionFunction {
+  readonly #graph: RegionGraph;
+  readonly #parts: RegionParts;
+  readonly #structure: Structure;
+  readonly #w = new Writer(1 << 14);
+  readonly #e: RegionEmitter;
+  /** Depth that a branch to a node takes. */
+  readonly #labels = new Map<RegionNode, number>();
+  /** Below it the budget may not suffice. */
+  readonly #least: number;
+
+  constructor(graph: RegionGraph, parts: RegionParts) {
+    this.#graph = graph;
+    this.#parts = parts;
+    this.#structure = structureOf(graph);
+    this.#e = new RegionEmitter(this.#w, parts.helper);
+    this.#least = graph.instructions + BUDGET_MARGIN;
+  }
+
+  emit(exportName: string): DefinedFunction {
+    const w = this.#w;
+    const e = this.#e;
+    // The body comes first: only then is it known which registers it uses.
+    e.exitDepth = w.depth = 1;
+    this.#tree(this.#graph.entry);
+    w.unreachable();
+    w.end();
+    this.#epilogue();
+    const body = w.finish();
+    const prologue = this.#prologue();
+    const whole = new Uint8Array(prologue.length + body.length);
+    whole.set(prologue);
+    whole.set(body, prologue.length);
+    return {
+      type: { parameters: ['i32', 'i32'], results: ['i32'] },
+      locals: e.locals,
+      body: whole,
+      export: exportName,
+    };
+  }
+
+  // ---------------------------------------------------------------- entry and exit
+
+  #prologue(): Uint8Array {
+    const e = this.#e;
+    const p = new Writer(512);
+    const load = (name: 'i32.load' | 'i64.load' | 'v128.load', address: number, local: number): void => {
+      p.i32Const(0);
+      p.memory(name, address);
+      p.localSet(local);
+    };
+    p.localGet(e.fixed.budget);
+    p.i32Const(this.#least);
+    p.plain(0x48); // i32.lt_s
+    p.if();
+    p.i32Const(0);
+    p.localGet(PARAMETER_RECORD);
+    p.memory('i32.store', L.OP);
+    p.i32Const(EXIT_REGION_LOW);
+    p.return();
+    p.end();
+    load('i32.load', L.TLB_BASE, e.fixed.tlbBase);
+    for (const [register, local] of e.gprs) load('i64.load', L.GPR + register * 8, local);
+    for (const [register, local] of e.xmms) load('v128.load', L.XMM + register * L.XMM_STRIDE, local);
+    if (e.usesFlags) {
+      load('i32.load', L.CC_OP, e.flags.state);
+      load('i64.load', L.CC_A, e.flags.a);
+      load('i64.load', L.CC_B, e.flags.b);
+    }
+    p.block();
+    return p.finish();
+  }
+
+  #epilogue(): void {
+    const e = this.#e;
+    const w = this.#w;
+    const store = (name: 'i32.store' | 'i64.store' | 'v128.store', address: number, local: number): void => {
+      w.i32Const(0);
+      w.localGet(local);
+      w.memory(name, address);
+    };
+    for (const register of e.writtenGprs) store('i64.store', L.GPR + register * 8, e.gprs.get(register)!);
+    for (const register of e.writtenXmms) store('v128.store', L.XMM + register * L.XMM_STRIDE, e.xmms.get(register)!);
+    if (e.usesFlags) {
+      store('i32.store', L.CC_OP, e.flags.state);
+      store('i64.store', L.CC_A, e.flags.a);
+      store('i64.store', L.CC_B, e.flags.b);
+    }
+    store('i32.store', L.BUDGET, e.fixed.budget);
+    store('i32.store', L.OP, e.fixed.at);
+    w.localGet(e.fixed.outcome);
+    w.return();
+  }
+
+  // ---------------------------------------------------------------- structure
+
+  #shape(node: RegionNode): Shape {
+    return this.#structure.shapes.get(node)!;
+  }
+  /** A node and everything it dominates. */
+  #tree(node: RegionNode): void {
+    const e = this.#e;
+    const shape = this.#shape(node);
+    // Merge points that it dominates follow it, the last one outermost.
+    const merges = shape.dominated
+      .filter((other) => this.#shape(other).entries > 1)
+      .sort((a, b) => this.#shape(b).order - this.#shape(a).order);
+    if (shape.entries > 1 || shape.loop) e.known = undefined;
+    if (!shape.loop) return this.#within(node, merges, 0);
+    const outer = this.#labels.get(node);
+    this.#labels.set(node, this.#w.loop());
+    e.when(e.op('i32.lt_s', this.#budget, e.i32(this.#least)));
+    e.leave(e.i32(node.code.block.record));
+    this.#w.end();
+    this.#within(node, merges, 0);
+    this.#w.end();
+    if (outer !== undefined) this.#labels.set(node, outer);
+  }
+  #within(node: RegionNode, merges: readonly RegionNode[], index: number): void {
+    const merge = merges[index];
+    if (!merge) return this.#node(node);
+    this.#labels.set(merge, this.#w.block());
+    this.#within(node, merges, index + 1);
+    this.#w.end();
+    this.#tree(merge);
+  }
+  /** Whether an edge from `node` is a plain branch. */
+  #isBranch(node: RegionNode, target: RegionNode): boolean {
+    const shape = this.#shape(target);
+    return shape.order <= this.#shape(node).order || shape.entries > 1;
+  }
+  #goTo(node: RegionNode, target: RegionNode): void {
+    if (this.#isBranch(node, target)) return this.#w.branch(this.#labels.get(target)!);
+    const { known } = this.#e;
+    this.#tree(target);
+    this.#e.known = known;
+  }
+
+  // ---------------------------------------------------------------- blocks
+
+  get #budget(): Expression {
+    return this.#e.fixedLocal(this.#e.fixed.budget, 'i32');
+  }
+
+  #node(node: RegionNode): void {
+    const e = this.#e;
+    const { code } = node;
+    const last = code.insns.length - 1;
+    for (let index = 0; index <= last; index++) {
+      const insn = code.insns[index]!;
+      const handler = code.handlers[index]!;
+      const record = code.records[index]!;
+      const semantic = handler === HANDLER.system ? undefined : this.#parts.semantics(insn.op);
+      if (!semantic) return e.leave(e.i32(EXIT_SYSTEM), e.i32(record));
+      // The interpreter goes on in the middle of the block; it counts all of it at the end.
+      if (INTERPRETED.has(insn.op)) return e.leave(e.i32(record));
+      const next = BigInt.asUintN(64, insn.gva + BigInt(insn.length));
+      e.beginInstruction(record, next, this.#parts.isFlagless(handler));
+      semantic(e, insn);
+      if (e.ending?.kind === 'left') return;
+    }
+    this.#spend(code.insns.length);
+    this.#end(node, e.ending ?? { kind: 'jump' });
+  }
+  #spend(count: number): void {
+    const e = this.#e;
+    e.setLocal(e.fixed.budget, e.op('i32.sub', this.#budget, e.i32(count)));
+  }
+
+  #end(node: RegionNode, ending: Ending): void {
+    const e = this.#e;
+    switch (ending.kind) {
+      case 'jump':
+        return this.#edge(node, node.edges[0]!);
+      case 'branch': {
+        const [fallThrough, taken] = node.edges as [Edge, Edge];
+        if (taken.node && taken.guard === undefined && this.#isBranch(node, taken.node)) {
+          e.when(ending.condition);
+          this.#w.branch(this.#labels.get(taken.node)!);
+        } else {
+          e.when(ending.condition);
+          const { known } = e;
+          this.#edge(node, taken);
+          e.known = known;
+        }
+        this.#w.end();
+        return this.#edge(node, fallThrough);
+      }
+      case 'indirect':
+        return this.#indirect(node, ending.target);
+      case 'left':
+        return;
+    }
+  }
+
+  /** A direct edge. A guarded one is taken if the jump cache leads the interpreter there, too. */
+  #edge(node: RegionNode, edge: Edge): void {
+    const e = this.#e;
+    const { node: target, guard, cell } = edge;
+    if (target && guard === undefined) return this.#goTo(node, target);
+    if (target && guard !== undefined) {
+      const low = guard >>> 0;
+      const offset = ((low ^ (low >>> 12)) & JC_MASK) << L.JC_SHIFT;
+      const base = e.at('i32.load', e.i32(0), L.JC_BASE);
+      const hit = e.op('i64.eq', e.at('i64.load', base, offset), e.i64(BigInt.asUintN(64, BigInt(guard))));
+      const same = e.op('i32.eq', e.at('i32.load', base, offset + 8), e.i32(target.code.block.record));
+      e.when(e.op('i32.and', hit, same));
+      const state: FlagState | undefined = e.known;
+      this.#goTo(node, target);
+      e.known = state;
+      this.#w.end();
+    }
+    e.leave(e.at('i32.load', e.i32(cell)));
+  }
+
+  #indirect(node: RegionNode, target: Value): void {
+    const e = this.#e;
+    const low = e.let(e.op('i32.wrap_i64', target));
+    const hash = e.op('i32.xor', low, e.op('i32.shr_u', low, e.i32(12)));
+    const offset = e.op('i32.shl', e.op('i32.and', hash, e.i32(JC_MASK)), e.i32(L.JC_SHIFT));
+    const entry = e.let(e.op('i32.add', offset, e.at('i32.load', e.i32(0), L.JC_BASE)));
+    e.when(e.op('i64.ne', e.at('i64.load', entry), target));
+    e.storeState(L.RIP, 8, target);
+    e.leave(e.i32(EXIT_LOOKUP));
+    this.#w.end();
+    const record = e.let(e.at('i32.load', entry, 8));
+    // What a candidate's code does to temporaries is not seen here: it never comes back.
+    for (const { node: candidate } of node.edges) {
+      if (!candidate) continue;
+      e.when(e.op('i32.eq', record, e.i32(candidate.code.block.record)));
+      const { known } = e;
+      this.#goTo(node, candidate);
+      e.known = known;
+      this.#w.end();
+    }
+    e.leave(record);
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Which blocks make a region: the hot one and what it leads to, along links and jump-cache entries that the interpreter has made. Growing a region
+ * looks at nothing else, and translated code takes an edge only where the interpreter would take it without asking the driver. So neither fetches what
+ * the other does not, and TLB and accessed flags stay the same whether code is translated or not.
+ */
+import type { Block, BlockCache } from '../blocks.ts';
+import type { CodeMode } from '../decode-table.ts';
+import { decode } from '../decode.ts';
+import type { DecodedInstruction } from '../decode.ts';
+import type { CodeContext } from '../fpu-traps.ts';
+import { modeOf } from '../fpu-traps.ts';
+import { pageOf, readGva, toBigint } from '../fetch.ts';
+import * as L from '../layout.ts';
+import { HANDLER, STUB, TERMINATOR } from '../records.ts';
+
+/** Blocks and instructions of a region at most. */
+const MOST_BLOCKS = 64;
+const MOST_INSTRUCTIONS = 600;
+/** Calls within calls that are followed. */
+const DEEPEST_CALL = 2;
+const PAGE_MASK = 0xfff;
+
+/** A block with its instructions and the places of its records. */
+export interface RegionBlock {
+  readonly block: Block;
+  readonly insns: readonly DecodedInstruction[];
+  /** Record of each instruction. */
+  readonly records: readonly number[];
+  /** Handler that the interpreter has for each record's instructions. */
+  readonly handlers: readonly number[];
+  /** Address of the terminator; 0 if a system instruction ends the block. */
+  readonly terminator: number;
+}
+
+/** A call that the region has followed: where its return goes. */
+interface CallContext {
+  readonly id: number;
+  readonly depth: number;
+  readonly caller: CallContext | undefined;
+  readonly returnTo: RegionBlock | undefined;
+}
+
+/** How control reaches a successor. */
+export interface Edge {
+  /** The link that is followed; 0 for a return. */
+  readonly cell: number;
+  /** Linear address of the target if it is checked against the jump cache: it lies on another page, or the branch is indirect. */
+  readonly guard: number | undefined;
+  /** Undefined: it leaves the region. */
+  node: RegionNode | undefined;
+}
+
+export interface RegionNode {
+  readonly code: RegionBlock;
+  readonly calls: CallContext;
+  /** Direct branches: taken last; fall-through before it if there is one. Returns: the one that is expected. */
+  edges: Edge[];
+}
+
+export interface RegionGraph {
+  readonly entry: RegionNode;
+  readonly nodes: readonly RegionNode[];
+  readonly instructions: number;
+}
+
+export class RegionGrower {
+  readonly #nodes = new Map<string, RegionNode>();
+  readonly #queue: RegionNode[] = [];
+  #instructions = 0;
+  #contexts = 0;
+
+  /**
+   * @param executed how often a block was executed since its countdown began
+   */
+  constructor(
+    readonly blocks: BlockCache,
+    readonly context: CodeContext,
+    readonly executed: (terminator: number) => number,
+  ) {}
+
+  /** The region of a block, or undefined if the block cannot begin one. */
+  grow(block: Block): RegionGraph | undefined {
+    const root: CallContext = { id: this.#contexts++, depth: 0, caller: undefined, returnTo: undefined };
+    const code = this.#code(block);
+    const entry = code && this.#node(code, root, true);
+    if (!entry) return undefined;
+    for (let node = this.#queue.shift(); node; node = this.#queue.shift()) this.#follow(node);
+    return { entry, nodes: [...this.#nodes.values()], instructions: this.#instructions };
+  }
+
+  #node(code: RegionBlock, calls: CallContext, always = false): RegionNode | undefined {
+    const key = `${code.block.record}/${calls.id}`;
+    const known = this.#nodes.get(key);
+    if (known) return known;
+    if (!always) {
+      if (this.#nodes.size >= MOST_BLOCKS || this.#instructions + code.insns.length > MOST_INSTRUCTIONS)
+        return undefined;
+      if (code.terminator !== 0 && this.executed(code.terminator) <= 0) return undefined;
+    }
+    const node: RegionNode = { code, calls, edges: [] };
+    this.#nodes.set(key, node);
+    this.#queue.push(node);
+    this.#instructions += code.insns.length;
+    return node;
+  }
+
+  #follow(node: RegionNode): void {
+    const { code, calls } = node;
+    const { terminator } = code;
+    const last = code.insns.at(-1)!;
+    if (terminator === 0) return;
+    const taken = terminator + TERMINATOR.links + 4;
+    const { branch } = last.row;
+    if (branch === 'conditional')
+      node.edges = [this.#edge(terminator + TERMINATOR.links, calls), this.#edge(taken, calls)];
+    else if (branch === undefined) node.edges = [this.#edge(taken, calls)];
+    else if (last.operands.some((operand) => operand.kind === 'target'))
+      node.edges = [this.#edge(taken, branch === 'call' ? this.#called(code, calls) : calls)];
+    else if (branch === 'return' && calls.returnTo && calls.caller) {
+      const { returnTo, caller } = calls;
+      node.edges = [{ cell: 0, guard: returnTo.block.gva, node: this.#node(returnTo, caller) }];
+    }
+  }
+  /** The context of a call's target; the caller's own if the call lies too deep to be followed. */
+  #called(code: RegionBlock, caller: CallContext): CallContext | undefined {
+    if (caller.depth >= DEEPEST_CALL) return undefined;
+    const { block } = code;
+    const after =
+      pageOf(block.end) === pageOf(block.gva) ? this.blocks.known(block.end, block.pfn, this.context) : undefined;
+    const returnTo = after && this.#code(after);
+    return { id: this.#contexts++, depth: caller.depth + 1, caller, returnTo };
+  }
+
+  #edge(cell: number, calls: CallContext | undefined): Edge {
+    const found = calls && this.#target(cell);
+    const code = found && this.#code(found.block);
+    return { cell, guard: found?.guard, node: code && this.#node(code, calls) };
+  }
+  /** Where a link leads, as far as the interpreter knows. */
+  #target(cell: number): { block: Block; guard: number | undefined } | undefined {
+    const { mem } = this.blocks;
+    const link = mem.get32(cell);
+    const handler = mem.get16(link);
+    if (handler === HANDLER.far) {
+      const gva = readGva(mem, link + STUB.target);
+      const record = this.blocks.cachedJump(gva);
+      const block = record === 0 ? undefined : this.#at(record);
+      return block && { block, guard: gva };
+    }
+    const block = this.#at(link);
+    return block && { block, guard: undefined };
+  }
+  /** The live block that begins at a record, unless it is a stub. */
+  #at(record: number): Block | undefined {
+    const handler = this.blocks.mem.get16(record);
+    if (handler >= HANDLER.unlinked && handler <= HANDLER.system) return undefined;
+    const block = this.blocks.holding(record);
+    return block.record === record && block.live ? block : undefined;
+  }
+
+  /** A block's instructions, decoded again; undefined for one that is not translated. */
+  #code(block: Block): RegionBlock | undefined {
+    if (!block.live || block.secondPfn >= 0 || block.single) return undefined;
+    return decodeBlock(this.blocks, block, modeOf(this.context));
+  }
+}
+
+/** Decodes a block of one page again. Undefined for a breakpoint and for what is no instruction. */
+export function decodeBlock(blocks: BlockCache, block: Block, mode: CodeMode): RegionBlock | undefined {
+  const { mem, writer } = blocks;
+  if (block.system && block.system.insn === undefined) return undefined;
+  if (mem.get16(block.record) === HANDLER.breakpoint) return undefined;
+  const host = L.RAM_BASE + block.pfn * (PAGE_MASK + 1) + (block.gva & PAGE_MASK);
+  const insns: DecodedInstruction[] = [];
+  for (const start of block.starts) {
+    const insn = decode(mem.bytes, host + start, toBigint(block.gva + start), mode);
+    if (!insn) return undefined;
+    insns.push(insn);
+  }
+  const handlers: number[] = [];
+  let at = block.record;
+  let terminator = 0;
+  for (const plan of writer.plan(insns, mode, false)) {
+    for (let index = 0; index < plan.instructions; index++) handlers.push(plan.handler);
+    if (plan.terminator >= 0) terminator = at + plan.terminator;
+    at += plan.records * L.RECORD_SIZE;
+  }
+  if (block.system) terminator = 0;
+  else if (terminator === 0) terminator = at;
+  const records = block.slots.map((slot) => block.record + slot * L.RECORD_SIZE);
+  return { block, insns, records, handlers, terminator };
+}

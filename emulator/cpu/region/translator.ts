@@ -1,0 +1,254 @@
+/**
+ * The region translator: hot blocks become WebAssembly functions in the interpreter's table. A region stands in its entry block's first record, as the handler;
+ * so dispatch finds it wherever the interpreter would have gone on with that block, and whoever drops the block drops the region.
+ *
+ * Whether and when code is translated cannot be seen by a program: see graph.ts for what is fetched, function.ts for counts.
+ */
+import type { Block, BlockCache } from '../blocks.ts';
+import { EXIT_BUDGET, EXIT_REGION_LOW } from '../codes.ts';
+import type { Semantic } from '../emitter.ts';
+import { codeContext, modeOf } from '../fpu-traps.ts';
+import type { HandlerTable } from '../interpreter/keys.ts';
+import type { Helper } from '../interpreter/values.ts';
+import * as L from '../layout.ts';
+import { BUDGET_MARGIN, TERMINATOR } from '../records.ts';
+import type { LinearMemory } from '../state.ts';
+import { buildModule } from '../wasm/module.ts';
+import type { DefinedFunction, FunctionType, ImportedFunction } from '../wasm/module.ts';
+import { emitRegion } from './function.ts';
+import { RegionGrower } from './graph.ts';
+import type { RegionGraph } from './graph.ts';
+
+export interface TranslatorOptions {
+  /** Executions after which a block is hot. */
+  readonly threshold: number;
+  /** Regions that are made into one module. */
+  readonly batch: number;
+  /** Live modules before everything is dropped. */
+  readonly modules: number;
+}
+
+export const TRANSLATOR_DEFAULTS: TranslatorOptions = { threshold: 1000, batch: 8, modules: 2000 };
+
+export interface TranslatorParts {
+  readonly mem: LinearMemory;
+  readonly blocks: BlockCache;
+  readonly forms: HandlerTable;
+  /** The interpreter's table of handlers. */
+  readonly table: WebAssembly.Table;
+  /** Exports of the core, and the memory. */
+  readonly imports: WebAssembly.Imports;
+  readonly semantics: (op: string) => Semantic | undefined;
+}
+
+interface Region {
+  readonly entry: Block;
+  readonly blocks: ReadonlySet<Block>;
+  /** Table entry. */
+  readonly index: number;
+  /** What the entry's first record had for a handler. */
+  readonly handler: number;
+}
+
+interface Module {
+  live: number;
+}
+
+const MODE_64 = 2;
+/** A hot block waits for others to share its module for this many entries of the interpreter. */
+const PATIENCE = 4;
+
+export class RegionTranslator {
+  readonly #parts: TranslatorParts;
+  readonly #options: TranslatorOptions;
+  readonly #flagless: ReadonlySet<number>;
+  readonly #signatures: ReadonlyMap<string, FunctionType>;
+  readonly #free: number[] = [];
+  #next: number;
+  readonly #regions = new Map<Block, Region>();
+  /** Regions that each block is part of. */
+  readonly #users = new Map<Block, Set<Region>>();
+  readonly #modules = new Map<Region, Module>();
+  #liveModules = 0;
+  /** Hot blocks that wait to be translated. */
+  #queue: Block[] = [];
+  #waited = 0;
+  /** Terminators that have been hot: their countdown says no longer how often they were executed. */
+  readonly #wasHot = new Set<number>();
+  /** Regions taken out of the way since the budget did not suffice for them. */
+  #suspended: Region[] = [];
+  /** Regions made so far. */
+  translated = 0;
+
+  constructor(parts: TranslatorParts, options: TranslatorOptions = TRANSLATOR_DEFAULTS) {
+    this.#parts = parts;
+    this.#options = options;
+    const { forms, blocks } = parts;
+    this.#next = forms.end;
+    this.#flagless = new Set(
+      Object.entries(forms.handlers)
+        .filter(([key]) => key.endsWith('!'))
+        .map(([, handler]) => handler),
+    );
+    this.#signatures = new Map(Object.entries(forms.helpers));
+    blocks.countdown = options.threshold;
+    blocks.onDrop = (block) => this.#dropped(block);
+    blocks.onFlush = () => this.#flush();
+  }
+
+  // ---------------------------------------------------------------- what the driver asks
+
+  /** To be called before the interpreter is entered with a new budget. */
+  prepare(): void {
+    if (this.#suspended.length > 0) {
+      for (const region of this.#suspended) this.#hook(region);
+      this.#suspended = [];
+    }
+    if (this.#queue.length > 0 && ++this.#waited >= PATIENCE) this.#translateQueue();
+  }
+
+  /** After an exit of the interpreter that only the translator is concerned with: true to enter again at OP with BUDGET. */
+  goesOn(exit: number): boolean {
+    const { mem, blocks } = this.#parts;
+    if (exit === EXIT_REGION_LOW) {
+      this.#suspend(blocks.holding(mem.get32(L.OP)));
+      return true;
+    }
+    if (exit !== EXIT_BUDGET) return false;
+    const terminator = mem.get32(L.LINK);
+    if (mem.get32(terminator + TERMINATOR.countdown) !== 0) return false;
+    blocks.restartCountdown(terminator);
+    this.#hot(terminator);
+    return (mem.get32(L.BUDGET) | 0) >= BUDGET_MARGIN;
+  }
+
+  // ---------------------------------------------------------------- hot blocks
+
+  #hot(terminator: number): void {
+    const { mem, blocks } = this.#parts;
+    this.#wasHot.add(terminator);
+    const block = blocks.holding(terminator);
+    if (block.single || modeOf(codeContext(mem)) !== MODE_64) return;
+    this.#queue.push(block);
+    if (this.#queue.length >= this.#options.batch) this.#translateQueue();
+  }
+  #executed(terminator: number): number {
+    if (this.#wasHot.has(terminator)) return this.#options.threshold;
+    return this.#options.threshold - this.#parts.mem.get32(terminator + TERMINATOR.countdown);
+  }
+
+  #translateQueue(): void {
+    const { mem, blocks } = this.#parts;
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#waited = 0;
+    if (this.#liveModules >= this.#options.modules) this.#flush();
+    const context = codeContext(mem);
+    const graphs: { block: Block; graph: RegionGraph }[] = [];
+    const covered = new Set<Block>();
+    for (const block of queue) {
+      if (!block.live || this.#regions.has(block) || covered.has(block)) continue;
+      const graph = new RegionGrower(blocks, context, (terminator) => this.#executed(terminator)).grow(block);
+      if (!graph) continue;
+      graphs.push({ block, graph });
+      for (const { code } of graph.nodes) covered.add(code.block);
+    }
+    if (graphs.length > 0) this.#build(graphs);
+  }
+
+  #build(graphs: readonly { block: Block; graph: RegionGraph }[]): void {
+    const imports: ImportedFunction[] = [];
+    const helpers = new Map<string, Helper>();
+    const helper = (name: string): Helper => {
+      let known = helpers.get(name);
+      if (!known) {
+        const type = this.#signatures.get(name);
+        if (!type) throw new Error(`the core exports no function ${name}`);
+        known = { index: imports.push({ module: 'core', name, type }) - 1, type };
+        helpers.set(name, known);
+      }
+      return known;
+    };
+    const parts = {
+      semantics: this.#parts.semantics,
+      helper,
+      isFlagless: (handler: number) => this.#flagless.has(handler),
+    };
+    const functions: DefinedFunction[] = graphs.map(({ graph }, index) => emitRegion(graph, parts, `region${index}`));
+    const bytes = buildModule({ imports, memory: { module: 'env', name: 'memory', pages: 1 }, functions });
+    const compiled = new WebAssembly.Module(bytes as BufferSource);
+    const { exports } = new WebAssembly.Instance(compiled, this.#parts.imports);
+    const module: Module = { live: graphs.length };
+    this.#liveModules++;
+    graphs.forEach(({ block, graph }, index) => {
+      const entry = this.#allocate();
+      if (entry === undefined) {
+        module.live--;
+        return;
+      }
+      this.#parts.table.set(entry, exports[`region${index}`]);
+      const members = new Set(graph.nodes.map(({ code }) => code.block));
+      const region: Region = {
+        entry: block,
+        blocks: members,
+        index: entry,
+        handler: this.#parts.mem.get16(block.record),
+      };
+      this.#regions.set(block, region);
+      this.#modules.set(region, module);
+      for (const member of members) {
+        const users = this.#users.get(member);
+        if (users) users.add(region);
+        else this.#users.set(member, new Set([region]));
+      }
+      this.#hook(region);
+      this.translated++;
+    });
+  }
+
+  #allocate(): number | undefined {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    return this.#next < this.#parts.table.length ? this.#next++ : undefined;
+  }
+
+  // ---------------------------------------------------------------- regions in their places
+
+  #hook({ entry, index }: Region): void {
+    this.#parts.mem.set16(entry.record, index);
+  }
+  #unhook({ entry, handler }: Region): void {
+    if (entry.live) this.#parts.mem.set16(entry.record, handler);
+  }
+  #suspend(entry: Block): void {
+    const region = this.#regions.get(entry);
+    if (!region) throw new Error(`no region at record ${entry.record.toString(16)}`);
+    this.#unhook(region);
+    this.#suspended.push(region);
+  }
+
+  #remove(region: Region): void {
+    this.#unhook(region);
+    this.#regions.delete(region.entry);
+    for (const block of region.blocks) {
+      const users = this.#users.get(block);
+      users?.delete(region);
+      if (users?.size === 0) this.#users.delete(block);
+    }
+    this.#suspended = this.#suspended.filter((other) => other !== region);
+    this.#parts.table.set(region.index, null);
+    this.#free.push(region.index);
+    const module = this.#modules.get(region)!;
+    this.#modules.delete(region);
+    if (--module.live === 0) this.#liveModules--;
+  }
+  #dropped(block: Block): void {
+    for (const region of [...(this.#users.get(block) ?? [])]) this.#remove(region);
+  }
+  /** Drops every region; blocks stay, and grow hot again. */
+  #flush(): void {
+    for (const region of [...this.#regions.values()]) this.#remove(region);
+    this.#queue = [];
+    this.#wasHot.clear();
+  }
+}
