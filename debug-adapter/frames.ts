@@ -113,7 +113,7 @@ function physicalFrame(
 function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
   const info = debuggee.machine.threads().find(({ id }) => id === thread);
   if (!info) return;
-  const ended = endOfDuneMode(debuggee, thread);
+  const ended = info.mode === 'linux' ? endOfDuneMode(debuggee, thread) : undefined;
   if (ended) yield ended;
   if (info.state === 'blocked' && info.blockedOn)
     yield { kind: 'label', thread, name: `[Linux: waits in ${info.blockedOn}]` };
@@ -128,7 +128,10 @@ function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
   }
 }
 
-/** After an exit that ends Dune mode the thread is back in Linux mode; what the user wants to see is where the guest was. */
+/**
+ * Where Dune mode ended, for a thread that is back in Linux mode by then (a VM entry that failed). Otherwise the machine holds the
+ * guest at the instruction, and its frames are there.
+ */
 function endOfDuneMode(debuggee: Debuggee, thread: number): LabelFrame | undefined {
   const outcome = debuggee.runner.lastOutcome;
   if (outcome?.kind !== 'event' || outcome.thread !== thread || !outcome.event.facts.abnormal) return undefined;

@@ -27,6 +27,11 @@ export function vmExit(dune: Dune, thread: Thread): void {
   if (!vcpu) throw new Error(`VM exit of thread ${thread.tid}, which has no vCPU`);
   saveGuest(dune, vcpu);
   const reason = Number(read(dune, Field.exitReason));
+  // The held instruction was repaired, or jumped over: an exit elsewhere is another matter.
+  if (vcpu.heldRip !== undefined && vcpu.heldRip !== read(dune, Field.guestRip)) {
+    vcpu.heldRip = undefined;
+    dune.state.explanations.delete(thread.tid);
+  }
   if (reason & ENTRY_FAILURE) stop(dune, thread, vcpu, explainEntryFailure(dune), DuneRet.UnhandledVmExit);
   else dispatch(dune, thread, vcpu, reason & 0xffff);
   // An ENTER made inside the guest has put another vCPU in front of this one.
@@ -48,17 +53,30 @@ function dispatch(dune: Dune, thread: Thread, vcpu: Vcpu, reason: number): void 
     case ExitReason.ExceptionOrNmi:
       return exceptionOrNmi(dune, thread, vcpu);
     case ExitReason.Wrmsr:
-      skipInstruction(dune);
       return wrmsr(dune, thread, vcpu);
     default:
       return stop(dune, thread, vcpu, explainExit(dune, thread, reason), DuneRet.UnhandledVmExit);
   }
 }
 
-/** Without `ret` ENTER returns what it returned last time, 0 at first: so the module does in some of its paths. */
+/**
+ * Ends the stay in Dune mode, unless a debugger holds the guest at the instruction: then the guest is entered again as it was,
+ * stands there to be looked at or repaired, and ends when the instruction exits once more.
+ * Without `ret` ENTER returns what it returned last time, 0 at first: so the module does in some of its paths.
+ */
 function stop(dune: Dune, thread: Thread, vcpu: Vcpu, explanation: Explanation, ret?: DuneRet): void {
+  const { events } = dune.context;
   dune.state.explanations.set(thread.tid, explanation);
-  diagnose(dune, explanation.headline, { abnormal: 1 });
+  const reason = Number(read(dune, Field.exitReason));
+  const entered = (reason & ENTRY_FAILURE) === 0;
+  if (vcpu.heldRip !== undefined) events.speak();
+  else if (diagnose(dune, explanation.headline, { abnormal: 1 }) && entered) {
+    vcpu.heldRip = read(dune, Field.guestRip);
+    if (reason !== ExitReason.TripleFault) reinject(dune);
+    events.hush(thread.tid, vcpu.heldRip);
+    return;
+  }
+  vcpu.heldRip = undefined;
   if (ret !== undefined) vcpu.ret = ret;
   vcpu.done = true;
 }
@@ -87,8 +105,12 @@ function wrmsr(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   const { registers } = vcpu;
   const msr = Number(registers[RCX]! & LOW32);
   const value = (registers[RAX]! & LOW32) | ((registers[RDX]! & LOW32) << 32n);
-  if (msr === X2APIC_ICR) return sendIpi(dune, value);
+  if (msr === X2APIC_ICR) {
+    skipInstruction(dune);
+    return sendIpi(dune, value);
+  }
   stop(dune, thread, vcpu, explainWrmsr(msr, value));
+  if (vcpu.done) skipInstruction(dune);
 }
 
 /** Exit-qualification bits (SDM 3C table 28-7). */

@@ -73,6 +73,8 @@ export interface Vcpu {
   status: bigint;
   /** ENTER returns at the next resume. */
   done: boolean;
+  /** RIP of an instruction whose exit ends Dune mode, while a debugger holds it there: executed once more, it does end. */
+  heldRip: bigint | undefined;
   /** Never cleared: a vCPU that has exited leaves at every VM exit. */
   shutdown: boolean;
   /** The VMCALL that is under way: its number. */
@@ -109,11 +111,11 @@ export function hex(value: bigint | number): string {
   return `0x${value.toString(16)}`;
 }
 
-/** Something the user of the debugger should know, and the program would never tell. */
+/** Something the user of the debugger should know, and the program would never tell. True if a listener holds the event. */
 export function diagnose(
   dune: Dune,
   summary: string,
   facts: Readonly<Record<string, bigint | number | string>> = {},
-): void {
-  dune.context.events.emit('diagnostic', () => ({ summary, facts: { source: 'dune', ...facts } }));
+): boolean {
+  return dune.context.events.emit('diagnostic', () => ({ summary, facts: { source: 'dune', ...facts } }));
 }

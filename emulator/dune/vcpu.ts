@@ -179,6 +179,7 @@ export function createVcpu(dune: Dune, pid: number, openFile: number, cpu: numbe
     ret: 0,
     status: 0n,
     done: false,
+    heldRip: undefined,
     shutdown: false,
     pending: undefined,
     restart: false,

@@ -55,6 +55,7 @@ export class EventBus {
   #sequence = 0;
   /** Where an instruction is being held, and what has been told of it. */
   #held: { instructions: number; rip: bigint; thread: number; kinds: Set<EventKind> } | undefined;
+  #hushed: { thread: number; rip: bigint } | undefined;
   readonly #listeners: { mask: number; listener: EventListener }[] = [];
   /** Supplies thread, instructions, cycles, rip, cpl, mode. Set by the machine. */
   context: () => Omit<MachineEvent, 'kind' | 'sequence' | 'summary' | 'facts'> = () => ({
@@ -71,6 +72,24 @@ export class EventBus {
   }
 
   /**
+   * Until `speak`, or until the thread gets past the instruction at `rip`, nothing is told of the thread: the instruction is
+   * executed again after a stop in the middle of it, and all of it was told before.
+   */
+  hush(thread: number, rip: bigint): void {
+    this.#hushed = { thread, rip };
+  }
+  speak(): void {
+    this.#hushed = undefined;
+  }
+
+  #isHushed(thread: number, rip: bigint): boolean {
+    if (this.#hushed?.thread !== thread) return false;
+    if (this.#hushed.rip === rip) return true;
+    this.#hushed = undefined;
+    return false;
+  }
+
+  /**
    * `body` is only called if someone listens.
    *
    * Returns true when the event is held: an emitter that has not changed anything yet then gives up the instruction,
@@ -82,6 +101,7 @@ export class EventBus {
     const bit = 1 << EVENT_KINDS.indexOf(kind);
     if (!(this.#mask & bit)) return false;
     const where = this.context();
+    if (this.#isHushed(where.thread, where.rip)) return false;
     const held = this.#held;
     if (held && held.instructions === where.instructions && held.rip === where.rip && held.thread === where.thread) {
       if (held.kinds.delete(kind)) return false;

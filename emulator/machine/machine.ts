@@ -4,6 +4,7 @@ import { RunStop } from '../cpu/engine-api.ts';
 import type { Kernel, Thread } from '../linux/api.ts';
 import type { Walk, TlbEntry } from '../mmu/api.ts';
 import type { CheckFailure } from '../vmx/api.ts';
+import { Field } from '../vmx/fields.ts';
 import type {
   DisassembledInstruction,
   Explanation,
@@ -60,14 +61,17 @@ class DuneMachine implements Machine {
   }
 
   #where(): ReturnType<EventBus['context']> {
-    const { cpu, engine } = this.#context;
+    const { cpu, engine, vmx } = this.#context;
+    const thread = this.#kernel.current();
+    // While the module handles an exit, the place is where the guest stands.
+    const exited = thread?.vcpu && !cpu.nonRoot && vmx.vmptrst() >= 0;
     return {
-      thread: this.#kernel.current()?.tid ?? 0,
+      thread: thread?.tid ?? 0,
       instructions: engine.retired,
       cycles: Number(this.#context.cycles()),
-      rip: cpu.rip,
-      cpl: cpu.cpl,
-      mode: this.#kernel.current()?.vcpu ? 'dune' : 'linux',
+      rip: exited ? vmx.field(Field.guestRip) : cpu.rip,
+      cpl: exited ? (Number(vmx.field(Field.guestSsAccessRights)) >> 5) & 3 : cpu.cpl,
+      mode: thread?.vcpu ? 'dune' : 'linux',
     };
   }
 

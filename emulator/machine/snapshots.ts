@@ -58,6 +58,7 @@ export class Snapshots {
     mmu.restore(snapshot.tlb);
     engine.retired = snapshot.instructions;
     events.sequence = snapshot.events;
+    events.speak();
     engine.contextChanged();
     return structuredClone(snapshot.extra);
   }
