@@ -1,9 +1,9 @@
 /*
- * ept-violation: fails. A page-table entry of the guest names an address that no window shows.
+ * ept-violation: fails. A page-table entry of the guest leads to an address where Linux has nothing.
  *
- * Guest page tables hold guest-physical addresses: dune_va_to_pa() gives them. Here somebody put in an address of his own, in
- * the gap between the heap and the mmap area, where Linux has mapped nothing. The guest's tables let the read pass, the
- * EPT does not; ENTER returns 2 and libdune ends the program. The debugger says which entry was wrong.
+ * Guest page tables hold guest-physical addresses: dune_va_to_pa() gives them. Here somebody made one up, in the gap between
+ * the heap and the mmap area, where Linux has mapped nothing. The guest's tables let the read pass, the EPT cannot: ENTER
+ * comes back with ret = 2, and libdune ends the program. The debugger says which entry was wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>

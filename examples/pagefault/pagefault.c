@@ -1,8 +1,8 @@
 /*
  * pagefault: a page-fault handler as a memory manager.
  *
- * A gigabyte of addresses that Linux knows nothing of is filled on demand with pages of libdune's pool; one address shows
- * two pages in turn (remapping without a copy); a copy-on-write page is given its own frame at the first write.
+ * on_demand: a gigabyte of addresses of which Linux knows nothing gets pages of libdune's pool as they are touched. remap: a
+ * changed entry shows another page at the same address. copy_on_write: the first write gives the writer a page of its own.
  */
 #include <stdio.h>
 #include <stdlib.h>

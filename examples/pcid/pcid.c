@@ -1,8 +1,8 @@
 /*
  * pcid: two address spaces in one process, and what the TLB remembers of them.
  *
- * A clone of the page tables maps another page at the same address. CR3 is loaded with PCID 1 and 2 and bit 63, which keeps
- * the TLB: a change of a page-table entry without INVLPG may go unseen, and becomes visible by INVPCID.
+ * A clone of the page tables maps another page at the same address. The PCID in CR3 tags the TLB's entries with their address
+ * space, and bit 63 keeps them when CR3 is loaded. The price: a changed page-table entry goes unseen until INVLPG or INVPCID.
  */
 #include <stdio.h>
 #include <stdlib.h>

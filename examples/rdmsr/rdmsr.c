@@ -1,7 +1,7 @@
 /*
  * rdmsr: fails. A model-specific register that the MSR bitmap does not pass through.
  *
- * FS base and GS base can be read and written. LSTAR belongs to Linux: reading it is a VM exit that the module does not handle.
+ * FS base and GS base can be read and written. LSTAR belongs to Linux: reading it exits (ret = 5), the module handles no RDMSR.
  */
 #include <stdio.h>
 #include <stdlib.h>

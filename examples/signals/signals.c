@@ -1,8 +1,8 @@
 /*
  * signals: Linux runs signal handlers in Linux mode.
  *
- * The pending signal ends the stay in Dune mode, the handler runs in ring 3 on the stack of the ENTER call, and libdune enters
- * again where the guest was. A timer signal reaches a guest that makes no system call.
+ * A pending signal ends the stay in Dune mode (ENTER comes back with ret = 4), the handler runs in ring 3 on a stack of Linux
+ * mode, and libdune enters again where the guest was. That also works for a guest that makes no system call.
  */
 #include <signal.h>
 #include <stdio.h>

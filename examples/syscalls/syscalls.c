@@ -1,8 +1,8 @@
 /*
  * syscalls: a sandbox in forty lines.
  *
- * A function runs in ring 3. Its SYSCALL instructions arrive in ring 0, which looks at each: write is passed on to Linux by
- * VMCALL, getpid is answered here, opening files is refused, exit ends the stay in ring 3.
+ * A function runs in ring 3. Its SYSCALL instructions do not reach Linux but our own ring 0, which decides on each: write is
+ * passed on to Linux (by VMCALL), getpid is answered here, opening files is refused, exit ends the stay in ring 3.
  */
 #include <errno.h>
 #include <stdio.h>

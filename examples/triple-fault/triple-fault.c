@@ -1,8 +1,8 @@
 /*
  * triple-fault: fails. An exception before LIDT.
  *
- * The program enters Dune mode by itself, with its own first instructions: before any IDT is loaded it touches an address that
- * is not mapped. The page fault has no handler, nor has the double fault: triple fault, ENTER returns 5.
+ * The program calls ENTER itself, without dune_enter(): before any IDT is loaded its first code touches an address that is
+ * not mapped. The page fault has no handler, nor has the double fault it becomes: triple fault, ret = 5.
  */
 #include <stdio.h>
 #include <stdlib.h>
