@@ -18,6 +18,8 @@ export class EventBreakpointsView implements vscode.Disposable {
   readonly #settings: Map<string, Setting>;
   /** What the adapter says of a refused condition, by filter. */
   readonly #refused = new Map<string, string>();
+  /** Filters the session has taken. */
+  #accepted = new Set<string>();
 
   constructor(
     readonly session: ActiveSession,
@@ -32,6 +34,7 @@ export class EventBreakpointsView implements vscode.Disposable {
       this.#tree,
       this.#tree.view.onDidChangeCheckboxState(({ items }) => this.#checked(items)),
       session.onDidBegin(() => void this.#send()),
+      session.onDidEnd(() => this.#ended()),
       session.onDidFilter(() => this.#tree.refresh()),
       vscode.commands.registerCommand('dune.editEventCondition', (node: Node) => this.#editCondition(node.id)),
       vscode.commands.registerCommand('dune.clearEventBreakpoints', () => {
@@ -54,12 +57,19 @@ export class EventBreakpointsView implements vscode.Disposable {
       label: filter.label,
       description: refused ?? setting?.condition ?? (this.#isOnElsewhere(filter) ? 'on in the Breakpoints view' : ''),
       tooltip: `${filter.description}\nA condition may use: ${filter.facts.join(', ')}\ne.g. ${filter.conditionExample}`,
-      icon: refused ? 'warning' : undefined,
+      icon: this.#icon(filter.filter),
       checked: setting?.enabled ?? false,
       expanded: true,
       context: 'dune.eventFilter',
       children: hasChildren ? () => this.#children(filter.filter) : undefined,
     };
+  }
+
+  /** The dot of breakpoints: full once a session has taken it. */
+  #icon(filter: string): string | undefined {
+    if (this.#refused.has(filter)) return 'warning';
+    if (!this.#settings.get(filter)?.enabled) return undefined;
+    return this.#accepted.has(filter) ? 'debug-breakpoint' : 'debug-breakpoint-unverified';
   }
 
   /** The workbench's Breakpoints view has the same filters, and its state is its own. */
@@ -91,26 +101,34 @@ export class EventBreakpointsView implements vscode.Disposable {
   }
 
   async #changed(): Promise<void> {
-    this.#refused.clear();
-    await this.storage.update(STATE_KEY, Object.fromEntries(this.#settings));
+    // The program may be about to run: telling the session is what cannot wait.
     await this.#send();
-    this.#tree.refresh();
+    await this.storage.update(STATE_KEY, Object.fromEntries(this.#settings));
   }
 
   /** Called as soon as a session takes requests: the request is then handled before the one that lets the program run. */
   async #send(): Promise<void> {
-    if (!this.session.session) return;
+    this.#refused.clear();
+    if (this.session.session) await this.#sendTo();
+    this.#tree.refresh();
+  }
+
+  async #sendTo(): Promise<void> {
     const enabled = [...this.#settings].filter(([, setting]) => setting.enabled);
     const breakpoints = enabled.map(([filter, { condition }]) => ({ filter, condition }));
     const args: SetEventBreakpointsArguments = { breakpoints };
     try {
       const answer = await this.session.request<SetEventBreakpointsResponse>('dune/setEventBreakpoints', args);
-      answer.breakpoints.forEach(({ verified, message }, index) => {
-        if (!verified) this.#refused.set(breakpoints[index]!.filter, message ?? 'refused');
-      });
+      const taken = answer.breakpoints.map((verdict, index) => ({ ...verdict, filter: breakpoints[index]!.filter }));
+      this.#accepted = new Set(taken.flatMap(({ verified, filter }) => (verified ? [filter] : [])));
+      for (const { verified, filter, message } of taken) if (!verified) this.#refused.set(filter, message ?? 'refused');
     } catch (error) {
       void vscode.window.showErrorMessage(`The event breakpoints were not set: ${(error as Error).message}`);
     }
+  }
+
+  #ended(): void {
+    this.#accepted.clear();
     this.#tree.refresh();
   }
 

@@ -36,7 +36,9 @@ describe('Debugging examples/hello', () => {
     const { workbench, editor } = spec;
     const events = await workbench.duneView('Event Breakpoints');
     await events.check('EPT violation');
+    await (await events.row('EPT violation')).locator('.codicon-debug-breakpoint').waitFor();
     await workbench.press('F5');
+    await workbench.debug.explains('EPT violation');
     await (await workbench.duneView('VM Exits')).row('EPT_VIOLATION');
     await editor.screenshot('3 ept violation');
     await workbench.debug.show();
@@ -47,13 +49,15 @@ describe('Debugging examples/hello', () => {
   it('stops at the page fault when its condition holds', async () => {
     const { workbench, editor } = spec;
     const events = await workbench.duneView('Event Breakpoints');
-    await events.action('Guest page fault', 'Edit the Condition');
+    await events.action('Guest page fault', 'Edit the Condition', workbench.input());
     await workbench.answer('errorCode & 2 && cpl ==');
-    await events.row(/Guest page fault.*expect/i);
-    await events.action('Guest page fault', 'Edit the Condition');
+    await events.row(/Guest page fault.*ends too early/);
+    await events.action('Guest page fault', 'Edit the Condition', workbench.input());
     await workbench.answer('errorCode & 2 && cpl == 0');
-    await events.row(/Guest page fault.*cpl == 0$/);
+    const set = await events.row(/Guest page fault.*cpl == 0$/);
+    await set.locator('.codicon-debug-breakpoint').waitFor();
     await workbench.press('F5');
+    await workbench.debug.explains('page-fault');
     await workbench.debug.show();
     await workbench.debug.stoppedAt('main', `hello.c ${line("*byte = 'x'")}`);
     await workbench.debug.paused('Guest page fault');
@@ -96,7 +100,7 @@ describe('Debugging examples/hello', () => {
     const { workbench, editor } = spec;
     await workbench.press('F5');
     await workbench.console.shows('goodbye');
-    await workbench.console.shows('exited with code 0');
+    await workbench.console.shows('ended with exit code 0');
     await editor.screenshot('8 end');
   });
 });

@@ -1,5 +1,6 @@
 /** The Run and Debug side bar: variables and call stack. */
 import type { Locator, Page } from 'playwright-core';
+import { showContainer } from './containers.ts';
 import { waitFor } from './until.ts';
 import { TreePane } from './tree-pane.ts';
 
@@ -13,7 +14,7 @@ export class DebugViews {
   }
 
   async show(): Promise<void> {
-    await this.page.keyboard.press('Control+Shift+D');
+    await showContainer(this.page, /^Run and Debug/);
     await this.callStack.open();
     await this.variables.open();
   }
@@ -35,8 +36,12 @@ export class DebugViews {
 
   /** Waits until the call stack says why the thread stands, e.g. "Paused on breakpoint". */
   async paused(why: string): Promise<void> {
-    const state = this.callStack.pane.locator('.state.label, .debug-call-stack-title .monaco-count-badge');
-    await state.filter({ visible: true, hasText: why }).first().waitFor();
+    await this.callStack.pane.getByText(why).filter({ visible: true }).first().waitFor();
+  }
+
+  /** Waits for the box that explains an event, in whichever source is in front. */
+  async explains(text: string | RegExp): Promise<void> {
+    await this.page.locator('.exception-widget', { hasText: text }).first().waitFor();
   }
 
   /** Value of a variable as it is shown. */

@@ -46,8 +46,10 @@ export interface EditorOptions {
   /** Where user data, workspace copy, logs and screenshots go; made anew by the caller. */
   readonly directory: string;
   readonly vsix: string;
-  /** Folder copied as the workspace. */
+  /** Folder opened. */
   readonly workspace: string;
+  /** Open a copy of the folder instead, which the test may change. */
+  readonly copy?: boolean;
   readonly settings?: Record<string, unknown>;
   /** Ask for workspace trust as a desktop does. */
   readonly trustPrompt?: boolean;
@@ -58,8 +60,8 @@ export interface EditorOptions {
 export async function openEditor(options: EditorOptions): Promise<Editor> {
   const host = installEditorHost();
   const { directory } = options;
-  const workspace = join(directory, 'workspace');
-  cpSync(options.workspace, workspace, { recursive: true });
+  const workspace = options.copy ? join(directory, 'workspace') : options.workspace;
+  if (options.copy) cpSync(options.workspace, workspace, { recursive: true });
   mkdirSync(join(directory, 'data/User'), { recursive: true });
   const settings = { ...QUIET_SETTINGS, ...options.settings };
   writeFileSync(join(directory, 'data/User/settings.json'), JSON.stringify(settings));

@@ -66,11 +66,15 @@ export class TreePane {
     return row;
   }
 
-  /** Hovers a row and clicks its inline action. */
-  async action(text: string | RegExp, label: string): Promise<void> {
-    const row = await this.row(text);
-    await row.hover();
-    await row.locator(`.actions .action-label[aria-label^="${label}"]`).click();
+  /** Clicks the inline action of a row until `opened`: a click is lost when the tree is drawn anew under it. */
+  async action(text: string | RegExp, label: string, opened: Locator): Promise<void> {
+    await waitFor(`${label} of ${String(text)}`, async () => {
+      if (await opened.isVisible()) return true;
+      const row = await this.row(text);
+      await row.hover();
+      await row.locator(`.actions .action-label[aria-label^="${label}"]`).click();
+      return until(() => opened.isVisible(), 1500);
+    });
   }
 
   async check(text: string | RegExp, wanted = true): Promise<void> {

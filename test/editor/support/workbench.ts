@@ -2,6 +2,7 @@
 import type { Locator, Page } from 'playwright-core';
 import { DebugConsole } from './debug-console.ts';
 import { DebugViews } from './debug-views.ts';
+import { showContainer } from './containers.ts';
 import { TreePane } from './tree-pane.ts';
 import { until } from './until.ts';
 
@@ -32,7 +33,7 @@ export class Workbench {
 
   async #quickOpen(path: string, place = ''): Promise<void> {
     await this.page.keyboard.press('Control+P');
-    const input = this.page.locator('.quick-input-widget input.input');
+    const input = this.input();
     await input.fill(`${path}${place}`);
     const row = this.page.locator('.quick-input-list .monaco-list-row').first();
     await row.locator('.label-name', { hasText: path.slice(path.lastIndexOf('/') + 1) }).waitFor();
@@ -43,19 +44,23 @@ export class Workbench {
   /** Runs a command of the palette by its title. */
   async command(title: string): Promise<void> {
     await this.page.keyboard.press('F1');
-    const input = this.page.locator('.quick-input-widget input.input');
+    const input = this.input();
     await input.fill(`>${title}`);
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
     await this.page.keyboard.press('Enter');
   }
 
+  /** The box at the top of the window in which commands ask. */
+  input(): Locator {
+    return this.page.locator('.quick-input-widget input.input');
+  }
+
   /** Answers the input box a command has opened. */
   async answer(text: string): Promise<void> {
-    const input = this.page.locator('.quick-input-widget input.input');
-    await input.waitFor();
-    await input.fill(text);
+    await this.input().waitFor();
+    await this.input().fill(text);
     await this.page.keyboard.press('Enter');
-    await input.waitFor({ state: 'hidden' });
+    await this.input().waitFor({ state: 'hidden' });
   }
 
   /** Sets a breakpoint by a click left of a line that is in sight. */
@@ -82,9 +87,7 @@ export class Workbench {
 
   /** A view of the Dune container, opened and expanded. */
   async duneView(title: string): Promise<TreePane> {
-    const item = this.page.locator('.activitybar .action-item', { has: this.page.locator('a[aria-label^="Dune"]') });
-    await item.waitFor();
-    if (!(await item.getAttribute('class'))?.includes('checked')) await item.locator('a').click();
+    await showContainer(this.page, /^Dune/);
     const pane = new TreePane(this.page, title);
     await pane.open();
     return pane;
