@@ -7,7 +7,7 @@ import { updateDerived } from '../cpu/system/descriptors.ts';
 import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
 import type { VmxStatus } from './api.ts';
 import { Primary, Secondary } from './controls.ts';
-import { violatedGroup } from './checks/index.ts';
+import { rememberChecks, violatedGroup } from './checks/index.ts';
 import { VmxError } from './errors.ts';
 import { reportEntry } from './events.ts';
 import { failEntry } from './exit.ts';
@@ -37,13 +37,15 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
     failEntry(context, vmcs, ExitReason.EntryFailureGuestState, BigInt(violated.qualification));
     return SUCCEED;
   }
-  vmcs.checked = true;
+  rememberChecks(vmcs);
   const tags = secondaryControls(vmcs);
   loadGuest(context, vmcs);
   mem.set32(L.NON_ROOT, 1);
-  mem.set64(L.EPTP, tags & Secondary.Ept ? vmcs.read(Field.eptPointer) : 0n);
+  if (tags & Secondary.Ept) vmcs.load64(Field.eptPointer, L.EPTP);
+  else mem.set64(L.EPTP, 0n);
   mem.set32(L.VPID, tags & Secondary.Vpid ? vmcs.read32(Field.vpid) : 0);
-  mem.set64(L.TSC_OFFSET, vmcs.read32(Field.primaryControls) & Primary.TscOffsetting ? vmcs.read(Field.tscOffset) : 0n);
+  if (vmcs.read32(Field.primaryControls) & Primary.TscOffsetting) vmcs.load64(Field.tscOffset, L.TSC_OFFSET);
+  else mem.set64(L.TSC_OFFSET, 0n);
   updateDerived(context);
   if (!(tags & Secondary.Vpid)) context.mmu.invalidateVpid(1, 0, 0n);
   const loaded = loadMsrs(context, vmcs, Field.entryMsrLoadAddress, Field.entryMsrLoadCount);

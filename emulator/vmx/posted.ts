@@ -89,7 +89,7 @@ export class VirtualApic {
     return this.context.cpu.nonRoot && (secondaryControls(this.vmcs) & control) !== 0;
   }
   #page(): number {
-    return Number(this.vmcs.read(Field.virtualApicAddress));
+    return this.vmcs.address(Field.virtualApicAddress);
   }
 
   /** Processor priority (PPR virtualization): the higher of the TPR and the class in service. */
@@ -132,7 +132,7 @@ export class VirtualApic {
 
   #acceptPosted(): void {
     const { physical } = this.context;
-    const descriptor = Number(this.vmcs.read(Field.postedInterruptDescriptorAddress));
+    const descriptor = this.vmcs.address(Field.postedInterruptDescriptorAddress);
     const notification = physical.read32(descriptor + OUTSTANDING);
     if (!(notification & 1)) return;
     physical.write32(descriptor + OUTSTANDING, (notification & ~1) >>> 0);

@@ -1,7 +1,7 @@
 /** Moves of processor state between the CPU and the VMCS (SDM 3C 27.3.2, 28.3, 28.5), field by field as 32-bit words. */
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
-import { Segment } from '../cpu/state.ts';
+import { type LinearMemory, Segment } from '../cpu/state.ts';
 import { readRflags, writeRflags } from '../cpu/system/rflags.ts';
 import { Entry, Exit } from './controls.ts';
 import { Field } from './fields.ts';
@@ -68,9 +68,11 @@ const HOST = plan([
 ]);
 
 /** CR0 bits that entries and exits leave alone: ET, CD, NW and the reserved ones. */
-const CR0_KEPT = 0x7ffa_ffd0n;
-const EFER_LME = 0x100n;
-const EFER_LMA = 0x400n;
+const CR0_KEPT = 0x7ffa_ffd0;
+const EFER_LME = 0x100;
+const EFER_LMA = 0x400;
+const DR7_ONE = 0x400;
+const DR7_WRITABLE = 0xffff_2fff;
 
 function load(context: CpuContext, vmcs: CurrentVmcs, moves: Plan): void {
   const { u32 } = context.mem;
@@ -99,32 +101,33 @@ export function saveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   const { mem } = context;
   const controls = vmcs.read32(Field.exitControls);
   save(context, vmcs, GUEST);
-  vmcs.write(Field.guestCr0, context.cpu.cr0);
+  vmcs.save64(Field.guestCr0, L.CR0);
   vmcs.write32(Field.guestRflags, readRflags(context));
   if (controls & Exit.SaveDebugControls) {
-    vmcs.write(Field.guestDr7, mem.get64(L.DR7));
-    vmcs.write(Field.guestDebugctl, mem.get64(L.MSR_DEBUGCTL));
+    vmcs.save64(Field.guestDr7, L.DR7);
+    vmcs.save64(Field.guestDebugctl, L.MSR_DEBUGCTL);
   }
-  if (controls & Exit.SavePat) vmcs.write(Field.guestPat, mem.get64(L.MSR_PAT));
-  if (controls & Exit.SaveEfer) vmcs.write(Field.guestEfer, mem.get64(L.MSR_EFER));
+  if (controls & Exit.SavePat) vmcs.save64(Field.guestPat, L.MSR_PAT);
+  if (controls & Exit.SaveEfer) vmcs.save64(Field.guestEfer, L.MSR_EFER);
   // VMX_MISC bit 5: the mode at the exit is what the next entry uses.
   const entry = vmcs.read32(Field.entryControls);
-  vmcs.write32(Field.entryControls, context.cpu.efer & EFER_LMA ? entry | Entry.Ia32eGuest : entry & ~Entry.Ia32eGuest);
+  const long = mem.get32(L.MSR_EFER) & EFER_LMA;
+  vmcs.write32(Field.entryControls, long ? entry | Entry.Ia32eGuest : entry & ~Entry.Ia32eGuest);
 }
 
 export function loadGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   const { mem } = context;
   const controls = vmcs.read32(Field.entryControls);
   load(context, vmcs, GUEST);
-  mem.set64(L.CR0, mergeCr0(context, vmcs.read(Field.guestCr0)));
+  loadCr0(mem, vmcs.read32(Field.guestCr0));
   writeRflags(context, vmcs.read32(Field.guestRflags));
   if (controls & Entry.LoadDebugControls) {
-    mem.set64(L.DR7, (vmcs.read(Field.guestDr7) & 0xffff_2fffn) | 0x400n);
-    mem.set64(L.MSR_DEBUGCTL, vmcs.read(Field.guestDebugctl));
+    setLow(mem, L.DR7, (vmcs.read32(Field.guestDr7) & DR7_WRITABLE) | DR7_ONE);
+    vmcs.load64(Field.guestDebugctl, L.MSR_DEBUGCTL);
   }
-  if (controls & Entry.LoadPat) mem.set64(L.MSR_PAT, vmcs.read(Field.guestPat));
-  if (controls & Entry.LoadEfer) mem.set64(L.MSR_EFER, vmcs.read(Field.guestEfer));
-  else setLongMode(context, (controls & Entry.Ia32eGuest) !== 0);
+  if (controls & Entry.LoadPat) vmcs.load64(Field.guestPat, L.MSR_PAT);
+  if (controls & Entry.LoadEfer) vmcs.load64(Field.guestEfer, L.MSR_EFER);
+  else setLongMode(mem, (controls & Entry.Ia32eGuest) !== 0);
 }
 
 export function loadHost(context: CpuContext, vmcs: CurrentVmcs): void {
@@ -132,52 +135,67 @@ export function loadHost(context: CpuContext, vmcs: CurrentVmcs): void {
   const controls = vmcs.read32(Field.exitControls);
   const host64 = (controls & Exit.Host64) !== 0;
   load(context, vmcs, HOST);
-  mem.set64(L.CR0, mergeCr0(context, vmcs.read(Field.hostCr0)));
-  if (controls & Exit.LoadEfer) mem.set64(L.MSR_EFER, vmcs.read(Field.hostEfer));
-  else setLongMode(context, host64);
-  if (controls & Exit.LoadPat) mem.set64(L.MSR_PAT, vmcs.read(Field.hostPat));
-  mem.set64(L.DR7, 0x400n);
-  mem.set64(L.MSR_DEBUGCTL, 0n);
+  loadCr0(mem, vmcs.read32(Field.hostCr0));
+  if (controls & Exit.LoadEfer) vmcs.load64(Field.hostEfer, L.MSR_EFER);
+  else setLongMode(mem, host64);
+  if (controls & Exit.LoadPat) vmcs.load64(Field.hostPat, L.MSR_PAT);
+  setLow(mem, L.DR7, DR7_ONE);
+  setLow(mem, L.MSR_DEBUGCTL, 0);
   writeRflags(context, 2);
   mem.set32(L.INTERRUPTIBILITY, 0);
   mem.set32(L.ACTIVITY, 0);
   mem.set32(L.GDTR_LIMIT, 0xffff);
   mem.set32(L.IDTR_LIMIT, 0xffff);
-  loadHostSegments(context, vmcs, host64);
+  loadHostSegments(mem, vmcs, host64);
 }
+
+const FLAT = 0xffff_ffff;
+const UNUSABLE = 0x1_0000;
+const DATA_RIGHTS = 0xc093;
+const TSS_RIGHTS = 0x8b;
+const TSS_LIMIT = 0x67;
+const HOST_DATA_SEGMENTS = [
+  [Segment.ES, Field.hostEsSelector, 0],
+  [Segment.SS, Field.hostSsSelector, 0],
+  [Segment.DS, Field.hostDsSelector, 0],
+  [Segment.FS, Field.hostFsSelector, Field.hostFsBase],
+  [Segment.GS, Field.hostGsSelector, Field.hostGsBase],
+] as const;
 
 /** Hidden parts are fixed, they are not read from descriptors (SDM 3C 28.5.2). */
-function loadHostSegments(context: CpuContext, vmcs: CurrentVmcs, host64: boolean): void {
-  const code = host64 ? 0xa09b : 0xc09b;
-  const flat = (segment: Segment, selector: number, rights: number, base = 0n): void =>
-    context.cpu.setSegment(segment, { selector, base, limit: 0xffff_ffff, rights });
-  const data = (selector: number): number => (selector === 0 ? 0x1_c093 : 0xc093);
-  flat(Segment.CS, vmcs.read32(Field.hostCsSelector), code);
-  for (const [segment, field, base] of [
-    [Segment.ES, Field.hostEsSelector, undefined],
-    [Segment.SS, Field.hostSsSelector, undefined],
-    [Segment.DS, Field.hostDsSelector, undefined],
-    [Segment.FS, Field.hostFsSelector, Field.hostFsBase],
-    [Segment.GS, Field.hostGsSelector, Field.hostGsBase],
-  ] as const) {
+function loadHostSegments(mem: LinearMemory, vmcs: CurrentVmcs, host64: boolean): void {
+  setHidden(mem, Segment.CS, vmcs.read32(Field.hostCsSelector), FLAT, host64 ? 0xa09b : 0xc09b);
+  for (const [segment, field, base] of HOST_DATA_SEGMENTS) {
     const selector = vmcs.read32(field);
-    flat(segment, selector, data(selector), base === undefined ? 0n : vmcs.read(base));
+    setHidden(mem, segment, selector, FLAT, selector === 0 ? DATA_RIGHTS | UNUSABLE : DATA_RIGHTS);
+    if (base !== 0) vmcs.load64(base, L.SEG + segment * L.SEG_STRIDE + L.SEG_BASE);
   }
-  context.cpu.setSegment(Segment.TR, {
-    selector: vmcs.read32(Field.hostTrSelector),
-    base: vmcs.read(Field.hostTrBase),
-    limit: 0x67,
-    rights: 0x8b,
-  });
-  context.cpu.setSegment(Segment.LDTR, { selector: 0, base: 0n, limit: 0, rights: 0x1_0000 });
+  setHidden(mem, Segment.TR, vmcs.read32(Field.hostTrSelector), TSS_LIMIT, TSS_RIGHTS);
+  vmcs.load64(Field.hostTrBase, L.SEG + Segment.TR * L.SEG_STRIDE + L.SEG_BASE);
+  setHidden(mem, Segment.LDTR, 0, 0, UNUSABLE);
 }
 
-function mergeCr0(context: CpuContext, value: bigint): bigint {
-  return (value & ~CR0_KEPT & 0xffff_ffffn) | (context.cpu.cr0 & CR0_KEPT);
+/** A segment register with base 0. */
+function setHidden(mem: LinearMemory, segment: Segment, selector: number, limit: number, rights: number): void {
+  const at = L.SEG + segment * L.SEG_STRIDE;
+  mem.set32(at + L.SEG_SELECTOR, selector);
+  setLow(mem, at + L.SEG_BASE, 0);
+  mem.set32(at + L.SEG_LIMIT, limit);
+  mem.set32(at + L.SEG_RIGHTS, rights);
+}
+
+/** A 64-bit quantity whose high half is 0. */
+function setLow(mem: LinearMemory, at: number, low: number): void {
+  mem.set32(at, low);
+  mem.set32(at + 4, 0);
+}
+
+function loadCr0(mem: LinearMemory, value: number): void {
+  setLow(mem, L.CR0, (value & ~CR0_KEPT) | (mem.get32(L.CR0) & CR0_KEPT));
 }
 
 /** Without a load of EFER, LMA and LME follow the control. */
-function setLongMode(context: CpuContext, long: boolean): void {
-  const efer = context.cpu.efer;
-  context.mem.set64(L.MSR_EFER, long ? efer | EFER_LMA | EFER_LME : efer & ~(EFER_LMA | EFER_LME));
+function setLongMode(mem: LinearMemory, long: boolean): void {
+  const efer = mem.get32(L.MSR_EFER);
+  mem.set32(L.MSR_EFER, long ? efer | EFER_LMA | EFER_LME : efer & ~(EFER_LMA | EFER_LME));
 }

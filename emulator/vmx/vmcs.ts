@@ -17,10 +17,14 @@ const LAUNCHED = 1;
 /** Offset of a field's slot in the region by encoding / 2; 0 for none. */
 const SLOT_OF = new Uint16Array(0x4000);
 const WIDTH_OF = new Uint8Array(0x4000);
-VMCS_FIELDS.filter((field) => field.implemented).forEach((field, index) => {
+const IMPLEMENTED = VMCS_FIELDS.filter((field) => field.implemented);
+IMPLEMENTED.forEach((field, index) => {
   SLOT_OF[field.encoding >> 1] = SLOTS + index * 8;
   WIDTH_OF[field.encoding >> 1] = field.bits;
 });
+
+/** Offset of what the entry checks remember (checks/index.ts), to the end of the region. */
+export const REMEMBERED = SLOTS + IMPLEMENTED.length * 8;
 
 /** Whether this processor has the field (its high half, if bit 0 is set). */
 export function hasField(encoding: number): boolean {
@@ -35,7 +39,7 @@ export function slotOf(encoding: number): number {
 
 /** The current VMCS. Every access names a field that `hasField`, and a VMCS is current. */
 export class CurrentVmcs {
-  constructor(private readonly mem: LinearMemory) {}
+  constructor(readonly mem: LinearMemory) {}
 
   /** HPA, or -1. */
   get pointer(): number {
@@ -69,11 +73,33 @@ export class CurrentVmcs {
     return this.mem.get32(this.#slot(encoding));
   }
 
+  /** Bits 63:32. */
+  high32(encoding: number): number {
+    return this.mem.get32(this.#slot(encoding) + 4);
+  }
+  /** A field that holds a physical address. */
+  address(encoding: number): number {
+    const at = this.#slot(encoding);
+    return this.mem.get32(at + 4) * 2 ** 32 + this.mem.get32(at);
+  }
+  /** Copies a 64-bit field to the processor's state at `state`, or from there. */
+  load64(encoding: number, state: number): void {
+    const at = this.#slot(encoding);
+    this.mem.set32(state, this.mem.get32(at));
+    this.mem.set32(state + 4, this.mem.get32(at + 4));
+  }
+  save64(encoding: number, state: number): void {
+    const at = this.#slot(encoding);
+    this.mem.set32(at, this.mem.get32(state));
+    this.mem.set32(at + 4, this.mem.get32(state + 4));
+    this.touched();
+  }
+
   write(encoding: number, value: bigint): void {
     const at = this.#slot(encoding);
     const bits = WIDTH_OF[encoding >> 1]!;
     if (encoding & 1) this.mem.set32(at + 4, Number(value & 0xffff_ffffn));
-    else this.mem.set64(at, bits === 64 ? BigInt.asUintN(64, value) : BigInt.asUintN(bits, value));
+    else this.mem.set64(at, bits === 64 ? value : BigInt.asUintN(bits, value));
     this.touched();
   }
   /** Of a field of at most 32 bits, or the low half of a wider one whose high half becomes 0. */

@@ -130,16 +130,16 @@ export function nullSegment(selector: number, dpl = 0): SegmentRegister {
 
 /** Brings CPL and CODE_MODE in line with SS and CS, and tells the engine. To be called after the segments were set as a whole. */
 export function updateDerived(context: CpuContext): void {
-  const { mem, cpu } = context;
-  const protectedMode = (cpu.cr0 & 1n) !== 0n;
+  const { mem } = context;
+  const protectedMode = (mem.get32(L.CR0) & 1) !== 0;
   mem.set32(L.CPL, protectedMode ? (mem.get32(L.SS + L.SEG_RIGHTS) >> Rights.DPL_SHIFT) & 3 : 0);
-  mem.set32(L.CODE_MODE, codeMode(cpu.efer, mem.get32(L.CS + L.SEG_RIGHTS)));
+  mem.set32(L.CODE_MODE, codeMode(mem.get32(L.MSR_EFER), mem.get32(L.CS + L.SEG_RIGHTS)));
   context.engine.contextChanged();
 }
 
-/** 0 16-bit, 1 32-bit, 2 64-bit. */
-export function codeMode(efer: bigint, csRights: number): number {
-  if (efer & EFER_LMA && csRights & Rights.L) return 2;
+/** 0 16-bit, 1 32-bit, 2 64-bit. `efer`: its low half. */
+export function codeMode(efer: number, csRights: number): number {
+  if (efer & Number(EFER_LMA) && csRights & Rights.L) return 2;
   return csRights & Rights.DB ? 1 : 0;
 }
 

@@ -56,7 +56,10 @@ export function arithmeticFlags(context: CpuContext): number {
 }
 
 export function setArithmeticFlags(context: CpuContext, flags: number): void {
-  context.mem.set32(L.CC_OP, C.CC_FLAGS << 2);
-  context.mem.set64(L.CC_A, BigInt(flags));
-  context.mem.set64(L.CC_B, 0n);
+  const { u32 } = context.mem;
+  u32[L.CC_OP >>> 2] = C.CC_FLAGS << 2;
+  u32[L.CC_A >>> 2] = flags;
+  u32[(L.CC_A >>> 2) + 1] = 0;
+  u32[L.CC_B >>> 2] = 0;
+  u32[(L.CC_B >>> 2) + 1] = 0;
 }

@@ -128,8 +128,7 @@ const flow: readonly CheckRow[] = [
     section: RIP,
     wants: 'a canonical address in 64-bit code, below 4 GB elsewhere',
     fields: ['guestRip', 'guestCsAccessRights', 'entryControls'],
-    holds: (s) =>
-      long(s) && s.n('guestCsAccessRights') & CS_L ? isCanonical(s.b('guestRip')) : s.b('guestRip') >> 32n === 0n,
+    holds: (s) => (long(s) && s.n('guestCsAccessRights') & CS_L ? s.canonical('guestRip') : s.high('guestRip') === 0),
   },
   {
     id: 'guest.rflags.reserved',
@@ -276,7 +275,7 @@ const nonRegister: readonly CheckRow[] = [
     memory: true,
     qualification: 4,
     holds: (s) => {
-      if (s.n('vmcsLinkPointer') === 0xffff_ffff && s.b('vmcsLinkPointer') === 0xffff_ffff_ffff_ffffn) return true;
+      if (s.n('vmcsLinkPointer') === 0xffff_ffff && s.high('vmcsLinkPointer') === 0xffff_ffff) return true;
       if (!s.aligned('vmcsLinkPointer', 4096)) return false;
       const page = Number(s.b('vmcsLinkPointer'));
       return s.context.physical.has(page, 4096) && s.context.physical.read32(page) === VMCS_REVISION;

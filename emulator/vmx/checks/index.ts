@@ -1,11 +1,12 @@
 /**
  * VM-entry checks. A full pass takes tens of microseconds, so a VMCS remembers in its region that the rows over fields that only
- * VMWRITE changes have passed; a VMRESUME then looks only at the rows over fields that hypervisors write before every entry.
+ * VMWRITE changes have passed, and what the fields that hypervisors write before entries held then. A VMRESUME looks again at the rows
+ * over the latter if one of them has changed, and always at those over RIP and over memory.
  */
 import type { CpuContext } from '../../cpu/context.ts';
 import type { CheckFailure } from '../api.ts';
-import { Field, type FieldName, fieldName } from '../fields.ts';
-import type { CurrentVmcs } from '../vmcs.ts';
+import { Field, type FieldName, fieldName, vmcsField } from '../fields.ts';
+import { REMEMBERED, slotOf, type CurrentVmcs } from '../vmcs.ts';
 import { controlChecks } from './controls.ts';
 import { guestChecks } from './guest.ts';
 import { hostChecks } from './host.ts';
@@ -44,6 +45,47 @@ const VOLATILE: Readonly<Record<CheckGroup, readonly CheckRow[]>> = {
   guest: guestChecks.filter(isVolatile),
 };
 
+const isUnsteady = (row: CheckRow): boolean => row.memory === true || row.fields.includes('guestRip');
+const UNSTEADY: Readonly<Record<CheckGroup, readonly CheckRow[]>> = {
+  controls: VOLATILE.controls.filter(isUnsteady),
+  host: VOLATILE.host.filter(isUnsteady),
+  guest: VOLATILE.guest.filter(isUnsteady),
+};
+
+/** No row is about CF PF AF ZF SF OF. */
+const CHECKED_RFLAGS = ~0x8d5;
+/** Words in the region, each with a mask, that the volatile rows but the unsteady ones depend on. */
+const WATCHED = Int32Array.from(
+  [
+    ...new Set(
+      Object.values(VOLATILE).flatMap((rows) => rows.filter((row) => !isUnsteady(row)).flatMap((row) => row.fields)),
+    ),
+  ].flatMap((name) => {
+    const word = slotOf(Field[name]) >>> 2;
+    const low = [word, name === 'guestRflags' ? CHECKED_RFLAGS : -1];
+    return vmcsField(Field[name])!.bits === 64 ? [...low, word + 1, -1] : low;
+  }),
+);
+
+/** The words are what they were at the last entry. */
+function steady(vmcs: CurrentVmcs): boolean {
+  const { u32 } = vmcs.mem;
+  const region = vmcs.region() >>> 2;
+  for (let at = 0, kept = region + (REMEMBERED >>> 2); at < WATCHED.length; at += 2, kept++)
+    if (((u32[region + WATCHED[at]!]! ^ u32[kept]!) & WATCHED[at + 1]!) !== 0) return false;
+  return true;
+}
+
+/** All checks have passed. */
+export function rememberChecks(vmcs: CurrentVmcs): void {
+  const { u32 } = vmcs.mem;
+  const region = vmcs.region() >>> 2;
+  for (let at = 0, kept = region + (REMEMBERED >>> 2); at < WATCHED.length; at += 2, kept++)
+    u32[kept] = u32[region + WATCHED[at]!]!;
+  vmcs.checked = true;
+  vmcs.touched();
+}
+
 /** All rows by group, for documents and tests. */
 export const ENTRY_CHECKS = ALL;
 
@@ -56,7 +98,9 @@ const NONE: readonly Violation[] = [];
 
 /** Violated checks of a group, in SDM order. */
 export function violatedGroup(context: CpuContext, vmcs: CurrentVmcs, group: CheckGroup): readonly Violation[] {
-  const rows = vmcs.checked ? VOLATILE[group] : ALL[group];
+  let rows = ALL[group];
+  if (vmcs.checked) rows = VOLATILE[group].length > 0 && steady(vmcs) ? UNSTEADY[group] : VOLATILE[group];
+  if (rows.length === 0) return NONE;
   const state = new CheckState(context, vmcs);
   let failures: Violation[] | undefined;
   for (const row of rows) {

@@ -30,6 +30,10 @@ export class CheckState {
   n(field: FieldName): number {
     return this.vmcs.read32(Field[field]);
   }
+  /** Bits 63:32. */
+  high(field: FieldName): number {
+    return this.vmcs.high32(Field[field]);
+  }
   b(field: FieldName): bigint {
     return this.vmcs.read(Field[field]);
   }
@@ -60,8 +64,10 @@ export class CheckState {
     const address = this.b(field);
     return (address & BigInt(bytes - 1)) === 0n && this.inWidth(address);
   }
+  /** Bits 63:47 are equal. */
   canonical(field: FieldName): boolean {
-    return isCanonical(this.b(field));
+    const top = (this.high(field) | 0) >> 15;
+    return top === 0 || top === -1;
   }
 }
 
