@@ -100,19 +100,29 @@ let processor: CpuContext | undefined;
 /** One for all specs of a file; every test finds its memory zeroed and its state reset. */
 function sharedProcessor(): CpuContext {
   const compile = (name: string): WebAssembly.Module => new WebAssembly.Module(readFileSync(join(DIST, name)));
-  processor ??= createProcessor(
-    {
-      core: compile('core.wasm'),
-      interpreter: compile('interpreter.wasm'),
-      forms: JSON.parse(readFileSync(join(DIST, 'forms.json'), 'utf8')) as unknown,
-    },
-    { ramBytes: RAM, physBits: 36, cpus: 1, events: new EventBus(), createVmx, pendingInterrupt: () => undefined },
+  processor ??= withPositions(
+    createProcessor(
+      {
+        core: compile('core.wasm'),
+        interpreter: compile('interpreter.wasm'),
+        forms: JSON.parse(readFileSync(join(DIST, 'forms.json'), 'utf8')) as unknown,
+      },
+      { ramBytes: RAM, physBits: 36, cpus: 1, events: new EventBus(), createVmx, pendingInterrupt: () => undefined },
+    ),
   );
   processor.physical.fill(0, RAM);
   processor.engine.reset();
   processor.mmu.flushAll();
   processor.faultChain = [];
   return processor;
+}
+
+/** Events say where they happen: what a spec held must not be taken for what the next one does. */
+function withPositions(context: CpuContext): CpuContext {
+  const { cpu, engine, events } = context;
+  const position = { thread: 0, cycles: 0, mode: 'root' } as const;
+  events.context = () => ({ ...position, instructions: engine.retired, rip: cpu.rip, cpl: cpu.cpl });
+  return context;
 }
 
 /** Starts at the first instruction of `source` in ring 0. */
