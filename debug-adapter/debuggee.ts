@@ -46,9 +46,10 @@ export class Debuggee {
     this.#explain();
   }
 
-  /** Every abnormal end explains itself in the console, whether or not somebody stops there. */
+  /** Every abnormal end explains itself in the console, whether or not somebody stops there; so do mistakes that end nothing. */
   #explain(): void {
     this.machine.events.subscribe(['diagnostic', 'signal'], (event) => {
+      if (event.kind === 'diagnostic' && !event.facts.abnormal) return this.session.console(event.summary, 'important');
       if (!event.facts.abnormal && event.facts.action !== 'kills it') return;
       const explanation = this.machine.explanation(event.thread);
       if (explanation) this.session.console(explanationText(explanation), 'important');

@@ -13,7 +13,7 @@ import { vmExit } from './exits.ts';
 import { interruptPending } from './ipi.ts';
 import { lintException, lintPort, lintSignalFrame } from './lint.ts';
 import {
-  diagnose,
+  diagnoseOnce,
   hex,
   layoutOfProcess,
   newState,
@@ -101,13 +101,17 @@ function unknown(dune: Dune, thread: Thread, request: number): bigint {
   const era = OLD_ENTER[request];
   if (era) {
     const headline = `ENTER with request ${hex(request)} is refused (ENOTTY): the program was built against ${era}`;
-    diagnose(dune, headline, { request });
+    diagnoseOnce(dune, thread.pid, `ioctl ${request}`, () => ({ summary: headline, facts: { request } }));
     dune.state.explanations.set(thread.tid, {
       headline,
       details: [`the present ENTER is ${hex(DuneIoctl.Enter)}, with a 176-byte structure`],
       advice: 'Build the program against the libdune of this project.',
     });
-  } else diagnose(dune, `ioctl ${hex(request)} of /dev/dune is unknown (ENOTTY)`, { request });
+  } else
+    diagnoseOnce(dune, thread.pid, `ioctl ${request}`, () => ({
+      summary: `ioctl ${hex(request)} of /dev/dune is unknown (ENOTTY)`,
+      facts: { request },
+    }));
   return -ENOTTY;
 }
 

@@ -4,7 +4,7 @@ import { Field } from '../vmx/fields.ts';
 import type { SyscallResult, Thread } from '../linux/api.ts';
 import { CONFIG, CONFIG_BYTES, CONFIG_GPR, DuneRet, Structure } from './config.ts';
 import { explainEntryFailure } from './explain.ts';
-import { HANDLE_TAG, diagnose, hex, type Dune, type Vcpu } from './state.ts';
+import { HANDLE_TAG, diagnoseOnce, hex, type Dune, type Vcpu } from './state.ts';
 import { apicFields, check, controlsOf, cpuFrames, createVcpu, ensureVmxOn, hostFields, read, write } from './vcpu.ts';
 
 const EIO = 5n;
@@ -22,9 +22,9 @@ export function enter(dune: Dune, thread: Thread, openFile: number, argument: bi
   const vcpu = handle
     ? state.vcpus.get(Number(handle - HANDLE_TAG))
     : createVcpu(dune, thread.pid, openFile, thread.cpu, config.get(CONFIG.cr3));
-  if (!vcpu) return handle ? refuse(dune, handle, 'it names no vCPU') : -ENOMEM;
-  if (vcpu.pid !== thread.pid) return refuse(dune, handle, `it belongs to process ${vcpu.pid}`);
-  if (vcpu.tid) return refuse(dune, handle, `thread ${vcpu.tid} is running it`);
+  if (!vcpu) return handle ? refuse(dune, thread, handle, 'it names no vCPU') : -ENOMEM;
+  if (vcpu.pid !== thread.pid) return refuse(dune, thread, handle, `it belongs to process ${vcpu.pid}`);
+  if (vcpu.tid) return refuse(dune, thread, handle, `thread ${vcpu.tid} is running it`);
 
   vcpu.owner = thread.tid;
   vcpu.tid = thread.tid;
@@ -47,8 +47,11 @@ export function enter(dune: Dune, thread: Thread, openFile: number, argument: bi
 }
 
 /** The public module follows the value as a kernel pointer; here it has to be the caller's own. */
-function refuse(dune: Dune, handle: bigint, why: string): bigint {
-  diagnose(dune, `ENTER with vCPU handle ${hex(handle)} is refused: ${why}`, { handle });
+function refuse(dune: Dune, { pid }: Thread, handle: bigint, why: string): bigint {
+  diagnoseOnce(dune, pid, `handle ${handle}`, () => ({
+    summary: `ENTER with vCPU handle ${hex(handle)} is refused: ${why}`,
+    facts: { handle },
+  }));
   return -EINVAL;
 }
 

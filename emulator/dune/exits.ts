@@ -107,7 +107,7 @@ function wrmsr(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   const value = (registers[RAX]! & LOW32) | ((registers[RDX]! & LOW32) << 32n);
   if (msr === X2APIC_ICR) {
     skipInstruction(dune);
-    return sendIpi(dune, value);
+    return sendIpi(dune, thread.pid, value);
   }
   stop(dune, thread, vcpu, explainWrmsr(msr, value));
   if (vcpu.done) skipInstruction(dune);

@@ -3,27 +3,23 @@
  * posts the vector in the descriptor of the target CPU. The processor takes it from there, through the guest's own IDT, as soon as
  * a guest runs on that CPU. All of it belongs to logical CPUs, not to vCPUs: threads have to be pinned.
  */
-import { diagnose, hex, type Dune } from './state.ts';
+import { diagnoseOnce, hex, type Dune } from './state.ts';
 
 export const X2APIC_ICR = 0x830;
 
 /** Posted-interrupt descriptor (SDM 3C 30.6): requests in bits 255:0, outstanding notification in bit 256. */
 const OUTSTANDING = 32;
 
-export function sendIpi(dune: Dune, command: bigint): void {
+export function sendIpi(dune: Dune, pid: number, command: bigint): void {
   const { state, context } = dune;
   const vector = Number(command & 0xffn);
   const target = Number(command >> 32n);
   const frames = state.cpus[target];
   if (!frames) {
-    diagnose(
-      dune,
-      `IPI with vector ${hex(vector)} to APIC id ${target} is dropped: no thread has entered Dune mode on that CPU`,
-      {
-        vector,
-        apicId: target,
-      },
-    );
+    diagnoseOnce(dune, pid, `ipi ${target}`, () => ({
+      summary: `IPI with vector ${hex(vector)} to APIC id ${target} is dropped: no thread has entered Dune mode on that CPU`,
+      facts: { vector, apicId: target },
+    }));
     return;
   }
   const { physical } = context;

@@ -3,8 +3,7 @@ import { Field } from '../vmx/fields.ts';
 import { SYSCALLS, type ArgumentKind } from '../linux/syscalls/table.ts';
 import { guestCpl } from './guest-context.ts';
 import { guestTranslate } from './guest-tables.ts';
-import { once } from './lint.ts';
-import { hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
+import { diagnoseOnce, hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
 import { read } from './vcpu.ts';
 import { gpaToHva } from './windows.ts';
 
@@ -59,8 +58,8 @@ export function lintSyscall(dune: Dune, vcpu: Vcpu, number: bigint, args: readon
 
 /** The module does not look at the CPL: ring 3 reaches Linux past whatever ring 0 meant to filter. */
 function lintRing3(dune: Dune, vcpu: Vcpu, number: bigint): void {
-  once(dune, vcpu, 'VMCALL at CPL 3', () => ({
-    summary: `VMCALL at CPL 3: system call ${number} (${nameOf(Number(number))}) goes to Linux without passing ring 0`,
+  diagnoseOnce(dune, vcpu.pid, 'VMCALL at CPL 3', () => ({
+    summary: `VMCALL at CPL 3: system call ${number} (${syscallName(Number(number))}) goes to Linux without passing ring 0`,
     facts: { number },
   }));
 }
@@ -75,18 +74,27 @@ function lintPointer(dune: Dune, vcpu: Vcpu, number: number, index: number, poin
   if (hva === pointer) return;
   const rip = read(dune, Field.guestRip);
   const site = rip < TASK_SIZE ? rip : vcpu.registers[RCX]!;
-  once(dune, vcpu, `pointer ${number} ${index} ${hex(site)}`, () => {
+  diagnoseOnce(dune, vcpu.pid, `pointer ${number} ${index} ${hex(site)}`, () => {
     const leads = hva === undefined ? `GPA ${hex(gpa)}, which lies in no window` : `Linux address ${hex(hva)}`;
     const linux = dune.services.describeAddress(vcpu.pid, pointer);
     return {
       summary:
-        `${nameOf(number)}: argument ${index + 1}, pointer ${hex(pointer)}, leads through the guest's page tables to ${leads}; ` +
+        `${syscallName(number)}: argument ${index + 1}, pointer ${hex(pointer)}, leads through the guest's page tables to ${leads}; ` +
         `the kernel uses its own mapping of ${hex(pointer)} (${linux})`,
-      facts: { number, syscall: nameOf(number), argument: index + 1, gva: pointer, gpa, hva: hva ?? 0n, rip: site },
+      facts: {
+        number,
+        syscall: syscallName(number),
+        argument: index + 1,
+        gva: pointer,
+        gpa,
+        hva: hva ?? 0n,
+        rip: site,
+      },
     };
   });
 }
 
-function nameOf(number: number): string {
+/** "statx" */
+export function syscallName(number: number): string {
   return SYSCALLS.get(number)?.name ?? 'unknown';
 }

@@ -9,11 +9,9 @@ import { entryName } from '../mmu/entries.ts';
 import type { EventBody } from '../machine/events.ts';
 import type { Thread } from '../linux/api.ts';
 import { DuneRet } from './config.ts';
-import { hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
+import { diagnoseOnce, hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
 import { windowOfHva, windowsOf } from './windows.ts';
 
-/** A program that makes code as it runs could go wrong in any number of places. */
-const MOST_TOLD = 4096;
 const RSP = 4;
 const RESERVED_BIT = 8;
 const PRESENT = 1;
@@ -24,18 +22,6 @@ const POOL = 0x2_0000_0000n;
 const PAGE = 0x1000n;
 /** More is hardly one stack. */
 const LARGEST_STACK = 1n << 20n;
-
-/** `what` names the mistake and the place. Remembered whether or not somebody listens, so that listening changes nothing. */
-export function once(dune: Dune, vcpu: Vcpu, what: string, body: () => EventBody): void {
-  const { told } = dune.state;
-  const key = `${vcpu.pid} ${what}`;
-  if (told.has(key) || told.size >= MOST_TOLD) return;
-  told.add(key);
-  dune.context.events.emit('diagnostic', () => {
-    const { summary, facts } = body();
-    return { summary, facts: { source: 'dune', ...facts } };
-  });
-}
 
 /** The vCPU that the processor is in. */
 function running(dune: Dune): Vcpu | undefined {
@@ -50,7 +36,7 @@ export function lintPort(dune: Dune, { port, bytes, input, string }: PortAccess)
   if (!vcpu) return;
   const { cpu } = dune.context;
   const { rip, cpl } = cpu;
-  once(dune, vcpu, `port ${hex(rip)}`, () => {
+  diagnoseOnce(dune, vcpu.pid, `port ${hex(rip)}`, () => {
     const name = `${input ? 'IN' : 'OUT'}${string ? 'S' : ''}`;
     const effect = input ? 'it reads all ones' : 'nothing is written';
     return {
@@ -77,7 +63,7 @@ function lintAlignment(dune: Dune): void {
   const vcpu = running(dune);
   if (!found || !vcpu) return;
   const { rip, rsp, cpl } = context.cpu;
-  once(dune, vcpu, `alignment ${hex(rip)}`, () => ({
+  diagnoseOnce(dune, vcpu.pid, `alignment ${hex(rip)}`, () => ({
     summary:
       `#GP at RIP ${hex(rip)} in ring ${cpl}: ${alignmentText(found)}` +
       (found.stack
@@ -93,7 +79,7 @@ function lintReservedBit(dune: Dune, gva: bigint): void {
   const vcpu = running(dune);
   if (!vcpu) return;
   const { rip } = dune.context.cpu;
-  once(dune, vcpu, `reserved bit ${hex(rip)}`, (): EventBody => {
+  diagnoseOnce(dune, vcpu.pid, `reserved bit ${hex(rip)}`, (): EventBody => {
     const step = dune.context.mmu.walk(gva, 'read').steps.find(({ outcome }) => outcome === 'reserved-bit');
     if (!step) return { summary: `#PF with a reserved bit at ${hex(gva)}`, facts: { gva, rip } };
     const layout = layoutOfProcess(dune, vcpu.pid);
@@ -122,7 +108,7 @@ function lintFullMap(dune: Dune, gva: bigint): void {
   const vcpu = running(dune);
   if (!vcpu || context.mmu.walk(FOUR_GB - PAGE, 'read').result.kind === 'page-fault') return;
   if (!services.isMapped(vcpu.pid, gva)) return;
-  once(dune, vcpu, 'full map', () => ({
+  diagnoseOnce(dune, vcpu.pid, 'full map', () => ({
     summary:
       `#PF at ${hex(gva)}: Linux has memory there (${services.describeAddress(vcpu.pid, gva)}), but the guest's page tables end at 4 GB, ` +
       "as libdune's full map does: map what lies above with dune_vm_map_phys()",
@@ -140,7 +126,7 @@ export function lintSignalFrame(dune: Dune, thread: Thread, low: bigint, high: b
     const rsp = vcpu.registers[RSP]!;
     const { stackTop } = vcpu;
     if (rsp >= high || low >= stackTop || stackTop - rsp > LARGEST_STACK) continue;
-    once(dune, vcpu, 'signal frame', () => ({
+    diagnoseOnce(dune, vcpu.pid, 'signal frame', () => ({
       summary:
         `the signal frame at ${hex(low)}..${hex(high)} overwrites the live stack of the guest (${hex(rsp)}..${hex(stackTop)}): ` +
         'Linux mode and Dune mode share this stack, and the guest is deeper in it. Give the handler a stack of its own (sigaltstack before entering)',

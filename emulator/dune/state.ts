@@ -2,6 +2,7 @@
 import type { CpuContext } from '../cpu/context.ts';
 import type { KernelServices } from '../linux/api.ts';
 import type { Explanation } from '../machine/api.ts';
+import type { EventBody } from '../machine/events.ts';
 import type { DuneRet } from './config.ts';
 import type { Ept, EptState } from './ept.ts';
 import { layoutOf, type Layout } from './windows.ts';
@@ -118,4 +119,22 @@ export function diagnose(
   facts: Readonly<Record<string, bigint | number | string>> = {},
 ): boolean {
   return dune.context.events.emit('diagnostic', () => ({ summary, facts: { source: 'dune', ...facts } }));
+}
+
+/** A program that makes code as it runs could go wrong in any number of places. */
+const MOST_TOLD = 4096;
+
+/**
+ * As `diagnose`, for what a process may do again and again. `what` names the matter and the place. Remembered whether or not
+ * somebody listens, so that listening changes nothing.
+ */
+export function diagnoseOnce(dune: Dune, pid: number, what: string, body: () => EventBody): void {
+  const { told } = dune.state;
+  const key = `${pid} ${what}`;
+  if (told.has(key) || told.size >= MOST_TOLD) return;
+  told.add(key);
+  dune.context.events.emit('diagnostic', () => {
+    const { summary, facts } = body();
+    return { summary, facts: { source: 'dune', ...facts } };
+  });
 }

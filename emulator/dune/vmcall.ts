@@ -6,8 +6,8 @@ import { Field } from '../vmx/fields.ts';
 import type { SyscallResult, Thread } from '../linux/api.ts';
 import { DuneRet } from './config.ts';
 import { completeSyscall, linuxPage } from './enter.ts';
-import { lintSyscall } from './lint-syscall.ts';
-import { diagnose, type Dune, type Vcpu } from './state.ts';
+import { lintSyscall, syscallName } from './lint-syscall.ts';
+import { diagnose, diagnoseOnce, type Dune, type Vcpu } from './state.ts';
 import { hostFields, read, write } from './vcpu.ts';
 
 const RAX = 0;
@@ -47,7 +47,7 @@ export function vmcall(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   const args = ARGUMENTS.map((register) => vcpu.registers[register]!);
   lintSyscall(dune, vcpu, number, args);
   vcpu.pending = Number(number & 0xffff_ffffn);
-  const refused = refusal(dune, number);
+  const refused = refusal(dune, thread, number);
   if (refused !== undefined) return completeSyscall(vcpu, refused);
   switch (Number(number)) {
     case Syscall.exit:
@@ -81,10 +81,13 @@ function complete(vcpu: Vcpu, result: SyscallResult): void {
 }
 
 /** The result of calls that never reach Linux. */
-function refusal(dune: Dune, number: bigint): bigint | undefined {
+function refusal(dune: Dune, { pid }: Thread, number: bigint): bigint | undefined {
   if (number > STRICT_LAST) {
     if (dune.options.syscalls === 'strict') {
-      diagnose(dune, `system call ${number} is above 312: the module answers EINVAL`, { number });
+      diagnoseOnce(dune, pid, `strict ${number}`, () => ({
+        summary: `system call ${number} (${syscallName(Number(number))}) is above 312: the module answers EINVAL`,
+        facts: { number },
+      }));
       return -EINVAL;
     }
     // Threads and processes are made by clone here, as before Linux 5.3; C libraries fall back when told so.
@@ -93,7 +96,10 @@ function refusal(dune: Dune, number: bigint): bigint | undefined {
   }
   if (number === BigInt(Syscall.sigaltstack) || number === BigInt(Syscall.iopl)) return -EINVAL;
   if (number === BigInt(Syscall.rtSigreturn)) {
-    diagnose(dune, 'rt_sigreturn from Dune mode: signal frames belong to Linux mode, there is none to return from');
+    diagnoseOnce(dune, pid, 'rt_sigreturn', () => ({
+      summary: 'rt_sigreturn from Dune mode: signal frames belong to Linux mode, there is none to return from',
+      facts: {},
+    }));
     return -EINVAL;
   }
   return undefined;

@@ -1,6 +1,7 @@
 /** Mistakes that a program does not notice are told by diagnostic events. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { TestClient } from '../dap/client.ts';
 import { has } from '../linux/support.ts';
 import { EXAMPLES, buildExamples, compareWithGolden, compile, example, here, observe } from './support.ts';
 
@@ -43,6 +44,15 @@ describe('Dune lints', function () {
       one(/^#PF at 0x100000000: Linux has memory there \(.*\), but the guest's page tables end at 4 GB/);
     });
     it('nothing else', () => assert.equal(run.told.length, 7, run.told.join('\n')));
+  });
+
+  it('reach the debug console', async () => {
+    const client = new TestClient();
+    await client.launch({ program: compile('lint', true) });
+    await client.exitCode();
+    assert.match(client.output.important, /^OUT to port 0xcf8/m);
+    assert.match(client.output.important, /^#PF with a reserved bit/m);
+    await client.close();
   });
 
   it('have nothing to say of the examples', () => {
