@@ -60,7 +60,7 @@ export class Session {
     } catch (error) {
       response.success = false;
       response.message = sentence(error);
-      response.body = { error: { id: 1, format: '{reason}', variables: { reason: response.message }, showUser: true } };
+      response.body = { error: { id: 1, format: '{reason}', variables: { reason: response.message } } };
     }
     this.#send(response);
   }

@@ -11,7 +11,8 @@ import { buildPrograms } from './build/programs.ts';
 const LARGEST = 6 * 1024 * 1024;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const stage = join(root, 'build/vsix');
+/** The unpacked package. */
+export const stage = join(root, 'build/vsix');
 /** What ships as it is, relative to the root. */
 const COPIED = [
   'dist/core.wasm',

@@ -35,7 +35,8 @@ function levels(parent: string, walk: WalkResponse): Node[] {
       ept = [];
     }
   }
-  if (ept.length > 0) nodes.push(pageNode(`${parent}/${nodes.length}`, walk, ept));
+  const leaf = walk.steps.some(({ table, outcome }) => table === 'guest' && outcome === 'leaf');
+  if (ept.length > 0) nodes.push(lastNode(`${parent}/${nodes.length}`, leaf, walk, ept));
   return nodes;
 }
 
@@ -50,14 +51,13 @@ function guestNode(id: string, step: Step, ept: readonly Step[]): Node {
   };
 }
 
-/** The last access of a two-dimensional walk: the EPT translates the page's own address. */
-function pageNode(id: string, walk: WalkResponse, ept: readonly Step[]): Node {
+/** The last access of a two-dimensional walk: the EPT translates the page's own address, or refused a table's. */
+function lastNode(id: string, leaf: boolean, walk: WalkResponse, ept: readonly Step[]): Node {
   const failed = ept.some(({ outcome }) => outcome !== 'table' && outcome !== 'leaf');
-  const label = walk.gpa === undefined ? 'EPT of the next table' : 'EPT of the page';
   const gpa = walk.gpa ?? ept[0]?.gpa;
   return {
     id,
-    label,
+    label: leaf ? 'EPT of the page' : 'EPT of the next table',
     description: gpa === undefined ? undefined : `gpa:${gpa}${walk.hpa === undefined ? '' : ` → hpa:${walk.hpa}`}`,
     icon: failed ? 'error' : 'arrow-small-right',
     expanded: failed,

@@ -1,7 +1,7 @@
 /** The Run and Debug side bar: variables and call stack. */
 import type { Locator, Page } from 'playwright-core';
 import { showContainer } from './containers.ts';
-import { waitFor } from './until.ts';
+import { until, waitFor } from './until.ts';
 import { TreePane } from './tree-pane.ts';
 
 export class DebugViews {
@@ -53,10 +53,13 @@ export class DebugViews {
   /** Sets a variable by editing it in place. */
   async set(name: string, value: string): Promise<void> {
     const row = await this.#variable(name);
-    await row.locator('.name').first().click();
-    await this.page.keyboard.press('F2');
-    const input = this.variables.pane.locator('.monaco-inputbox input');
-    await input.waitFor();
+    const input = row.locator('.monaco-inputbox input');
+    await waitFor(`${name} to be edited`, async () => {
+      await row.locator('.name').first().click();
+      if (!(await until(async () => /\bfocused\b/.test((await row.getAttribute('class')) ?? ''), 1000))) return false;
+      await this.page.keyboard.press('F2');
+      return until(() => input.isVisible(), 1000);
+    });
     await input.fill(value);
     await this.page.keyboard.press('Enter');
     await input.waitFor({ state: 'hidden' });
