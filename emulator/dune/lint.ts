@@ -15,11 +15,15 @@ import { windowOfHva, windowsOf } from './windows.ts';
 const RSP = 4;
 const RESERVED_BIT = 8;
 const PRESENT = 1;
+const USER = 4;
 const ADDRESS = 0x000f_ffff_ffff_f000n;
 const FOUR_GB = 0x1_0000_0000n;
 /** Where libdune has its page pool. */
 const POOL = 0x2_0000_0000n;
 const PAGE = 0x1000n;
+/** What an instruction reaches below RSP by pushing, or a function in its red zone. */
+const BELOW_RSP = 128n;
+const ENTRY_USER = 4n;
 /** More is hardly one stack. */
 const LARGEST_STACK = 1n << 20n;
 
@@ -53,6 +57,7 @@ export function lintException(dune: Dune, fault: Exception): void {
   if (fault.vector === Vector.GP) lintAlignment(dune);
   else if (fault.vector !== Vector.PF || fault.gva === undefined) return;
   else if (code & RESERVED_BIT) lintReservedBit(dune, fault.gva);
+  else if ((code & (PRESENT | USER)) === (PRESENT | USER)) lintUserStack(dune, fault.gva);
   else if (!(code & PRESENT) && fault.gva >= FOUR_GB && fault.gva < POOL) lintFullMap(dune, fault.gva);
 }
 
@@ -100,6 +105,25 @@ function lintReservedBit(dune: Dune, gva: bigint): void {
       facts: { gva, rip, entry: step.entry, address },
     };
   });
+}
+
+/** dune_enter leaves the stack of the thread to ring 0 alone. */
+function lintUserStack(dune: Dune, gva: bigint): void {
+  const { context } = dune;
+  const { rip, rsp } = context.cpu;
+  const vcpu = running(dune);
+  if (!vcpu || gva < rsp - BELOW_RSP || gva >= rsp + PAGE) return;
+  const step = context.mmu
+    .walk(gva, 'read')
+    .steps.find(({ table, entry }) => table === 'guest' && !(entry & ENTRY_USER));
+  if (!step) return;
+  diagnoseOnce(dune, vcpu.pid, `user stack ${hex(rip)}`, () => ({
+    summary:
+      `#PF in ring 3 on its own stack at ${hex(gva)} (RSP ${hex(rsp)}): the ${entryName(step)} at gpa:${hex(step.gpa)} = ` +
+      `${hex(step.entry)} lacks the user bit. dune_enter() gives the stack of its thread to ring 0 alone: ` +
+      'use another, or dune_vm_mprotect() with PERM_U',
+    facts: { gva, rip, rsp, entry: step.entry },
+  }));
 }
 
 /** libdune's full map covers the first 4 GB of the identity window, and a heap may grow beyond. */

@@ -58,17 +58,42 @@ static void on_syscall(struct dune_tf *frame)
 	dune_ret_from_user(ARG0(frame));
 }
 
-static void ring3(void)
+static int run(void (*code)(void))
 {
 	struct dune_tf frame;
 
 	memset(&frame, 0, sizeof(frame));
-	dune_register_syscall_handler(on_syscall);
-	dune_vm_mprotect(pgroot, stack, sizeof(stack), PERM_R | PERM_W | PERM_U);
-	frame.rip = (uint64_t)body;
+	frame.rip = (uint64_t)code;
 	frame.rsp = (uint64_t)stack + sizeof(stack) - 8;
 	frame.rflags = 2;
-	printf("ring 3: %d\n", dune_jump_to_user(&frame));
+	return dune_jump_to_user(&frame);
+}
+
+static void ring3(void)
+{
+	dune_register_syscall_handler(on_syscall);
+	printf("ring 3: %d\n", run(body));
+}
+
+static void give_to_ring3(uintptr_t address, uint64_t code, struct dune_tf *frame)
+{
+	(void)code;
+	(void)frame;
+	dune_vm_mprotect(pgroot, (void *)PGADDR(address), PGSIZE, PERM_R | PERM_W | PERM_U);
+}
+
+static void pushing(void)
+{
+	__asm__ __volatile__("push %%rax\n pop %%rax\n syscall" : : "a"(SYS_exit), "D"(2));
+	__builtin_unreachable();
+}
+
+/* As dune_enter leaves the stack of the thread: for ring 0 only. */
+static void ring3_stack(void)
+{
+	dune_register_pgflt_handler(give_to_ring3);
+	dune_vm_mprotect(pgroot, stack, sizeof(stack), PERM_R | PERM_W);
+	printf("ring 3 on a stack of ring 0: %d\n", run(pushing));
 }
 
 static void on_page_fault(uintptr_t address, uint64_t code, struct dune_tf *frame)
@@ -107,6 +132,7 @@ int main(void)
 	ports();
 	pointers();
 	ring3();
+	ring3_stack();
 	page_faults();
 	return 0;
 }

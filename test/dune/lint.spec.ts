@@ -35,6 +35,10 @@ describe('Dune lints', function () {
       );
     });
     it('VMCALL at CPL 3', () => one(/^VMCALL at CPL 3: system call 39 \(getpid\)/));
+    it('a stack that ring 3 may not touch', () =>
+      one(
+        /^#PF in ring 3 on its own stack at 0x[0-9a-f]+ \(RSP 0x[0-9a-f]+\): the PTE at gpa:0x[0-9a-f]+ = .* lacks the user bit/,
+      ));
     it('page-table entries that hold Linux addresses', () => {
       one(
         /^#PF with a reserved bit at 0x300000000: the PTE at gpa:0x[0-9a-f]+ = 0x555555554003 holds address 0x555555554000, beyond .* lies in no window/,
@@ -43,7 +47,7 @@ describe('Dune lints', function () {
     it('memory above what the full map covers', () => {
       one(/^#PF at 0x100000000: Linux has memory there \(.*\), but the guest's page tables end at 4 GB/);
     });
-    it('nothing else', () => assert.equal(run.told.length, 7, run.told.join('\n')));
+    it('nothing else', () => assert.equal(run.told.length, 8, run.told.join('\n')));
   });
 
   it('reach the debug console', async () => {
