@@ -55,6 +55,16 @@ describe('dune EPT', () => {
     assert.equal(walked & 0xfffn, 7n, 'tables give every right');
   });
 
+  it('translates through pages of every size', () => {
+    const tables = ept.create()!;
+    ept.map(tables, 0x12_3456_7000, page(0x5000, false));
+    ept.map(tables, 0x60_0000, { hpa: 0x20_0000, pageSize: LARGE, write: true, special: false });
+    assert.equal(ept.translate(tables, 0x12_3456_7abc), 0x5abc);
+    assert.equal(ept.translate(tables, 0x60_1234), 0x20_1234);
+    assert.equal(ept.translate(tables, 0x12_3456_8000), -1);
+    assert.equal(ept.translate(tables, 0), -1);
+  });
+
   it('says when a cached translation may be wrong', () => {
     const tables = ept.create()!;
     assert.equal(ept.map(tables, 0x1000, page(0x5000, false)), 'mapped');
