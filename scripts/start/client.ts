@@ -27,6 +27,11 @@ export class Client {
     this.#child.on('exit', () => this.#dispatch({ type: 'event', event: 'terminated', body: {} }));
   }
 
+  /** Of the child. */
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   request(command: string, args: Body = {}): Promise<Body> {
     const seq = ++this.#sequence;
     const message = Buffer.from(JSON.stringify({ seq, type: 'request', command, arguments: args }));
