@@ -1,4 +1,4 @@
-/** ADD to CMPXCHG16B: integer arithmetic and logic (SDM 2A, 2B). Undefined flags are listed in docs/quirks-notes/integer.md. */
+/** ADD to CMPXCHG16B: integer arithmetic and logic (SDM 2A, 2B). Undefined flags are listed in docs/quirks.md. */
 import type { Emitter, Semantic, Size, Value } from '../emitter.ts';
 import {
   binary,
