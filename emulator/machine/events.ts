@@ -23,6 +23,8 @@ export const EVENT_KINDS = [
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
+const BIT = Object.fromEntries(EVENT_KINDS.map((kind, index) => [kind, 1 << index])) as Record<EventKind, number>;
+
 /** Facts are what conditions are written over: names in the field's terms (reason, gpa, gva, vector, cpl, syscall, number, msr, ...). */
 export type Fact = number | bigint | string | boolean;
 
@@ -50,12 +52,30 @@ export type EventListener = (event: MachineEvent) => void | 'hold';
 /** What the emitter of an event supplies; the bus adds the rest. */
 export type EventBody = { readonly summary: string; readonly facts: Readonly<Record<string, Fact>> };
 
+interface Held {
+  readonly instructions: number;
+  readonly rip: bigint;
+  readonly thread: number;
+  readonly kinds: Set<EventKind>;
+}
+interface Hushed {
+  readonly thread: number;
+  readonly rip: bigint;
+}
+
+/** What the bus remembers of the machine; plain data. */
+export interface EventBusState {
+  readonly sequence: number;
+  readonly held: Held | undefined;
+  readonly hushed: Hushed | undefined;
+}
+
 export class EventBus {
   #mask = 0;
   #sequence = 0;
   /** Where an instruction is being held, and what has been told of it. */
-  #held: { instructions: number; rip: bigint; thread: number; kinds: Set<EventKind> } | undefined;
-  #hushed: { thread: number; rip: bigint } | undefined;
+  #held: Held | undefined;
+  #hushed: Hushed | undefined;
   readonly #listeners: { mask: number; listener: EventListener }[] = [];
   /** Supplies thread, instructions, cycles, rip, cpl, mode. Set by the machine. */
   context: () => Omit<MachineEvent, 'kind' | 'sequence' | 'summary' | 'facts'> = () => ({
@@ -68,7 +88,7 @@ export class EventBus {
   });
 
   wants(kind: EventKind): boolean {
-    return (this.#mask & (1 << EVENT_KINDS.indexOf(kind))) !== 0;
+    return (this.#mask & BIT[kind]) !== 0;
   }
 
   /**
@@ -98,7 +118,7 @@ export class EventBus {
    * Emitters that cannot go back ignore the result.
    */
   emit(kind: EventKind, body: () => EventBody): boolean {
-    const bit = 1 << EVENT_KINDS.indexOf(kind);
+    const bit = BIT[kind];
     if (!(this.#mask & bit)) return false;
     const where = this.context();
     if (this.#isHushed(where.thread, where.rip)) return false;
@@ -118,7 +138,7 @@ export class EventBus {
 
   /** Returns the function that unsubscribes. */
   subscribe(kinds: readonly EventKind[], listener: EventListener): () => void {
-    const entry = { mask: kinds.reduce((mask, kind) => mask | (1 << EVENT_KINDS.indexOf(kind)), 0), listener };
+    const entry = { mask: kinds.reduce((mask, kind) => mask | BIT[kind], 0), listener };
     this.#listeners.push(entry);
     this.#update();
     return () => {
@@ -128,11 +148,15 @@ export class EventBus {
     };
   }
 
-  get sequence(): number {
-    return this.#sequence;
+  /** For snapshots. */
+  save(): EventBusState {
+    return structuredClone({ sequence: this.#sequence, held: this.#held, hushed: this.#hushed });
   }
-  set sequence(value: number) {
-    this.#sequence = value;
+  restore(saved: EventBusState): void {
+    const { sequence, held, hushed } = structuredClone(saved);
+    this.#sequence = sequence;
+    this.#held = held;
+    this.#hushed = hushed;
   }
 
   #update(): void {

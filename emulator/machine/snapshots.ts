@@ -4,6 +4,7 @@ import * as L from '../cpu/layout.ts';
 import type { Kernel } from '../linux/api.ts';
 import type { Snapshot, StopReason } from './api.ts';
 import { Digest } from './digest.ts';
+import type { EventBusState } from './events.ts';
 import { type FrameImages, FrameStore } from './frame-store.ts';
 
 /** What the machine itself remembers. */
@@ -19,7 +20,7 @@ export interface MachineSnapshot extends Snapshot {
   readonly tlb: unknown;
   readonly frames: FrameImages;
   readonly kernel: unknown;
-  readonly events: number;
+  readonly events: EventBusState;
   readonly extra: MachineExtra;
 }
 
@@ -43,7 +44,7 @@ export class Snapshots {
       tlb: mmu.save(),
       frames,
       kernel: this.kernel.save(),
-      events: events.sequence,
+      events: events.save(),
       extra: structuredClone(extra),
     };
   }
@@ -57,7 +58,7 @@ export class Snapshots {
     this.kernel.restore(snapshot.kernel);
     mmu.restore(snapshot.tlb);
     engine.retired = snapshot.instructions;
-    events.sequence = snapshot.events;
+    events.restore(snapshot.events);
     events.speak();
     engine.contextChanged();
     return structuredClone(snapshot.extra);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Machine, StopReason } from '../../emulator/machine/api.ts';
 import type { EventKind } from '../../emulator/machine/events.ts';
 import { has, start } from '../linux/support.ts';
-import { buildExamples, compile } from './support.ts';
+import { buildExamples, compile, example } from './support.ts';
 
 const OPTIONS = { cpus: 2 } as const;
 const ANSWER = 'an answer\n';
@@ -113,6 +113,31 @@ describe('Dune snapshots', function () {
     finish(again);
     assert.equal(again.digest(), end.digest);
   });
+
+  for (const name of ['ept-violation', 'rdmsr', 'triple-fault'])
+    it(`where Dune mode is held before its abnormal end: ${name}`, () => {
+      const machine = start(example(name), [], OPTIONS, { out: '', err: '' });
+      machine.events.subscribe(['diagnostic'], (event) => {
+        if (!event.facts['abnormal']) return;
+        machine.stop(event);
+        return 'hold';
+      });
+      const beginning = machine.snapshot();
+      assert.equal(machine.run(LIMIT).kind, 'event');
+      machine.restore(beginning);
+      assert.equal(machine.run(LIMIT).kind, 'event', 'the second time');
+      const snapshot = machine.snapshot();
+      const here = machine.digest();
+      const ends = [0, 1].map(() => {
+        const stop = machine.run(LIMIT);
+        const digest = machine.digest();
+        machine.restore(snapshot);
+        assert.equal(machine.digest(), here);
+        return { stop, digest };
+      });
+      assert.deepEqual(ends[0]!.stop, { kind: 'exited', status: 1 });
+      assert.deepEqual(ends[1], ends[0]);
+    });
 
   it('while a VMCALL waits for standard input, also for another answer', () => {
     const { machine, collect } = begin();
