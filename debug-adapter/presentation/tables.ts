@@ -11,9 +11,8 @@ export function vmcsField(debuggee: Debuggee, thread: number, encoding: number):
   return debuggee.machine.vmcs(thread)?.find((field) => field.encoding === encoding)?.value;
 }
 
-/** Encodings of SDM 3D appendix B that the adapter shows by itself. */
+/** VMCS encoding of the EPT pointer (SDM 3D appendix B). */
 export const EPTP = 0x201a;
-export const VPID = 0x0000;
 
 /** "CR3 0x... PCID 0" or "EPTP 0x...", or why there are none. */
 export function tableRoot(

@@ -22,7 +22,3 @@ export interface VariableContainer {
   readonly named?: number;
   readonly indexed?: number;
 }
-
-export function container(rows: () => VariableRow[]): VariableContainer {
-  return { rows };
-}

@@ -29,11 +29,6 @@ export function expressionAt(die: Die, attribute: number, pc: number | undefined
   return fromList5(unit, die.form(attribute) === Form.loclistx ? indexedList(unit, offset) : offset, pc);
 }
 
-/** True if the location varies with the address. */
-export function isLocationList(die: Die, attribute: number): boolean {
-  return die.has(attribute) && die.block(attribute) === undefined;
-}
-
 function fromList4(unit: Unit, offset: number, pc: number): Uint8Array | undefined {
   const reader = new ByteReader(unit.dwarf.sections.loc, 'The section .debug_loc', offset);
   const largest = unit.addressSize === 4 ? 0xffffffff : 2 ** 64;

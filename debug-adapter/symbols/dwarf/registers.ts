@@ -49,9 +49,3 @@ export function registerNumber(name: string): number | undefined {
   const index = NAMES.indexOf(name);
   return index < 0 ? undefined : index;
 }
-/** Kept across calls by the System V ABI: rbx, rsp, rbp, r12-r15. */
-export function isCalleeSaved(dwarfRegister: number): boolean {
-  return (
-    dwarfRegister === 3 || dwarfRegister === 6 || dwarfRegister === 7 || (dwarfRegister >= 12 && dwarfRegister <= 15)
-  );
-}

@@ -33,11 +33,6 @@ export function high64(e: Emitter, vector: Value): Value {
   return e.lane('i64x2.extract_lane', 1, vector);
 }
 
-/** Replaces the low quadword, keeping the high one. */
-export function withLow64(e: Emitter, vector: Value, value: Value): Value {
-  return e.lane('i64x2.replace_lane', 0, vector, value);
-}
-
 /** All ones if the i32 is 1, all zeros if it is 0. */
 export function laneMask(e: Emitter, flag: Value): Value {
   return e.op('i32x4.splat', e.op('i32.sub', e.i32(0), flag));
