@@ -58,7 +58,12 @@ export class LinearMemory {
 
 /** The running vCPU's registers. */
 export class CpuState {
-  constructor(readonly mem: LinearMemory) {}
+  /** RAX to R15 in their order. */
+  readonly gprs: BigUint64Array;
+
+  constructor(readonly mem: LinearMemory) {
+    this.gprs = new BigUint64Array(mem.memory.buffer, L.GPR, 16);
+  }
 
   gpr(register: number): bigint {
     return this.mem.get64(L.GPR + register * 8);

@@ -83,7 +83,7 @@ export function resume(dune: Dune, thread: Thread): void {
   }
   if (vcpu.done) return finish(dune, thread, vcpu);
   if (services.signalPending(thread)) return finish(dune, thread, vcpu, DuneRet.Signal);
-  mem.u64.set(vcpu.registers, L.GPR >>> 3);
+  cpu.gprs.set(vcpu.registers);
   mem.set64(L.MSR_KERNEL_GS_BASE, vcpu.kernelGsBase);
   mem.set64(L.CR2, vcpu.cr2);
   const status = vcpu.launched ? vmx.vmresume() : vmx.vmlaunch();
@@ -98,8 +98,8 @@ export function resume(dune: Dune, thread: Thread): void {
 
 /** Takes the guest's registers over after a VM exit. */
 export function saveGuest(dune: Dune, vcpu: Vcpu): void {
-  const { mem } = dune.context;
-  vcpu.registers.set(mem.u64.subarray(L.GPR >>> 3, (L.GPR >>> 3) + 16));
+  const { cpu, mem } = dune.context;
+  vcpu.registers.set(cpu.gprs);
   vcpu.registers[RSP] = read(dune, Field.guestRsp);
   vcpu.kernelGsBase = mem.get64(L.MSR_KERNEL_GS_BASE);
   vcpu.cr2 = mem.get64(L.CR2);

@@ -105,7 +105,8 @@ export function check(what: string, status: VmxStatus): void {
 }
 
 export function write(dune: Dune, field: number, value: bigint | number): void {
-  check(`VMWRITE ${hex(field)}`, dune.context.vmx.vmwrite(field, BigInt(value)));
+  const status = dune.context.vmx.vmwrite(field, BigInt(value));
+  if (status.kind !== 'succeed') check(`VMWRITE ${hex(field)}`, status);
 }
 
 export function read(dune: Dune, field: number): bigint {

@@ -58,6 +58,8 @@ export class TlbBanks {
   readonly #wanted = new Int32Array(KEY_WORDS);
   #clock = 0;
   #current = -1;
+  /** The bank before the current one. */
+  #previous = -1;
 
   constructor(
     readonly mem: LinearMemory,
@@ -73,9 +75,11 @@ export class TlbBanks {
   contextChanged(): void {
     this.#readKey();
     if (this.#current >= 0 && this.#holdsWanted(this.#current)) return;
-    let bank = 0;
-    while (bank < L.TLB_BANKS && !(this.#stamps[bank]! > 0 && this.#holdsWanted(bank))) bank++;
+    // An exit and the entry after it go to and fro between two.
+    let bank = this.#previous;
+    if (bank < 0 || !this.#serves(bank)) for (bank = 0; bank < L.TLB_BANKS && !this.#serves(bank);) bank++;
     if (bank === L.TLB_BANKS) bank = this.#allocate();
+    this.#previous = this.#current;
     this.#current = bank;
     this.#stamps[bank] = ++this.#clock;
     this.#u32[L.TLB_BASE >>> 2] = L.TLB + bank * L.TLB_BANK_BYTES;
@@ -114,6 +118,9 @@ export class TlbBanks {
     key[5] = pcids ? 0 : u32[(L.CR3 >>> 2) + 1]!;
   }
 
+  #serves(bank: number): boolean {
+    return this.#stamps[bank]! > 0 && this.#holdsWanted(bank);
+  }
   #holdsWanted(bank: number): boolean {
     const keys = this.#keys;
     const wanted = this.#wanted;

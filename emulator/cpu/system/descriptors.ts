@@ -137,9 +137,11 @@ export function updateDerived(context: CpuContext): void {
   context.engine.contextChanged();
 }
 
+const EFER_LMA_LOW = Number(EFER_LMA);
+
 /** 0 16-bit, 1 32-bit, 2 64-bit. `efer`: its low half. */
 export function codeMode(efer: number, csRights: number): number {
-  if (efer & Number(EFER_LMA) && csRights & Rights.L) return 2;
+  if (efer & EFER_LMA_LOW && csRights & Rights.L) return 2;
   return csRights & Rights.DB ? 1 : 0;
 }
 
