@@ -3,7 +3,7 @@
  * 256 of them by ModRM byte. Made from the instruction table as opcodes are met: a short program meets few of them, and
  * the whole would be a third of its start-up.
  */
-import { DEFAULT_MODEL } from './system/cpuid.ts';
+import type { CpuModel } from './system/cpuid.ts';
 import { table } from './table/index.ts';
 import type { OpcodeRow } from './table/row.ts';
 
@@ -44,6 +44,12 @@ export const enum Read {
   Accumulator,
   Count,
   Port,
+  /** VEX.vvvv. */
+  RegVex,
+  XmmVex,
+  /** Bits 7:4 of an immediate byte. */
+  XmmImmediate,
+  Xmm0,
   /** Plus the segment register's number. */
   FixedSegment,
 }
@@ -71,6 +77,8 @@ export interface CompiledRow {
   readonly lock: boolean;
   readonly repeat: 'rep' | 'repz' | undefined;
   readonly hasCondition: boolean;
+  /** VEX.vvvv names an operand; it must be 1111b otherwise. */
+  readonly usesVvvv: boolean;
   /** A shift or rotate by an immediate: a masked count of 0 makes it `shift_by_zero`. */
   readonly shift: boolean;
 }
@@ -104,6 +112,7 @@ const EXACT: Record<string, Read> = {
   '1': Read.One,
   Eb: Read.RmByte,
   Gb: Read.RegByte,
+  xmm0: Read.Xmm0,
   Zb: Read.OpcodeByte,
 };
 
@@ -120,6 +129,9 @@ const BY_LETTER: Record<string, Read> = {
   P: Read.Mmx,
   Q: Read.MmxRm,
   N: Read.MmxRm,
+  B: Read.RegVex,
+  H: Read.XmmVex,
+  L: Read.XmmImmediate,
 };
 
 function readOf(code: string): Read {
@@ -186,6 +198,7 @@ function compile(row: OpcodeRow, mode: CodeMode, hasModrm: boolean): CompiledRow
     sizes: [sizes[0]!, sizes.includes(2) ? 2 : four, four, sizes.includes(8) ? 8 : four],
     lock: row.lock === true,
     repeat: row.rep,
+    usesVvvv: reads.includes(Read.RegVex) || reads.includes(Read.XmmVex),
     hasCondition: row.encoding.includes('+cc'),
     shift: /^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd)$/.test(row.op) && reads.includes(Read.ImmediateUnsigned8),
   };
@@ -199,12 +212,15 @@ interface Candidate {
 
 const CLASSES = ['NP', '66', 'F3', 'F2'] as const;
 
-/** The candidates of each opcode of a mode, by map * 256 + opcode. */
-function candidatesOf(mode: CodeMode): Map<number, Candidate[]> {
+/** Candidates by map * 256 + opcode. */
+type Candidates = ReadonlyMap<number, Candidate[]>;
+
+/** The candidates of each opcode of a mode: those of VEX encodings, or the others. */
+function candidatesOf(mode: CodeMode, features: ReadonlySet<string>, vex: boolean): Candidates {
   const candidates = new Map<number, Candidate[]>();
   for (const row of table) {
-    if (row.encoding === '' || (mode === 2 ? row.invalid64 : row.only64)) continue;
-    if (row.feature !== undefined && !DEFAULT_MODEL.features.has(row.feature)) continue;
+    if (row.encoding === '' || (row.vex !== undefined) !== vex || (mode === 2 ? row.invalid64 : row.only64)) continue;
+    if (row.feature !== undefined && !features.has(row.feature)) continue;
     const candidate: Candidate = { place: placeOf(row), row, compiled: undefined };
     const { place } = candidate;
     for (let i = 0; i < place.opcodes; i++) {
@@ -260,29 +276,65 @@ class Cell {
   }
 }
 
-const candidates: (Map<number, Candidate[]> | undefined)[] = [undefined, undefined, undefined];
-const cells: (Cell | undefined)[][] = [0, 1, 2].map(() => new Array<Cell | undefined>(4096).fill(undefined));
+/** The dispatch of processors with a set of features. */
+export class DecodeTable {
+  readonly #features: ReadonlySet<string>;
+  readonly #candidates: (Candidates | undefined)[] = [undefined, undefined, undefined];
+  readonly #cells: (Cell | undefined)[][] = [0, 1, 2].map(() => new Array<Cell | undefined>(4096).fill(undefined));
+  readonly #vexCandidates: (Candidates | undefined)[] = [undefined, undefined, undefined];
+  readonly #vexCells = [0, 1, 2].map(() => new Map<number, Cell>());
 
-/**
- * The row of an opcode; undefined when it has none, null when it has none for this ModRM byte: #UD.
- * @param map 0 one-byte, 1 0F, 2 0F38, 3 0F3A
- * @param prefixClass 0 none, 1 66, 2 F3, 3 F2
- * @param modrm the byte after the opcode, whether it turns out to be one or not
- */
-export function rowOf(
-  mode: CodeMode,
-  map: number,
-  prefixClass: number,
-  opcode: number,
-  modrm: number,
-): CompiledRow | null | undefined {
-  const at = map * 1024 + prefixClass * 256 + opcode;
-  const cell = cells[mode]![at] ?? (cells[mode]![at] = makeCell(mode, map * 256 + opcode, prefixClass));
-  return cell.only ?? cell.row(modrm);
+  constructor(features: ReadonlySet<string>) {
+    this.#features = features;
+  }
+
+  /**
+   * The row of an opcode; undefined when it has none, null when it has none for this ModRM byte: #UD.
+   * @param map 0 one-byte, 1 0F, 2 0F38, 3 0F3A
+   * @param prefixClass 0 none, 1 66, 2 F3, 3 F2
+   * @param modrm the byte after the opcode, whether it turns out to be one or not
+   */
+  row(mode: CodeMode, map: number, prefixClass: number, opcode: number, modrm: number): CompiledRow | null | undefined {
+    const at = map * 1024 + prefixClass * 256 + opcode;
+    const cells = this.#cells[mode]!;
+    const cell = cells[at] ?? (cells[at] = this.#makeCell(mode, map * 256 + opcode, prefixClass));
+    return cell.only ?? cell.row(modrm);
+  }
+  #makeCell(mode: CodeMode, key: number, prefixClass: number): Cell {
+    const candidates = (this.#candidates[mode] ??= candidatesOf(mode, this.#features, false));
+    return new Cell(candidates.get(key) ?? [], prefixClass, mode);
+  }
+
+  /** As `row`, for a VEX prefix with these L and W; `map` is VEX.mmmmm, `prefixClass` VEX.pp. */
+  vexRow(
+    mode: CodeMode,
+    map: number,
+    prefixClass: number,
+    opcode: number,
+    modrm: number,
+    l: number,
+    w: number,
+  ): CompiledRow | null | undefined {
+    const at = (((l * 2 + w) * 4 + map) * 4 + prefixClass) * 256 + opcode;
+    let cell = this.#vexCells[mode]!.get(at);
+    if (!cell) {
+      const candidates = (this.#vexCandidates[mode] ??= candidatesOf(mode, this.#features, true));
+      const fit = ({ row }: Candidate): boolean =>
+        (row.vex === 'LIG' || row.vex === `L${l}`) && (row.w === undefined || row.w === w);
+      cell = new Cell((candidates.get(map * 256 + opcode) ?? []).filter(fit), prefixClass, mode);
+      this.#vexCells[mode]!.set(at, cell);
+    }
+    return cell.only ?? cell.row(modrm);
+  }
 }
-function makeCell(mode: CodeMode, key: number, prefixClass: number): Cell {
-  candidates[mode] ??= candidatesOf(mode);
-  return new Cell(candidates[mode].get(key) ?? [], prefixClass, mode);
+
+const tables = new Map<CpuModel, DecodeTable>();
+
+/** The table of a model; made once. */
+export function decodeTableOf(model: CpuModel): DecodeTable {
+  let made = tables.get(model);
+  if (!made) tables.set(model, (made = new DecodeTable(model.features)));
+  return made;
 }
 
 /** XCHG r8, rAX: what 90 means with REX.B. */

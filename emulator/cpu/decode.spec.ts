@@ -106,6 +106,8 @@ function names(instruction: DecodedInstruction): string[] {
   if (op === 'shl') return ['shl', 'sal'];
   if (op === 'movd_to_xmm' || op === 'movd_from_xmm' || op === 'movd_to_mmx' || op === 'movd_from_mmx')
     return [size === 8 ? 'movq' : 'movd'];
+  if (op === 'pextrd' || op === 'pinsrd') return [size === 8 ? `${op.slice(0, -1)}q` : op];
+  if (op === 'pcmpestri' || op === 'pcmpestrm') return [size === 8 ? `${op}64` : op];
   if (op === 'nop')
     return [
       'nop',
@@ -240,6 +242,13 @@ function randomInstruction(next: () => number, into: Uint8Array): void {
   for (let i = 0; i < into.length; i++) into[i] = next();
   let at = 0;
   for (let left = next() % 3; left > 0; left--) into[at++] = PREFIXES[next() % PREFIXES.length]!;
+  if (next() % 8 === 0) {
+    into[at++] = 0xc4;
+    into[at++] = (next() & 0xe0) | (1 + (next() % 3));
+    // VEX.L is mostly 0, VEX.vvvv now and then 1111b.
+    into[at++] = (next() & (next() % 4 ? 0xfb : 0xff)) | (next() % 2 ? 0x78 : 0);
+    return;
+  }
   if (next() % 2) into[at++] = 0x40 | (next() & 15);
   if (next() % 2) into[at++] = 0x0f;
   into[at] = next();

@@ -1,7 +1,8 @@
 /** The instruction decoder (SDM 2A chapter 2): bytes to `Instruction`, driven by the instruction table. */
-import { EXCHANGE_ACCUMULATOR, Read, rowOf, SizeRule } from './decode-table.ts';
-import type { CodeMode } from './decode-table.ts';
+import { decodeTableOf, EXCHANGE_ACCUMULATOR, Read, SizeRule } from './decode-table.ts';
+import type { CodeMode, CompiledRow, DecodeTable } from './decode-table.ts';
 import type { Instruction, Operand } from './instruction.ts';
+import { DEFAULT_MODEL } from './system/cpuid.ts';
 import { shiftByZero } from './table/shifts.ts';
 import type { OpcodeRow } from './table/row.ts';
 
@@ -76,6 +77,8 @@ let code: Uint8Array;
 let at = 0;
 let rex = 0;
 let modrm = 0;
+/** VEX.vvvv, not inverted. */
+let vvvv = 0;
 let addressSize: 64 | 32 | 16 = 64;
 /** Segment override, or -1. */
 let override = -1;
@@ -249,6 +252,14 @@ function readOperand(
       return XMM[reg]!;
     case Read.Mmx:
       return MMX[reg & 7]!;
+    case Read.RegVex:
+      return GPR[vvvv]!;
+    case Read.XmmVex:
+      return XMM[vvvv]!;
+    case Read.XmmImmediate:
+      return XMM[mode === 2 ? code[at++]! >> 4 : (code[at++]! >> 4) & 7]!;
+    case Read.Xmm0:
+      return XMM[0]!;
     case Read.Segment:
       return SEGMENT[reg & 7];
     case Read.Control:
@@ -280,20 +291,28 @@ function readOperand(
 function trailingBytes(reads: readonly Read[], size: number): number {
   for (let i = 0; i < reads.length; i++) {
     const read = reads[i]!;
-    if (read === Read.ImmediateUnsigned8 || read === Read.ImmediateSigned8) return 1;
+    if (read === Read.ImmediateUnsigned8 || read === Read.ImmediateSigned8 || read === Read.XmmImmediate) return 1;
     if (read === Read.ImmediateZ) return size === 2 ? 2 : 4;
   }
   return 0;
 }
 
+const DEFAULT_TABLE = decodeTableOf(DEFAULT_MODEL);
+
 /**
  * Decodes the instruction at `offset` of `bytes`, which stands at linear address `gva`. Undefined for #UD, for more than
  * 15 bytes and when `bytes` ends too early; `decodeFailure()` tells which.
  */
-export function decode(bytes: Uint8Array, offset: number, gva: bigint, mode: CodeMode): DecodedInstruction | undefined {
+export function decode(
+  bytes: Uint8Array,
+  offset: number,
+  gva: bigint,
+  mode: CodeMode,
+  table = DEFAULT_TABLE,
+): DecodedInstruction | undefined {
   code = bytes;
   at = offset;
-  const instruction = decodeHere(offset, gva, mode);
+  const instruction = decodeHere(offset, gva, mode, table);
   if (at > bytes.length) failure = 'truncated';
   else if (at - offset > MAX_INSTRUCTION_LENGTH) failure = 'too-long';
   else if (instruction) return instruction;
@@ -301,7 +320,7 @@ export function decode(bytes: Uint8Array, offset: number, gva: bigint, mode: Cod
   return undefined;
 }
 
-function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruction | undefined {
+function decodeHere(start: number, gva: bigint, mode: CodeMode, table: DecodeTable): DecodedInstruction | undefined {
   const prefixes = PREFIXES[mode]!;
   let operandSizePrefix = false;
   let addressSizePrefix = false;
@@ -328,6 +347,12 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
   addressSize = mode === 2 ? (addressSizePrefix ? 32 : 64) : (mode === 1) !== addressSizePrefix ? 32 : 16;
   const operandSize = rex & 8 ? 8 : (mode === 0) !== operandSizePrefix ? 2 : 4;
 
+  if ((byte & 0xfe) === 0xc4 && (mode === 2 || code[at]! >= 0xc0)) {
+    // After these prefixes VEX is #UD (SDM 2A 2.3.2-2.3.4).
+    const refused = operandSizePrefix || repeat !== 0 || lock || rex !== 0;
+    return decodeVex(byte, start, gva, mode, table, refused);
+  }
+
   let map = 0;
   if (byte === 0x0f) {
     byte = code[at++]!;
@@ -339,14 +364,54 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode): DecodedInstruct
   }
   const prefixClass = repeat === 0xf2 ? 3 : repeat === 0xf3 ? 2 : operandSizePrefix ? 1 : 0;
   modrm = at < code.length ? code[at]! : 0;
-  let compiled = rowOf(mode, map, prefixClass, byte, modrm);
+  let compiled = table.row(mode, map, prefixClass, byte, modrm);
   if (compiled === undefined) return undefined;
   if (compiled === null) {
     at++;
     return undefined;
   }
   if (compiled.op === 'nop' && map === 0 && rex & 1) compiled = EXCHANGE_ACCUMULATOR;
+  return readRest(compiled, byte, start, gva, mode, operandSize, lock, repeat);
+}
 
+/** The rest of an instruction after C4 or C5 (SDM 2A 2.3.5). */
+function decodeVex(
+  escape: number,
+  start: number,
+  gva: bigint,
+  mode: CodeMode,
+  table: DecodeTable,
+  refused: boolean,
+): DecodedInstruction | undefined {
+  const first = code[at++]!;
+  const last = escape === 0xc4 ? code[at++]! : first;
+  const map = escape === 0xc4 ? first & 0x1f : 1;
+  const w = escape === 0xc4 && mode === 2 ? last >> 7 : 0;
+  rex = mode !== 2 ? 0 : escape === 0xc4 ? (~first >> 5) & 7 : (~first >> 5) & 4;
+  vvvv = (~last >> 3) & (mode === 2 ? 15 : 7);
+  const opcode = code[at++]!;
+  modrm = at < code.length ? code[at]! : 0;
+  if (map === 0 || map > 3 || refused) return undefined;
+  const compiled = table.vexRow(mode, map, last & 3, opcode, modrm, (last >> 2) & 1, w);
+  if (compiled === undefined) return undefined;
+  if (compiled === null || (!compiled.usesVvvv && (last & 0x78) !== 0x78)) {
+    at++;
+    return undefined;
+  }
+  return readRest(compiled, opcode, start, gva, mode, w ? 8 : 4, false, 0);
+}
+
+/** Everything after the opcode: address, operands. */
+function readRest(
+  compiled: CompiledRow,
+  byte: number,
+  start: number,
+  gva: bigint,
+  mode: CodeMode,
+  operandSize: number,
+  lock: boolean,
+  repeat: number,
+): DecodedInstruction | undefined {
   if (compiled.hasModrm) {
     at++;
     if (compiled.ignoresMod) modrm |= 0xc0;

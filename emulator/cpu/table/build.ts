@@ -11,7 +11,7 @@ type Rest = Omit<OpcodeRow, 'encoding' | 'op' | 'operands'>;
 /** Sizes a row exists in, as its operand codes say: v and z follow the operand size, y is 4 or 8, everything else is fixed. */
 function sizesOf(operands: readonly string[]): readonly number[] {
   if (operands.some((code) => /^([EGZIMO]v|[EG]z|eAX|rAX|Iz)$/.test(code))) return V;
-  if (operands.some((code) => /^[EGMR]y$/.test(code))) return [4, 8];
+  if (operands.some((code) => /^[BEGMR]y$/.test(code))) return [4, 8];
   if (operands.some((code) => /^([EGZMO]b|AL)$/.test(code))) return [1];
   return [0];
 }

@@ -75,6 +75,9 @@ function alternatives(code: string, addressSize: 64 | 32 | 16): readonly Operand
       return [memory(addressSize)];
     case 'V':
     case 'U':
+    case 'H':
+    case 'L':
+    case 'x':
       return [{ kind: 'xmm', register: 0 }];
     case 'P':
     case 'N':

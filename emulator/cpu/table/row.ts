@@ -12,6 +12,8 @@
  *  M Mb Mw Md Mq Mdq Mt  memory only; Ob Ov  moffs
  *  X Y                string operands: DS:rSI (override allowed), ES:rDI; Xbx, Xdi: DS:rBX, DS:rDI
  *  Vx Wx              xmm of reg; xmm of rm or 16 bytes of memory; Wss Wsd: xmm or 4/8 bytes; Ux: xmm of rm only
+ *  By Hx Lx           VEX.vvvv: general register, xmm; xmm of the top four bits of an immediate
+ *  xmm0               that register
  *  Pq Qq Qd Nq        mmx of reg; mmx or memory; mmx of rm only
  *  Sw Cy Dy           segment, control, debug register
  *  ES CS SS DS FS GS  fixed segment register
@@ -48,6 +50,10 @@ export interface OpcodeRow {
   readonly system?: boolean;
   /** Worth a place in the interpreter's hot switch. */
   readonly hot?: boolean;
+  /** VEX-encoded (SDM 2A 2.3): what VEX.L must be. `prefix` is then VEX.pp; the operand size is 8 for VEX.W in 64-bit mode, else 4. */
+  readonly vex?: 'L0' | 'L1' | 'LIG';
+  /** What VEX.W must be; absent: it is ignored or gives the operand size. */
+  readonly w?: 0 | 1;
   /** CPUID feature it needs, as cpu/system/cpuid.ts names it; absent = always there. What the model lacks decodes as #UD. */
   readonly feature?: string;
 }
