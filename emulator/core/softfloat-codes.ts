@@ -26,6 +26,8 @@ export const FP_DIV = 3;
 export const FP_SQRT = 4;
 export const FP_MIN = 5;
 export const FP_MAX = 6;
+/** Packed only: even lanes subtract, odd lanes add. */
+export const FP_ADDSUB = 7;
 /** + predicate 0..7 of CMPPS. */
 export const FP_COMPARE = 8;
 

@@ -20,6 +20,7 @@ import {
   FLAG_DENORMAL,
   FLAG_INVALID,
   FP_ADD,
+  FP_ADDSUB,
   FP_COMPARE,
   FP_DIV,
   FP_MAX,
@@ -43,7 +44,8 @@ const CR4_OSXMMEXCPT = 0x400;
 /** Invalid, denormal, zero-divide: found before the operation. */
 const PRE_COMPUTATION = 7;
 
-function enter(): void {
+/** Begins an SSE operation under MXCSR. */
+export function enterSse(): void {
   const mxcsr = load<u32>(MXCSR);
   Env.flags = 0;
   Env.rounding = (mxcsr >> 13) & 3;
@@ -54,7 +56,7 @@ function enter(): void {
 }
 
 /** Makes the flags sticky and raises #XM (SDM 1, 11.5.2). Unmasked pre-computation exceptions hide the later ones. */
-function leave(): i32 {
+export function leaveSse(): i32 {
   let flags = Env.flags;
   let unmasked = flags & ~Env.masks;
   if (unmasked & PRE_COMPUTATION) {
@@ -111,7 +113,8 @@ function comparison(predicate: i32, size: i32, a: u64, b: u64): u64 {
   return holds ? (size == 8 ? u64.MAX_VALUE : u64(u32.MAX_VALUE)) : 0;
 }
 
-function lane(op: i32, size: i32, a: u64, b: u64): u64 {
+/** FP_* on one lane, between `enterSse` and `leaveSse`. */
+export function sseLane(op: i32, size: i32, a: u64, b: u64): u64 {
   if (op >= FP_COMPARE) return comparison(op - FP_COMPARE, size, a, b);
   if (op == FP_MIN || op == FP_MAX) return minimum(op, size, a, b);
   if (Env.rounding == ROUND_NEAREST) {
@@ -137,33 +140,35 @@ function lane(op: i32, size: i32, a: u64, b: u64): u64 {
 
 /** One lane of FP_* on operands of `size` bytes. */
 export function sseScalar(op: i32, size: i32, a: u64, b: u64): i32 {
-  enter();
-  store<u64>(FP_RESULT, lane(op, size, a, b));
-  return leave();
+  enterSse();
+  store<u64>(FP_RESULT, sseLane(op, size, a, b));
+  return leaveSse();
 }
 
 /** All lanes of FP_*, two 64-bit halves an operand. */
 export function ssePacked(op: i32, size: i32, aLow: u64, aHigh: u64, bLow: u64, bHigh: u64): i32 {
-  enter();
+  enterSse();
+  const even = op == FP_ADDSUB ? FP_SUB : op;
+  const odd = op == FP_ADDSUB ? FP_ADD : op;
   if (size == 8) {
-    store<u64>(FP_RESULT, lane(op, 8, aLow, bLow));
-    store<u64>(FP_RESULT + 8, lane(op, 8, aHigh, bHigh));
+    store<u64>(FP_RESULT, sseLane(even, 8, aLow, bLow));
+    store<u64>(FP_RESULT + 8, sseLane(odd, 8, aHigh, bHigh));
   } else {
-    store<u32>(FP_RESULT, u32(lane(op, 4, aLow & 0xffffffff, bLow & 0xffffffff)));
-    store<u32>(FP_RESULT + 4, u32(lane(op, 4, aLow >> 32, bLow >> 32)));
-    store<u32>(FP_RESULT + 8, u32(lane(op, 4, aHigh & 0xffffffff, bHigh & 0xffffffff)));
-    store<u32>(FP_RESULT + 12, u32(lane(op, 4, aHigh >> 32, bHigh >> 32)));
+    store<u32>(FP_RESULT, u32(sseLane(even, 4, aLow & 0xffffffff, bLow & 0xffffffff)));
+    store<u32>(FP_RESULT + 4, u32(sseLane(odd, 4, aLow >> 32, bLow >> 32)));
+    store<u32>(FP_RESULT + 8, u32(sseLane(even, 4, aHigh & 0xffffffff, bHigh & 0xffffffff)));
+    store<u32>(FP_RESULT + 12, u32(sseLane(odd, 4, aHigh >> 32, bHigh >> 32)));
   }
-  return leave();
+  return leaveSse();
 }
 
 /** COMISx (`signalling`) and UCOMISx: ZF PF CF in their RFLAGS positions at FP_RESULT. */
 export function sseCompare(size: i32, signalling: i32, a: u64, b: u64): i32 {
-  enter();
+  enterSse();
   operands(size, a, b);
   const order = compare(signalling != 0);
   store<u32>(FP_RESULT, order == UNORDERED ? 0x45 : order == LESS ? 1 : order == EQUAL ? 0x40 : 0);
-  return leave();
+  return leaveSse();
 }
 
 /** A conversion between float formats: NaN payloads are cut or extended at the low end. */
@@ -221,14 +226,14 @@ function convertLane(kind: i32, value: u64): u64 {
 
 /** One lane of CVT_*. */
 export function sseConvert(kind: i32, value: u64): i32 {
-  enter();
+  enterSse();
   store<u64>(FP_RESULT, convertLane(kind, value));
-  return leave();
+  return leaveSse();
 }
 
 /** `lanes` lanes of CVT_*; 16 bytes at FP_RESULT, zero above the last lane. */
 export function sseConvertPacked(kind: i32, lanes: i32, low: u64, high: u64): i32 {
-  enter();
+  enterSse();
   const from = kind & ~CVT_TRUNCATE;
   const wideSource = from == CVT_F64_F32 || from == CVT_F64_I32;
   const wideResult = from == CVT_F32_F64;
@@ -241,5 +246,5 @@ export function sseConvertPacked(kind: i32, lanes: i32, low: u64, high: u64): i3
     if (wideResult) store<u64>(<usize>FP_RESULT + ((<usize>i) << 3), result);
     else store<u32>(<usize>FP_RESULT + ((<usize>i) << 2), u32(result));
   }
-  return leave();
+  return leaveSse();
 }

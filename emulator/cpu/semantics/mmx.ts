@@ -20,7 +20,7 @@ function enterMmx(e: Emitter): void {
 }
 
 /** Wraps the body of an MMX instruction, whose writes to registers come last. */
-function mmxInstruction(body: Semantic): Semantic {
+export function mmxInstruction(body: Semantic): Semantic {
   return (e, form) => {
     checkPending(e);
     body(e, form);
@@ -49,6 +49,9 @@ function binary(f: Binary, read = operand): Semantic {
   });
 }
 
+/** destination = f(destination, source) on the low halves of vectors. */
+export const mmxBinary = (f: Binary): Semantic => binary(f);
+
 /** The upper half of a 128-bit interleave of the low quadwords is the interleave of their high halves. */
 function high(f: Binary): Semantic {
   return mmxInstruction((e, { operands: [destination, source] }) => {
@@ -58,11 +61,16 @@ function high(f: Binary): Semantic {
   });
 }
 
+/** Two operands side by side. */
+export function mmxJoined(e: Emitter, low: Operand, high: Operand): Value {
+  const upper = e.let(e.readMmx(high));
+  return e.let(e.lane('i64x2.replace_lane', 1, operand(e, low), upper));
+}
+
 /** Both operands side by side, narrowed together. */
 function narrow(f: Binary): Semantic {
   return mmxInstruction((e, { operands: [destination, source] }) => {
-    const b = e.let(e.readMmx(source));
-    const joined = e.let(e.lane('i64x2.replace_lane', 1, operand(e, destination), b));
+    const joined = mmxJoined(e, destination, source);
     e.writeMmx(destination, low64(e, f(e, joined, joined)));
   });
 }

@@ -112,15 +112,20 @@ function packedArithmetic(code: number, name: string, size: 4 | 8): Semantic {
     const b = e.let(e.readVector(source, true));
     const a = code === FP_SQRT ? b : e.let(e.readVector(destination));
     const value = code === FP_SQRT ? e.op(`${shape(size)}.sqrt`, b) : e.op(`${shape(size)}.${name}`, a, b);
-    const result = e.variable('v128', value);
-    const denormal =
-      code === FP_SQRT ? denormalLanes(e, size, b) : or(e, denormalLanes(e, size, a), denormalLanes(e, size, b));
-    const extreme = e.op('v128.not', ordinaryLanes(e, size, e.get(result)));
-    e.if(or(e, e.op('v128.any_true', or(e, denormal, extreme)), roundingMatters(e)), () =>
-      e.set(result, redoPacked(e, e.i32(code), size, a, b)),
-    );
-    e.writeVector(destination, e.get(result));
+    e.writeVector(destination, packedOperation(e, code, size, a, b, value));
   };
+}
+
+/** A packed operation whose native answer is `value`, with its flags right. FP_SQRT looks at `b` alone. */
+export function packedOperation(e: Emitter, code: number, size: 4 | 8, a: Value, b: Value, value: Value): Value {
+  const result = e.variable('v128', value);
+  const denormal =
+    code === FP_SQRT ? denormalLanes(e, size, b) : or(e, denormalLanes(e, size, a), denormalLanes(e, size, b));
+  const extreme = e.op('v128.not', ordinaryLanes(e, size, e.get(result)));
+  e.if(or(e, e.op('v128.any_true', or(e, denormal, extreme)), roundingMatters(e)), () =>
+    e.set(result, redoPacked(e, e.i32(code), size, a, b)),
+  );
+  return e.get(result);
 }
 
 /** MIN and MAX: the second operand unless the first is truly less or greater. */

@@ -20,13 +20,19 @@ function shift(op: string): Semantic {
   };
 }
 
-/** PSLLDQ and PSRLDQ: lane numbers moved by the count; those that leave 0..15 select zero. */
+/** `vector` moved by `count` bytes: lane numbers that leave 0..15 select zero. */
+export function shiftedBytes(e: Emitter, vector: Value, count: Value, direction: 'i8x16.add' | 'i8x16.sub'): Value {
+  const bytes = e.let(count);
+  const amount = e.op('i8x16.splat', e.select(e.op('i32.gt_u', bytes, e.i32(15)), e.i32(16), bytes));
+  const order = e.op(direction, lanes(e, 1, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]), amount);
+  return e.op('i8x16.swizzle', vector, order);
+}
+
+/** PSLLDQ and PSRLDQ. */
 function shiftBytes(direction: 'i8x16.add' | 'i8x16.sub'): Semantic {
   return (e, { operands: [destination, count] }) => {
-    const bytes = e.let(immediateByte(e, count));
-    const amount = e.op('i8x16.splat', e.select(e.op('i32.gt_u', bytes, e.i32(15)), e.i32(16), bytes));
-    const order = e.op(direction, lanes(e, 1, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]), amount);
-    e.writeVector(destination, e.op('i8x16.swizzle', e.readVector(destination), order));
+    const vector = e.let(e.readVector(destination));
+    e.writeVector(destination, shiftedBytes(e, vector, immediateByte(e, count), direction));
   };
 }
 
