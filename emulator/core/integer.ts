@@ -63,3 +63,25 @@ export function rotateCarryRight(value: u64, count: i32, carry: i32, size: i32):
   store<u64>(INTEGER_RESULT, (cf * CF) | (overflow * OF));
   return result;
 }
+
+/** PDEP: bits of `value`, from the lowest, to the places that `mask` has. */
+export function depositBits(value: u64, mask: u64): u64 {
+  let result: u64 = 0;
+  let bits = value;
+  for (let places = mask; places; places &= places - 1) {
+    if (bits & 1) result |= places & (0 - places);
+    bits >>= 1;
+  }
+  return result;
+}
+
+/** PEXT: the bits of `value` at the places of `mask`, side by side from the lowest. */
+export function extractBits(value: u64, mask: u64): u64 {
+  let result: u64 = 0;
+  let bit: u64 = 1;
+  for (let places = mask; places; places &= places - 1) {
+    if (value & (places & (0 - places))) result |= bit;
+    bit <<= 1;
+  }
+  return result;
+}

@@ -30,6 +30,15 @@ function reverseBytes32(e: Emitter, value: Value): Value {
   return e.op('i32.or', odd, e.op('i32.and', e.op('i32.rotr', value, e.i32(8)), e.i32(0xff00ff00 | 0)));
 }
 
+/** Bytes in reverse order; a 2-byte value stays within 16 bits. */
+export function reverseBytes(e: Emitter, size: Size, value: Value): Value {
+  if (size === 2) return e.op('i32.shr_u', reverseBytes32(e, value), e.i32(16));
+  if (size === 4) return reverseBytes32(e, value);
+  const low = reverseBytes32(e, e.let(e.op('i32.wrap_i64', value)));
+  const high = reverseBytes32(e, e.let(e.op('i32.wrap_i64', e.op('i64.shr_u', value, e.i64(32)))));
+  return e.op('i64.or', e.op('i64.shl', toI64(e, 4, low), e.i64(32)), toI64(e, 4, high));
+}
+
 export const movement: Record<string, Semantic> = {
   mov: copy,
   movnti: copy,
@@ -60,12 +69,8 @@ export const movement: Record<string, Semantic> = {
   bswap: (e, form) => {
     const operand = form.operands[0]!;
     if (form.size === 2) return e.write(operand, 2, e.i32(0));
-    if (form.size === 4) return e.write(operand, 4, reverseBytes32(e, e.let(e.read(operand, 4))));
-    const value = e.let(e.read(operand, 8));
-    const low = reverseBytes32(e, e.let(e.op('i32.wrap_i64', value)));
-    const high = reverseBytes32(e, e.let(e.op('i32.wrap_i64', e.op('i64.shr_u', value, e.i64(32)))));
-    const swapped = e.op('i64.or', e.op('i64.shl', toI64(e, 4, low), e.i64(32)), toI64(e, 4, high));
-    e.write(operand, 8, swapped);
+    const size = sizeOf(form);
+    e.write(operand, size, reverseBytes(e, size, e.let(e.read(operand, size))));
   },
 
   xlat: (e, form) => {
