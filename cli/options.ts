@@ -1,5 +1,7 @@
 /** Command-line options of `dune-debug run`, one table: parsing, help text and defaults come from it. */
 import { EVENT_KINDS, type EventKind } from '../emulator/machine/events.ts';
+import { CPU_MODEL_NAMES } from '../emulator/cpu/system/cpuid.ts';
+import type { CpuModelName } from '../emulator/cpu/system/cpuid.ts';
 
 export interface RunOptions {
   program: string;
@@ -7,6 +9,7 @@ export interface RunOptions {
   strict: boolean;
   physBits: number;
   cpus: number;
+  cpu: CpuModelName;
   /** Bytes. */
   memory: number;
   seed: number;
@@ -55,6 +58,12 @@ function traceOf(value: string): Trace {
   return { kinds: names.includes('all') ? EVENT_KINDS : (names as EventKind[]), file };
 }
 
+function oneOf<T extends string>(name: string, choices: readonly T[], value: string): T {
+  const found = choices.find((choice) => choice === value);
+  if (!found) throw new UsageError(`${name} takes ${choices.join(' or ')}, not "${value}".`);
+  return found;
+}
+
 export const OPTION_ROWS: readonly OptionRow[] = [
   {
     name: '--strict',
@@ -72,6 +81,12 @@ export const OPTION_ROWS: readonly OptionRow[] = [
     value: 'N',
     help: 'model CPUs, 1 to 64 (default 1)',
     set: (o, v) => (o.cpus = integer('--cpus', 1, 64, v)),
+  },
+  {
+    name: '--cpu',
+    value: 'MODEL',
+    help: 'what CPUID presents: max, all that is implemented (default), or baseline, x86-64 without extensions',
+    set: (o, v) => (o.cpu = oneOf('--cpu', CPU_MODEL_NAMES, v)),
   },
   {
     name: '--memory',
@@ -137,6 +152,7 @@ export function parseRunOptions(argv: readonly string[]): RunOptions {
     strict: false,
     physBits: 46,
     cpus: 1,
+    cpu: 'max',
     memory: 1024 * 1024 * 1024,
     seed: 1,
     grants: [],

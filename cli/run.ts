@@ -63,6 +63,7 @@ function launch(options: RunOptions): Machine {
     syscalls: options.strict ? 'strict' : 'modern',
     physBits: options.physBits,
     cpus: options.cpus,
+    cpuModel: options.cpu,
     memory: options.memory,
     seed: options.seed,
     aslr: false,

@@ -130,6 +130,7 @@ function machineOptions(options: LaunchOptions, cwd: string, program: string): C
     syscalls: options.syscalls,
     physBits: options.physBits,
     cpus: options.cpus,
+    cpuModel: options.cpu,
     memory: options.memory * MEGABYTE,
     seed: options.seed,
     aslr: options.aslr,

@@ -1,5 +1,6 @@
 /** The attributes of a launch configuration, once: checking, defaults, the JSON schema in package.json and the docs come from here. */
 import * as v from 'valibot';
+import { CPU_MODEL_NAMES } from '../emulator/cpu/system/cpuid.ts';
 import { EVENT_KINDS } from '../emulator/machine/events.ts';
 import { RequestError } from './request.ts';
 
@@ -39,6 +40,15 @@ export const LAUNCH_ATTRIBUTES = {
       v.description('Physical-address width of the processor (MAXPHYADDR) in bits.'),
     ),
     46,
+  ),
+  cpu: v.optional(
+    v.pipe(
+      v.picklist(CPU_MODEL_NAMES),
+      v.description(
+        'Processor that CPUID presents: everything the emulator implements (max), or x86-64 without extensions (baseline).',
+      ),
+    ),
+    'max',
   ),
   memory: v.optional(
     v.pipe(v.number(), v.integer(), v.minValue(64), v.maxValue(3072), v.description('Physical memory in MB.')),

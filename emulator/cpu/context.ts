@@ -5,6 +5,7 @@ import type { PhysicalMemory } from '../mmu/physical.ts';
 import type { Vmx } from '../vmx/api.ts';
 import type { Engine, Fault } from './engine-api.ts';
 import type { Instruction } from './instruction.ts';
+import type { CpuModel } from './system/cpuid.ts';
 import type { CpuState, LinearMemory } from './state.ts';
 
 /**
@@ -34,6 +35,8 @@ export interface CpuContext {
   readonly mmu: Mmu;
   readonly vmx: Vmx;
   readonly events: EventBus;
+  /** What CPUID says, and which instructions, CR4 bits and MSRs exist. */
+  readonly model: CpuModel;
   /** Running logical CPU (0-based), its x2APIC ID, and how many there are. */
   cpuIndex: number;
   cpus: number;
@@ -47,6 +50,8 @@ export interface CpuContext {
   cycles(): bigint;
   /** Name and strace-like text of a system call of the system that runs here. Set by the kernel personality. */
   describeSyscall: (number: number, args: readonly bigint[]) => { name: string; text: string };
+  /** 64 bits for RDRAND and RDSEED. Set by the kernel personality, whose seeded source of chance is part of its state. */
+  random64: () => bigint;
   /** Told of every VM exit taken, by the name of its basic reason. Set by the machine. */
   onVmExit: (reason: string) => void;
   /** Told of every instruction that reached an I/O port: there is none behind it. RIP stands on the instruction. */

@@ -9,7 +9,10 @@ import { BlockCache } from './blocks.ts';
 import type { Block, SystemStep } from './blocks.ts';
 import { RecordWriter } from './block-writer.ts';
 import type { CoreExports, SystemOutcome } from './context.ts';
-import type { CodeMode } from './decode-table.ts';
+import { decodeTableOf } from './decode-table.ts';
+import type { CodeMode, DecodeTable } from './decode-table.ts';
+import { DEFAULT_MODEL } from './system/cpuid.ts';
+import type { CpuModel } from './system/cpuid.ts';
 import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
 import { codeContext } from './fpu-traps.ts';
@@ -39,6 +42,7 @@ export interface EngineOptions {
   readonly physBits: number;
   /** Translate hot code (absent: interpret everything). Makes no difference to what a program does. */
   readonly translate?: TranslatorOptions;
+  readonly model?: CpuModel;
 }
 
 /** What the engine leaves to the rest of the processor (processor.ts connects it). */
@@ -83,6 +87,7 @@ export class ExecutionEngine implements Engine {
   retired = 0;
   hooks!: EngineHooks;
   readonly #enter: (record: number, budget: number) => number;
+  readonly #decodeTable: DecodeTable;
   readonly #fetcher: CodeFetcher;
   readonly translator: RegionTranslator | undefined;
   /** Retired instructions not yet added to RETIRED and CYCLES. */
@@ -108,7 +113,8 @@ export class ExecutionEngine implements Engine {
     this.core = core as unknown as CoreExports;
     const interpreter = new WebAssembly.Instance(assets.interpreter, { env, core }).exports;
     this.#enter = interpreter['enter'] as (record: number, budget: number) => number;
-    this.#fetcher = new CodeFetcher(this.mem, this.core);
+    this.#decodeTable = decodeTableOf(options.model ?? DEFAULT_MODEL);
+    this.#fetcher = new CodeFetcher(this.mem, this.core, this.#decodeTable);
     this.blocks = new BlockCache(this.mem, this.#fetcher, new RecordWriter(this.mem, assets.forms));
     this.blocks.onCodeFrame = (pfn) => this.hooks.protectFrame(pfn);
     if (options.translate)
@@ -407,6 +413,6 @@ export class ExecutionEngine implements Engine {
       if (hpa < 0) break;
       code[length] = this.mem.bytes[L.RAM_BASE + hpa]!;
     }
-    return decode(code.subarray(0, length), 0, gva, this.#mode);
+    return decode(code.subarray(0, length), 0, gva, this.#mode, this.#decodeTable);
   }
 }

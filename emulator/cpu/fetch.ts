@@ -4,7 +4,7 @@
  */
 import { ACCESS_EXEC } from './codes.ts';
 import type { CoreExports } from './context.ts';
-import type { CodeMode } from './decode-table.ts';
+import type { CodeMode, DecodeTable } from './decode-table.ts';
 import { decode, decodeFailure, MAX_INSTRUCTION_LENGTH } from './decode.ts';
 import type { DecodedInstruction } from './decode.ts';
 import * as L from './layout.ts';
@@ -56,6 +56,7 @@ export class CodeFetcher {
   constructor(
     readonly mem: LinearMemory,
     readonly core: CoreExports,
+    readonly table: DecodeTable,
   ) {}
 
   /** The page of an address by the rules of an instruction fetch; undefined with FAULT_* filled. */
@@ -92,7 +93,7 @@ export class CodeFetcher {
     return this.#decode(joined, 0, gva, mode, second.pfn);
   }
   #decode(code: Uint8Array, offset: number, gva: number, mode: CodeMode, secondPfn: number): Exclude<Fetched, string> {
-    const insn = decode(code, offset, toBigint(gva), mode);
+    const insn = decode(code, offset, toBigint(gva), mode, this.table);
     if (insn) return { insn, secondPfn };
     const bytes = code.slice(offset, offset + MAX_INSTRUCTION_LENGTH);
     if (decodeFailure() === 'too-long')

@@ -10,6 +10,8 @@ import { ExecutionEngine } from './engine.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
 import { TRANSLATOR_DEFAULTS } from './region/translator.ts';
+import { CPU_MODELS, DEFAULT_MODEL } from './system/cpuid.ts';
+import type { CpuModelName } from './system/cpuid.ts';
 import { deliver } from './system/exceptions.ts';
 import { explainAlignment } from './system/alignment.ts';
 import { takeCoreFault } from './system/fault.ts';
@@ -24,6 +26,8 @@ export interface ProcessorOptions {
   readonly cpus: number;
   /** Translate hot code (default false). */
   readonly translate?: boolean;
+  /** Absent: all that is implemented. */
+  readonly cpuModel?: CpuModelName;
   readonly events: EventBus;
   readonly createVmx: (context: CpuContext) => Vmx;
   readonly pendingInterrupt: PendingInterrupt;
@@ -32,11 +36,13 @@ export interface ProcessorOptions {
 /** State is all zero afterwards: the caller resets it (cpu/system/reset.ts) and calls `engine.contextChanged()`. */
 export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, options: ProcessorOptions): CpuContext {
   const { events, cpus } = options;
+  const model = options.cpuModel ? CPU_MODELS[options.cpuModel] : DEFAULT_MODEL;
   const engine = new ExecutionEngine(
     { core: assets.core, interpreter: assets.interpreter, forms: assets.forms as HandlerTable },
     {
       ramBytes: options.ramBytes,
       physBits: options.physBits,
+      model,
       ...(options.translate ? { translate: TRANSLATOR_DEFAULTS } : {}),
     },
   );
@@ -55,6 +61,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
       return vmx;
     },
     events,
+    model,
     cpuIndex: 0,
     cpus,
     vectoring: undefined,
@@ -62,6 +69,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     addCycles,
     cycles: () => mem.get64(L.CYCLES),
     describeSyscall: (number) => ({ name: `syscall_${number}`, text: `syscall_${number}` }),
+    random64: () => mem.get64(L.RETIRED),
     onVmExit: () => {},
     onPortAccess: () => {},
     onGuestException: () => {},

@@ -1,6 +1,6 @@
 /** VM exits, by reason. */
 import * as L from '../cpu/layout.ts';
-import { DEFAULT_MODEL, cpuid } from '../cpu/system/cpuid.ts';
+import { cpuid } from '../cpu/system/cpuid.ts';
 import { ENTRY_FAILURE, ExitReason } from '../vmx/exit-reasons.ts';
 import { Field } from '../vmx/fields.ts';
 import type { Thread } from '../linux/api.ts';
@@ -89,7 +89,7 @@ function hostCpuid(dune: Dune, vcpu: Vcpu): void {
   const { context } = dune;
   const { registers } = vcpu;
   const environment = { physBits: context.mem.get32(L.PHYS_BITS), apicId: context.cpuIndex, cpus: context.cpus };
-  const result = cpuid(DEFAULT_MODEL, environment, Number(registers[RAX]! & LOW32), Number(registers[RCX]! & LOW32));
+  const result = cpuid(context.model, environment, Number(registers[RAX]! & LOW32), Number(registers[RCX]! & LOW32));
   [RAX, RBX, RCX, RDX].forEach((register, index) => (registers[register] = BigInt(result[index]!)));
 }
 

@@ -46,7 +46,7 @@ export function replaceProgram(
       image,
       argv,
       envp,
-      hardwareCapabilities: hardwareCapabilities(),
+      hardwareCapabilities: hardwareCapabilities(linux.context.model),
     });
   } catch (error) {
     process.mm = old;

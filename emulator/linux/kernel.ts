@@ -21,7 +21,7 @@ import { inodeAt, programPath } from './fs/tree.ts';
 import { hardwareCapabilities } from './hardware.ts';
 import { createMemoryMap } from './mm.ts';
 import { peek, poke } from './peek.ts';
-import { seedRandom } from './random.ts';
+import { random64, seedRandom } from './random.ts';
 import { park, schedule, settle } from './scheduler.ts';
 import { createServices, layoutBases } from './services.ts';
 import { SIG_DFL } from './signal-numbers.ts';
@@ -62,6 +62,7 @@ export function createKernel(
     name: SYSCALLS.get(number)?.name ?? `syscall_${number}`,
     text: formatCall(linux, number, args),
   });
+  context.random64 = () => random64(linux);
   engine.supervisor = {
     syscall: () => withTask(linux, (task) => enterSyscall(linux, task)),
     exception: (fault) => withTask(linux, (task) => handleException(linux, task, fault)),
@@ -171,7 +172,7 @@ function start(linux: Linux): void {
     image: options.program.image,
     argv,
     envp: options.env,
-    hardwareCapabilities: hardwareCapabilities(),
+    hardwareCapabilities: hardwareCapabilities(linux.context.model),
   };
   const image = loadProgram(linux, process, request);
   nameProgram(process, path, argv);

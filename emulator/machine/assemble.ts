@@ -37,6 +37,7 @@ export function assemble(assets: MachineAssets, options: MachineOptions): Machin
     physBits,
     cpus,
     translate: options.translate ?? false,
+    ...(options.cpuModel && { cpuModel: options.cpuModel }),
     events: new EventBus(),
     createVmx,
     pendingInterrupt: (processor) => {

@@ -2,7 +2,7 @@
 import type { CpuContext } from '../cpu/context.ts';
 import type { Fault } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
-import { CR4_KNOWN } from '../cpu/system/control-registers.ts';
+import { cr4Known } from '../cpu/system/control-registers.ts';
 import type { CheckFailure, ExitInformation, Vmx, VmxStatus } from './api.ts';
 import { VMCS_REVISION, capabilityMsrs } from './capabilities.ts';
 import { SETTLED_WRITES, violatedGroup } from './checks/index.ts';
@@ -31,7 +31,7 @@ class VirtualMachineExtensions implements Vmx {
   constructor(context: CpuContext) {
     this.#context = context;
     this.#vmcs = new CurrentVmcs(context.mem);
-    this.#capabilities = capabilityMsrs(CR4_KNOWN);
+    this.#capabilities = capabilityMsrs(cr4Known(context.model));
     this.#apic = new VirtualApic(context, this.#vmcs);
   }
 

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { arithmetic } from '../../emulator/cpu/table/arithmetic.ts';
 import { bits } from '../../emulator/cpu/table/bits.ts';
+import { bmi } from '../../emulator/cpu/table/bmi.ts';
 import { control } from '../../emulator/cpu/table/control.ts';
+import { integerExtensions } from '../../emulator/cpu/table/integer-extensions.ts';
 import { movement } from '../../emulator/cpu/table/movement.ts';
 import { shifts } from '../../emulator/cpu/table/shifts.ts';
+import { sse42 } from '../../emulator/cpu/table/sse4.ts';
 import { string } from '../../emulator/cpu/table/string.ts';
 import type { OpcodeRow } from '../../emulator/cpu/table/row.ts';
 import type { TestCase } from './support/case.ts';
@@ -18,7 +21,17 @@ const seed = Number(process.env['SEED'] ?? 1);
 const CASES_PER_FORM = Number(process.env['CASES'] ?? 25);
 const SEQUENCES = CASES_PER_FORM * 60;
 
-const families: Record<string, readonly OpcodeRow[]> = { arithmetic, movement, shifts, bits, string, control };
+const families: Record<string, readonly OpcodeRow[]> = {
+  arithmetic,
+  movement,
+  shifts,
+  bits,
+  string,
+  control,
+  bmi,
+  integerExtensions,
+  crc32: sse42.filter((row) => row.op.startsWith('crc32')),
+};
 
 /** Not for this test: system rows, branches, absolute addresses. */
 function isTestable(row: OpcodeRow): boolean {

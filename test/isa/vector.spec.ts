@@ -1,8 +1,12 @@
 /** Every SSE, SSE2, MMX and x87 instruction against the host CPU: special operands, all rounding modes, flags and traps. */
 import assert from 'node:assert/strict';
+import { crypto } from '../../emulator/cpu/table/crypto.ts';
 import { mmx } from '../../emulator/cpu/table/mmx.ts';
 import { sse } from '../../emulator/cpu/table/sse.ts';
 import { sse2 } from '../../emulator/cpu/table/sse2.ts';
+import { sse3 } from '../../emulator/cpu/table/sse3.ts';
+import { sse41, sse42 } from '../../emulator/cpu/table/sse4.ts';
+import { ssse3 } from '../../emulator/cpu/table/ssse3.ts';
 import { systemRows as system } from '../../emulator/cpu/table/system.ts';
 import { x87 } from '../../emulator/cpu/table/x87.ts';
 import type { OpcodeRow } from '../../emulator/cpu/table/row.ts';
@@ -20,6 +24,11 @@ const families: Record<string, readonly OpcodeRow[]> = {
   sse2,
   mmx,
   x87,
+  sse3,
+  ssse3,
+  sse41,
+  sse42: sse42.filter((row) => !row.op.startsWith('crc32')),
+  crypto,
   control: system.filter((row) => /^(ld|st)mxcsr$/.test(row.op)),
 };
 

@@ -2,8 +2,11 @@
 import type { Semantic } from '../emitter.ts';
 import { arithmetic } from './arithmetic.ts';
 import { bits } from './bits.ts';
+import { bmi } from './bmi.ts';
 import { control } from './control.ts';
+import { crypto } from './crypto.ts';
 import { divisions } from './division.ts';
+import { integerExtensions } from './integer-extensions.ts';
 import { mmx } from './mmx.ts';
 import { movement } from './movement.ts';
 import { shifts } from './shifts.ts';
@@ -12,6 +15,10 @@ import { sseArithmetic } from './sse-arithmetic.ts';
 import { sseConvert } from './sse-convert.ts';
 import { sseInteger } from './sse-integer.ts';
 import { sseMove } from './sse-move.ts';
+import { sse3 } from './sse3.ts';
+import { sse41 } from './sse41.ts';
+import { sse42 } from './sse42.ts';
+import { ssse3 } from './ssse3.ts';
 import { stack } from './stack.ts';
 import { strings } from './string.ts';
 import { x87 } from './x87.ts';
@@ -36,6 +43,13 @@ const families = [
   x87,
   x87Functions,
   x87State,
+  sse3,
+  ssse3,
+  sse41,
+  sse42,
+  bmi,
+  integerExtensions,
+  crypto,
 ];
 
 export const semantics: ReadonlyMap<string, Semantic> = new Map(families.flatMap((family) => Object.entries(family)));

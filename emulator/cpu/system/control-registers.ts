@@ -5,7 +5,7 @@ import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
 import { Field } from '../../vmx/fields.ts';
 import { BITS } from '../../describe/bits.ts';
-import { DEFAULT_MODEL } from './cpuid.ts';
+import type { CpuModel } from './cpuid.ts';
 import { Rights, updateDerived } from './descriptors.ts';
 import { controlRegisterEvent } from './events.ts';
 import { ExitReason, Primary, Secondary, exit, primary, secondary } from './exits.ts';
@@ -39,7 +39,7 @@ const FIXED: Readonly<Record<number, readonly [number, number]>> = { 0: [0x486, 
 
 const CR0_KNOWN = BITS.cr0.reduce((mask, bit) => mask | (1n << BigInt(bit.lo)), 0n);
 
-/** CR4 bits that exist on this model, each with the feature it belongs to. */
+/** CR4 bits, each with the feature it belongs to. */
 const CR4_FEATURES: readonly (readonly [bit: bigint, feature: string])[] = [
   [1n << 2n, 'tsc'],
   [1n << 3n, 'de'],
@@ -56,10 +56,10 @@ const CR4_FEATURES: readonly (readonly [bit: bigint, feature: string])[] = [
   [CR4_SMEP, 'smep'],
   [1n << 21n, 'smap'],
 ];
-export const CR4_KNOWN = CR4_FEATURES.reduce(
-  (mask, [bit, feature]) => (DEFAULT_MODEL.features.has(feature) ? mask | bit : mask),
-  0n,
-);
+/** Bits of CR4 that exist on a model. */
+export function cr4Known(model: CpuModel): bigint {
+  return CR4_FEATURES.reduce((mask, [bit, feature]) => (model.features.has(feature) ? mask | bit : mask), 0n);
+}
 
 /** What the register reads as: in non-root operation host-owned bits come from the read shadow. */
 export function visibleControl(context: CpuContext, register: 0 | 4): bigint {
@@ -187,7 +187,7 @@ export function refuseCr3(context: CpuContext, value: bigint): string | undefine
 
 export function refuseCr4(context: CpuContext, value: bigint): string | undefined {
   const { cpu } = context;
-  const reserved = value & ~CR4_KNOWN;
+  const reserved = value & ~cr4Known(context.model);
   if (reserved) return `CR4 bits ${hex(reserved)} are reserved on this CPU`;
   if (cpu.efer & EFER_LMA && !(value & CR4_PAE)) return 'CR4.PAE cannot be cleared in IA-32e mode';
   if (value & ~cpu.cr4 & CR4_PCIDE) {

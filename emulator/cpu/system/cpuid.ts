@@ -21,11 +21,20 @@ const feature = (name: string, leaf: number, register: Register, bit: number): F
 
 /** Every feature a model may name. Leaf 7 means subleaf 0. */
 export const FEATURES: readonly Feature[] = [
+  feature('sse3', 1, 'ecx', 0),
+  feature('pclmulqdq', 1, 'ecx', 1),
   feature('monitor', 1, 'ecx', 3),
   feature('vmx', 1, 'ecx', 5),
+  feature('ssse3', 1, 'ecx', 9),
   feature('cx16', 1, 'ecx', 13),
   feature('pcid', 1, 'ecx', 17),
+  feature('sse4_1', 1, 'ecx', 19),
+  feature('sse4_2', 1, 'ecx', 20),
   feature('x2apic', 1, 'ecx', 21),
+  feature('movbe', 1, 'ecx', 22),
+  feature('popcnt', 1, 'ecx', 23),
+  feature('aes', 1, 'ecx', 25),
+  feature('rdrand', 1, 'ecx', 30),
   feature('fpu', 1, 'edx', 0),
   feature('de', 1, 'edx', 2),
   feature('pse', 1, 'edx', 3),
@@ -44,11 +53,22 @@ export const FEATURES: readonly Feature[] = [
   feature('sse', 1, 'edx', 25),
   feature('sse2', 1, 'edx', 26),
   feature('fsgsbase', 7, 'ebx', 0),
+  feature('bmi1', 7, 'ebx', 3),
   feature('smep', 7, 'ebx', 7),
+  feature('bmi2', 7, 'ebx', 8),
+  feature('erms', 7, 'ebx', 9),
   feature('invpcid', 7, 'ebx', 10),
+  feature('rdseed', 7, 'ebx', 18),
+  feature('adx', 7, 'ebx', 19),
   feature('smap', 7, 'ebx', 20),
+  feature('clflushopt', 7, 'ebx', 23),
+  feature('clwb', 7, 'ebx', 24),
+  feature('sha', 7, 'ebx', 29),
   feature('umip', 7, 'ecx', 2),
+  feature('rdpid', 7, 'ecx', 22),
   feature('lahf', 0x80000001, 'ecx', 0),
+  feature('lzcnt', 0x80000001, 'ecx', 5),
+  feature('prefetchw', 0x80000001, 'ecx', 8),
   feature('syscall', 0x80000001, 'edx', 11),
   feature('nx', 0x80000001, 'edx', 20),
   feature('page1gb', 0x80000001, 'edx', 26),
@@ -67,14 +87,31 @@ export interface CpuModel {
   readonly features: ReadonlySet<string>;
 }
 
-/** The default model: what the emulator implements. The signature is a Haswell server's, the first generation with all of it. */
-export const DEFAULT_MODEL: CpuModel = {
-  name: 'dune',
+/** What every x86-64 processor has, and what Dune and libdune use: the features of the first Linux and Dune hosts. */
+const BASELINE = new Set([
+  ...['fpu', 'de', 'pse', 'tsc', 'msr', 'pae', 'cx8', 'apic', 'sep', 'pge', 'cmov', 'pat', 'clfsh', 'mmx', 'fxsr'],
+  ...['sse', 'sse2', 'monitor', 'vmx', 'cx16', 'pcid', 'x2apic', 'fsgsbase', 'smep', 'invpcid', 'smap', 'umip'],
+  ...['lahf', 'syscall', 'nx', 'page1gb', 'rdtscp', 'lm'],
+]);
+
+const COMMON = {
   vendor: 'GenuineIntel',
   signature: 0x000306f2,
   brand: 'Dune Debug model CPU',
-  features: new Set(FEATURES.map((f) => f.name)),
 };
+
+export const CPU_MODEL_NAMES = ['max', 'baseline'] as const;
+export type CpuModelName = (typeof CPU_MODEL_NAMES)[number];
+
+/**
+ * The models: `max` has all that the emulator implements, `baseline` nothing that x86-64 does not require but what the systems that run here use. The
+ * signature is a Haswell server's.
+ */
+export const CPU_MODELS: Readonly<Record<CpuModelName, CpuModel>> = {
+  max: { ...COMMON, name: 'max', features: new Set(FEATURES.map((f) => f.name)) },
+  baseline: { ...COMMON, name: 'baseline', features: BASELINE },
+};
+export const DEFAULT_MODEL = CPU_MODELS.max;
 
 /** What a leaf depends on besides the model. */
 export interface CpuidEnvironment {

@@ -13,6 +13,7 @@ import { invd, invlpg, invpcid, wbinvd } from './invalidation.ts';
 import { input, output, stringIo } from './io.ts';
 import { iret } from './iret.ts';
 import { monitor, mwait, pause, setAc } from './miscellaneous.ts';
+import { random, rdpid } from './random.ts';
 import { loadFarPointer, movFromSegment, movToSegment, popSegment, pushSegment } from './segments.ts';
 import { swapgs, syscall, sysenter, sysexit, sysret } from './syscall.ts';
 import { arpl, lar, lldt, loadTable, lsl, ltr, storeTable, storeTableSelector, verify } from './tables.ts';
@@ -44,6 +45,9 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   cpuid: executeCpuid,
   rdtsc,
   rdtscp,
+  rdpid,
+  rdrand: random('rdrand'),
+  rdseed: random('rdseed'),
   rdpmc,
   rdmsr,
   wrmsr,

@@ -2,7 +2,6 @@
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import { Segment } from '../state.ts';
-import { DEFAULT_MODEL } from './cpuid.ts';
 import { ExitReason, Primary, exit, primary } from './exits.ts';
 import { generalProtection, undefinedOpcode } from './fault.ts';
 import { linearAddress, readLinear } from './memory.ts';
@@ -50,7 +49,7 @@ export function pause(context: CpuContext, instruction: Instruction): SystemOutc
 export const setAc =
   (value: boolean) =>
   (context: CpuContext): SystemOutcome => {
-    if (!DEFAULT_MODEL.features.has('smap') || context.cpu.cpl !== 0)
+    if (!context.model.features.has('smap') || context.cpu.cpl !== 0)
       undefinedOpcode('CLAC and STAC are for ring 0 of a CPU with SMAP');
     const flags = systemFlags(context);
     writeSystemFlags(context, value ? flags | Flag.AC : flags & ~Flag.AC);

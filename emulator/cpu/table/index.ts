@@ -1,13 +1,19 @@
 /** The instruction table. */
 import { arithmetic } from './arithmetic.ts';
 import { bits } from './bits.ts';
+import { bmi } from './bmi.ts';
 import { control } from './control.ts';
+import { crypto } from './crypto.ts';
+import { integerExtensions } from './integer-extensions.ts';
 import { mmx } from './mmx.ts';
 import { movement } from './movement.ts';
 import type { OpcodeRow } from './row.ts';
 import { shiftByZero, shifts } from './shifts.ts';
 import { sse } from './sse.ts';
 import { sse2 } from './sse2.ts';
+import { sse3 } from './sse3.ts';
+import { sse41, sse42 } from './sse4.ts';
+import { ssse3 } from './ssse3.ts';
 import { string } from './string.ts';
 import { systemRows } from './system.ts';
 import { vmx } from './vmx.ts';
@@ -25,6 +31,13 @@ export const table: readonly OpcodeRow[] = [
   ...sse2,
   ...mmx,
   ...x87,
+  ...sse3,
+  ...ssse3,
+  ...sse41,
+  ...sse42,
+  ...bmi,
+  ...integerExtensions,
+  ...crypto,
   ...systemRows,
   ...vmx,
 ];

@@ -77,6 +77,8 @@ export const systemRows: readonly OpcodeRow[] = [
   row('0F AE /2', 'ldmxcsr', 'Md', { prefix: 'NP', sizes: [4] }),
   row('0F AE /3', 'stmxcsr', 'Md', { prefix: 'NP', sizes: [4] }),
 
-  system('0F C7 /6', 'rdrand', 'Rv', { sizes: [2, 4, 8], writes: 'oszapc', feature: 'rdrand' }),
-  system('0F C7 /7', 'rdseed', 'Rv', { sizes: [2, 4, 8], writes: 'oszapc', feature: 'rdseed' }),
+  ...(['rdrand', 'rdseed'] as const).flatMap((op, index) => [
+    system(`0F C7 /${6 + index}`, op, 'Rv', { prefix: 'NP', sizes: [4, 8], writes: 'oszapc', feature: op }),
+    system(`0F C7 /${6 + index}`, op, 'Rv', { prefix: '66', sizes: [2, 8], writes: 'oszapc', feature: op }),
+  ]),
 ];

@@ -1,6 +1,6 @@
 /** Files the kernel makes up: /proc, /sys and /dev. Content is made when they are opened. */
 import { PAGE } from '../frames.ts';
-import { MODEL_NAME, featureNames } from '../hardware.ts';
+import { featureNames } from '../hardware.ts';
 import { createInode } from './inode.ts';
 import type { DeviceName, Inode, Linux, Process } from '../state.ts';
 import { now } from '../time.ts';
@@ -133,7 +133,7 @@ function cpuInfo(linux: Linux): string {
       ['vendor_id', 'GenuineIntel'],
       ['cpu family', 6],
       ['model', 85],
-      ['model name', MODEL_NAME],
+      ['model name', linux.context.model.brand],
       ['stepping', 0],
       ['cpu MHz', '3000.000'],
       ['physical id', 0],
@@ -142,7 +142,7 @@ function cpuInfo(linux: Linux): string {
       ['cpu cores', linux.options.cpus],
       ['apicid', cpu],
       ['fpu', 'yes'],
-      ['flags', featureNames()],
+      ['flags', featureNames(linux.context.model)],
       ['address sizes', `${linux.options.physBits} bits physical, 48 bits virtual`],
     ]
       .map(([name, value]) => `${String(name).padEnd(16, '\t').slice(0, 16)}: ${value}\n`)

@@ -106,6 +106,7 @@ class Encoder {
     const hasSizes = (row.sizes?.length ?? 0) > 1;
     if (hasSizes && size === 8 && !row.default64) this.#rex |= 8;
     this.#bitOffset(codes);
+    if (row.vex) return this.#vex(opcode, codes);
     const prefixes: number[] = [];
     const memory = this.#modrm.length > 0 && this.#modrm[0]! < 0xc0;
     if ((memory || row.rep) && random.oneIn(8)) {
@@ -114,12 +115,25 @@ class Encoder {
       if (row.rep) for (const register of [1, 6, 7]) gpr[register] = gpr[register]! | (random.bits64() << 32n);
     }
     if (row.lock && memory && random.oneIn(4)) prefixes.push(0xf0);
-    if (hasSizes && size === 2) prefixes.push(0x66);
+    if (hasSizes && size === 2 && row.prefix !== '66') prefixes.push(0x66);
     if (row.rep && random.oneIn(2)) prefixes.push(row.rep === 'rep' ? 0xf3 : random.pick([0xf2, 0xf3]));
+    if (row.prefix && row.prefix !== 'NP') prefixes.push(parseInt(row.prefix, 16));
     if (this.#rex || random.oneIn(4)) prefixes.push(0x40 | this.#rex);
     const immediates = codes.flatMap((code) => bytesOf(random.operand(), immediateBytes(code, size)));
     if (row.op === 'enter') immediates.splice(0, 3, random.below(64), 0, random.below(4));
     return Uint8Array.from([...prefixes, ...opcode, ...this.#modrm, ...immediates]);
+  }
+
+  /** In the three-byte form. */
+  #vex(opcode: readonly number[], codes: readonly string[]): Uint8Array {
+    const { random, row } = this;
+    const map = opcode.length === 2 ? 1 : opcode[1] === 0x38 ? 2 : 3;
+    const pp = ['NP', '66', 'F3', 'F2'].indexOf(row.prefix!);
+    const vvvv = codes.some((code) => /^[BH]/.test(code)) ? random.below(16) : 15;
+    const w = row.w ?? (this.#rex >> 3) & 1;
+    const l = row.vex === 'L1' || (row.vex === 'LIG' && random.oneIn(2)) ? 4 : 0;
+    const bytes = [0xc4, ((~this.#rex & 7) << 5) | map, (w << 7) | (vvvv << 3) | l | pp, opcode.at(-1)!];
+    return Uint8Array.from([...bytes, ...this.#modrm, ...(codes.includes('Ib') ? [random.below(256)] : [])]);
   }
 
   /** BT with a register offset into memory: the offset reaches beyond the operand, so keep it in the window. */

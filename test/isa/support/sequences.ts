@@ -15,7 +15,16 @@ const RSP = 4;
 const FLAG: Record<string, number> = { o: OF, s: SF, z: ZF, a: AF, p: PF, c: CF };
 /** Flags that each pair of conditions reads: O B E BE S P L LE. */
 const CONDITION_READS = [OF, CF, ZF, CF | ZF, SF, PF, SF | OF, SF | OF | ZF];
-const READS: Record<string, number> = { adc: CF, sbb: CF, rcl: CF, rcr: CF, cmc: CF, lahf: SF | ZF | AF | PF | CF };
+const READS: Record<string, number> = {
+  adc: CF,
+  sbb: CF,
+  adcx: CF,
+  adox: OF,
+  rcl: CF,
+  rcr: CF,
+  cmc: CF,
+  lahf: SF | ZF | AF | PF | CF,
+};
 const LEFT_OUT = new Set(['div', 'idiv', 'push', 'pop', 'pushf', 'enter', 'leave', 'xlat', 'cld', 'std']);
 
 const maskOf = (letters: string) => [...letters].reduce((mask, letter) => mask | FLAG[letter]!, 0);

@@ -40,6 +40,17 @@ export function undefinedFlags(instruction: DecodedInstruction, gpr: BigUint64Ar
     case 'bsf':
     case 'bsr':
       return ARITHMETIC_FLAGS & ~ZF;
+    case 'tzcnt':
+    case 'lzcnt':
+      return OF | SF | AF | PF;
+    case 'andn':
+    case 'blsr':
+    case 'blsmsk':
+    case 'blsi':
+    case 'bzhi':
+      return AF | PF;
+    case 'bextr':
+      return SF | AF | PF;
     case 'shl':
     case 'shr':
     case 'sar':

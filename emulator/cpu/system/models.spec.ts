@@ -1,0 +1,82 @@
+/** What the processor models present, and what instructions do without their feature. */
+import assert from 'node:assert/strict';
+import { decodeTableOf } from '../decode-table.ts';
+import { decode } from '../decode.ts';
+import { semantics } from '../semantics/index.ts';
+import { table } from '../table/index.ts';
+import { CPU_MODELS, cpuid, FEATURES } from './cpuid.ts';
+import { cr4Known } from './control-registers.ts';
+import { SYSTEM_OPS } from './index.ts';
+import { createTestMachine } from './system-test-support.ts';
+
+const environment = { physBits: 46, apicId: 0, cpus: 1 };
+
+function opOf(model: 'max' | 'baseline', ...code: number[]): string | undefined {
+  return decode(Uint8Array.from([...code, 0, 0, 0, 0]), 0, 0n, 2, decodeTableOf(CPU_MODELS[model]))?.op;
+}
+
+describe('processor models', () => {
+  it('claim no feature whose instructions are not all executed', () => {
+    const { features } = CPU_MODELS.max;
+    const missing = table.filter(({ feature }) => feature !== undefined && features.has(feature));
+    // VMFUNC is announced by the VMX capability MSRs alone.
+    const done = (op: string): boolean => semantics.has(op) || SYSTEM_OPS.has(op) || op === 'vmfunc';
+    const without = missing.filter(({ op }) => !done(op)).map(({ op }) => op);
+    assert.deepEqual(without, []);
+  });
+
+  it('name features that exist', () => {
+    const known = new Set(FEATURES.map(({ name }) => name));
+    for (const { name, features } of Object.values(CPU_MODELS))
+      assert.deepEqual(
+        [...features].filter((feature) => !known.has(feature)),
+        [],
+        name,
+      );
+  });
+
+  it('differ in leaf 1 and leaf 7', () => {
+    const leaf = (model: 'max' | 'baseline', number: number) => cpuid(CPU_MODELS[model], environment, number, 0);
+    const v2 = (1 << 0) | (1 << 9) | (1 << 13) | (1 << 19) | (1 << 20) | (1 << 23);
+    assert.equal(leaf('max', 1)[2] & v2, v2, 'SSE3 SSSE3 CX16 SSE4.1 SSE4.2 POPCNT');
+    assert.equal(leaf('baseline', 1)[2] & v2, 1 << 13);
+    assert.equal(leaf('max', 7)[1] & 0x108, 0x108, 'BMI1, BMI2');
+    assert.equal(leaf('baseline', 7)[1] & 0x108, 0);
+  });
+
+  it('decode F3 BSF and F3 BSR as the feature has it', () => {
+    assert.equal(opOf('max', 0xf3, 0x0f, 0xbc, 0xc1), 'tzcnt');
+    assert.equal(opOf('baseline', 0xf3, 0x0f, 0xbc, 0xc1), 'bsf');
+    assert.equal(opOf('max', 0xf3, 0x0f, 0xbd, 0xc1), 'lzcnt');
+    assert.equal(opOf('baseline', 0xf3, 0x0f, 0xbd, 0xc1), 'bsr');
+  });
+
+  it('refuse what the baseline lacks', () => {
+    assert.equal(opOf('max', 0x66, 0x0f, 0x38, 0x00, 0xc1), 'pshufb');
+    assert.equal(opOf('baseline', 0x66, 0x0f, 0x38, 0x00, 0xc1), undefined);
+    assert.equal(opOf('max', 0xc4, 0xe2, 0x70, 0xf2, 0xc1), 'andn');
+    assert.equal(opOf('baseline', 0xc4, 0xe2, 0x70, 0xf2, 0xc1), undefined);
+  });
+
+  it('have the same control register bits, as those features are in both', () => {
+    assert.equal(cr4Known(CPU_MODELS.baseline), cr4Known(CPU_MODELS.max));
+  });
+});
+
+describe('RDRAND, RDSEED, RDPID', () => {
+  it('answer with CF and the seeded number', () => {
+    const machine = createTestMachine('xor eax, eax\n rdrand ax\n setc bl\n rdseed rcx\n setc bh\n hlt');
+    machine.context.random64 = () => 0x1122_3344_5566_7788n;
+    machine.run();
+    const { cpu } = machine.context;
+    assert.equal(cpu.gpr(0), 0x7788n);
+    assert.equal(cpu.gpr(1), 0x1122_3344_5566_7788n);
+    assert.equal(cpu.gpr(3) & 0xffffn, 0x101n);
+  });
+
+  it('reads TSC_AUX', () => {
+    const machine = createTestMachine('mov ecx, 0xc0000103\n mov eax, 77\n xor edx, edx\n wrmsr\n rdpid rsi\n hlt');
+    machine.run();
+    assert.equal(machine.context.cpu.gpr(6), 77n);
+  });
+});
