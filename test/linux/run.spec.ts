@@ -31,6 +31,25 @@ for (const [compiler, flags] of BUILDS) {
   });
 }
 
+describe('Processor models', () => {
+  const program = (name: string): string => compile(name, 'gcc', ['-O2', '-static']);
+
+  for (const translate of [false, true])
+    it(`max has the instructions of x86-64-v2 and its neighbours, ${translate ? 'translated' : 'interpreted'}`, function () {
+      const native = runNative(program('extensions'));
+      // SIGILL: the host CPU lacks one of them.
+      if (native.status === 132) return this.skip();
+      const { out, status } = runEmulated(program('extensions'), [], '', { translate });
+      assert.deepEqual({ out, status }, { out: native.out, status: 0 });
+    });
+
+  it('baseline has none of them, and runs what the C library picks for it', () => {
+    assert.equal(runEmulated(program('extensions'), [], '', { cpuModel: 'baseline' }).status, 132);
+    const { out } = runEmulated(program('numbers'), [], '', { cpuModel: 'baseline' });
+    assert.equal(out, runNative(program('numbers')).out);
+  });
+});
+
 describe('Threads on several model CPUs', () => {
   it('give the same result', () => {
     const program = compile('threads', 'gcc', ['-O2', '-static']);
