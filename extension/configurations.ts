@@ -39,10 +39,16 @@ export class DuneConfigurationProvider implements vscode.DebugConfigurationProvi
 
 /** Debugs a file from a menu, or the one in front. */
 export async function debugFile(uri?: vscode.Uri): Promise<void> {
+  // F5 means the launch.json where there is one.
+  if (!uri && hasLaunchConfigurations()) return vscode.commands.executeCommand('workbench.action.debug.start');
   const file = uri ?? activeFile();
   if (!file) return void explain('Open a C source or a program first.');
   const configuration = await configurationFor(file);
   if (configuration) await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(file), configuration);
+}
+
+function hasLaunchConfigurations(): boolean {
+  return vscode.workspace.getConfiguration('launch').get<unknown[]>('configurations', []).length > 0;
 }
 
 /** How to debug a program or the program of a source; undefined, and a message, if there is no way. */

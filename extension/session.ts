@@ -17,7 +17,7 @@ interface Message {
   readonly event?: string;
   readonly command?: string;
   readonly success?: boolean;
-  readonly body?: { readonly threadId?: number; readonly exitCode?: number };
+  readonly body?: { readonly threadId?: number };
 }
 
 export class ActiveSession implements vscode.Disposable {
@@ -109,9 +109,6 @@ export class ActiveSession implements vscode.Disposable {
         break;
       case 'invalidated':
         if (session === this.#session && this.isStopped) this.#stopped.fire();
-        break;
-      case 'exited':
-        vscode.debug.activeDebugConsole.appendLine(`The program ended with exit code ${message.body?.exitCode}.`);
         break;
       case 'dune/log':
         if (session === this.#session) this.#logged.fire();

@@ -37,6 +37,7 @@ function describeStop(
 
 function reportExit(debuggee: Debuggee, outcome: Extract<Outcome, { kind: 'exited' }>): void {
   const { session } = debuggee;
+  session.console(`The program ended with exit code ${outcome.status}.`);
   session.event('exited', { exitCode: outcome.status });
   session.event('terminated', {});
 }

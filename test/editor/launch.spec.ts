@@ -38,14 +38,16 @@ describe('Launching', () => {
     await workbench.console.show();
     await workbench.console.shows('ring 0 of Dune mode');
     await workbench.console.shows('ended with exit code 7');
+    await workbench.debug.ended();
     await editor.screenshot('1 built and run');
   });
 
   it('debugs a program that is the file in front', async () => {
     const { workbench, editor } = spec;
-    await workbench.openBinary('fresh');
+    await workbench.openInExplorer('fresh');
     await editor.page.keyboard.press('F5');
-    await workbench.console.shows('ring 0 of Dune mode');
+    await workbench.console.shows('ended with exit code 7');
+    await workbench.debug.ended();
     await editor.screenshot('2 binary');
   });
 

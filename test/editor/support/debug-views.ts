@@ -15,6 +15,7 @@ export class DebugViews {
 
   async show(): Promise<void> {
     await showContainer(this.page, /^Run and Debug/);
+    for (const other of ['Watch', 'Breakpoints']) await new TreePane(this.page, other).close();
     await this.callStack.open();
     await this.variables.open();
   }
@@ -42,6 +43,12 @@ export class DebugViews {
   /** Waits for the box that explains an event, in whichever source is in front. */
   async explains(text: string | RegExp): Promise<void> {
     await this.page.locator('.exception-widget', { hasText: text }).first().waitFor();
+  }
+
+  /** Waits until no session is left. */
+  async ended(): Promise<void> {
+    const toolbar = this.page.locator('.debug-toolbar').filter({ visible: true });
+    await waitFor('the session to end', async () => (await toolbar.count()) === 0);
   }
 
   /** Value of a variable as it is shown. */

@@ -22,6 +22,7 @@ export const QUIET_SETTINGS = {
   'window.confirmBeforeClose': 'never',
   'debug.toolBarLocation': 'floating',
   'debug.openDebug': 'neverOpen',
+  'workbench.tree.enableStickyScroll': false,
 };
 
 const BROWSER_FLAGS = [

@@ -41,7 +41,23 @@ export class TreePane {
       return (await row.count()) > 0;
     });
     if (!found) throw new Error(`${this.title} has no row ${String(text)}, but: ${(await this.texts()).join(' | ')}`);
+    await this.#bringIntoSight(row);
     return row;
+  }
+
+  /** Rows just outside of what is shown are in the page too, but cannot be clicked. */
+  async #bringIntoSight(row: Locator): Promise<void> {
+    const list = await this.pane.locator('.monaco-list').first().boundingBox();
+    await until(async () => {
+      const box = await row.boundingBox();
+      if (!box || !list) return true;
+      const above = list.y - box.y;
+      const below = box.y + box.height - (list.y + list.height);
+      if (below <= 0 && above <= 0) return true;
+      await this.page.mouse.move(list.x + list.width / 2, list.y + list.height / 2);
+      await this.page.mouse.wheel(0, below > 0 ? below + 4 : -above - 4);
+      return until(async () => (await row.boundingBox())?.y !== box.y, 300).then((moved) => !moved);
+    }, 3000);
   }
 
   /** One screenful down; from the end, to the top. */
@@ -53,7 +69,7 @@ export class TreePane {
     const before = await this.texts();
     await this.page.mouse.wheel(0, Math.max(22, box.height - 44));
     if (!(await until(async () => (await this.texts()).join() !== before.join(), 400)))
-      await this.page.mouse.wheel(0, -1e6);
+      await this.page.mouse.wheel(0, -20_000);
   }
 
   async expand(text: string | RegExp): Promise<Locator> {

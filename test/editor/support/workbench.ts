@@ -24,11 +24,13 @@ export class Workbench {
     await this.page.locator('.margin-view-overlays .line-numbers', { hasText: new RegExp(`^${line}$`) }).waitFor();
   }
 
-  /** Opens a file that no editor can show as text. */
-  async openBinary(path: string): Promise<void> {
-    await this.#quickOpen(path);
-    const name = path.slice(path.lastIndexOf('/') + 1);
+  /** Opens a file at the top of the explorer, one that no editor can show as text. */
+  async openInExplorer(name: string): Promise<void> {
+    await showContainer(this.page, /^Explorer/);
+    await this.page.locator(`.explorer-folders-view .monaco-list-row[aria-label^="${name}"]`).first().dblclick();
     await this.page.locator(`.tabs-container .tab.active[data-resource-name="${name}"]`).waitFor();
+    await this.page.locator('.monaco-editor-pane-placeholder').filter({ visible: true }).waitFor();
+    await this.page.locator('.editor-actions [aria-label^="Debug with Dune"]').first().waitFor();
   }
 
   async #quickOpen(path: string, place = ''): Promise<void> {
