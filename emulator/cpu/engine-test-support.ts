@@ -12,6 +12,7 @@ import type { Fault } from './engine-api.ts';
 import type { Instruction } from './instruction.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
+import type { TranslatorOptions } from './region/translator.ts';
 import { FAULT_BAIL, FAULT_EXCEPTION } from './codes.ts';
 
 const DIST = join(import.meta.dirname, '../../dist');
@@ -42,13 +43,18 @@ export interface TestEngine {
   state(): string;
 }
 
-export function createTestEngine(): TestEngine {
+/** @param translate hot code is translated as soon as this says */
+export function createTestEngine(translate?: TranslatorOptions): TestEngine {
   assets ??= {
     core: compile('core.wasm'),
     interpreter: compile('interpreter.wasm'),
     forms: JSON.parse(readFileSync(join(DIST, 'forms.json'), 'utf8')) as HandlerTable,
   };
-  const engine = new ExecutionEngine(assets, { ramBytes: RAM_BYTES, physBits: 36 });
+  const engine = new ExecutionEngine(assets, {
+    ramBytes: RAM_BYTES,
+    physBits: 36,
+    ...(translate ? { translate } : {}),
+  });
   const { mem, cpu } = engine;
   const physical = new PhysicalMemory(mem, RAM_BYTES, (pfn) => engine.invalidateCode(pfn));
   const faults: Fault[] = [];

@@ -10,6 +10,7 @@ import { ExecutionEngine } from './engine.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
 import { TRANSLATOR_DEFAULTS } from './region/translator.ts';
+import type { TranslatorOptions } from './region/translator.ts';
 import { CPU_MODELS, DEFAULT_MODEL } from './system/cpuid.ts';
 import type { CpuModelName } from './system/cpuid.ts';
 import { deliver } from './system/exceptions.ts';
@@ -25,7 +26,7 @@ export interface ProcessorOptions {
   /** Logical CPUs. */
   readonly cpus: number;
   /** Translate hot code (default false). */
-  readonly translate?: boolean;
+  readonly translate?: boolean | Partial<TranslatorOptions>;
   /** Absent: all that is implemented. */
   readonly cpuModel?: CpuModelName;
   readonly events: EventBus;
@@ -35,7 +36,7 @@ export interface ProcessorOptions {
 
 /** State is all zero afterwards: the caller resets it (cpu/system/reset.ts) and calls `engine.contextChanged()`. */
 export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, options: ProcessorOptions): CpuContext {
-  const { events, cpus } = options;
+  const { events, cpus, translate } = options;
   const model = options.cpuModel ? CPU_MODELS[options.cpuModel] : DEFAULT_MODEL;
   const engine = new ExecutionEngine(
     { core: assets.core, interpreter: assets.interpreter, forms: assets.forms as HandlerTable },
@@ -43,7 +44,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
       ramBytes: options.ramBytes,
       physBits: options.physBits,
       model,
-      ...(options.translate ? { translate: TRANSLATOR_DEFAULTS } : {}),
+      ...(translate ? { translate: { ...TRANSLATOR_DEFAULTS, ...(translate === true ? {} : translate) } } : {}),
     },
   );
   const { mem, cpu, core } = engine;

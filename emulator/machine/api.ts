@@ -4,6 +4,7 @@
  */
 import type { CpuModelName } from '../cpu/system/cpuid.ts';
 import type { disassemble } from '../cpu/disassemble.ts';
+import type { TranslatorOptions } from '../cpu/region/translator.ts';
 import type { Walk, TlbEntry } from '../mmu/api.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import type { EventBus, MachineEvent } from './events.ts';
@@ -65,8 +66,8 @@ export interface MachineOptions {
   readonly seed: number;
   /** Randomise mmap base and stack top (from the seed). Default false. */
   readonly aslr: boolean;
-  /** Translate hot code rather than interpret it (default false). No program can tell the difference, but for the time it takes. */
-  readonly translate?: boolean;
+  /** Translate hot code rather than interpret it (default false), as soon as these numbers say. No program can tell the difference, but for the time it takes. */
+  readonly translate?: boolean | Partial<TranslatorOptions>;
   /** Called with the program's output as it is written: fd 1 or 2. */
   readonly output: (fd: 1 | 2, data: Uint8Array) => void;
 }

@@ -18,6 +18,8 @@ const MOST_BLOCKS = 64;
 const MOST_INSTRUCTIONS = 600;
 /** Calls within calls that are followed. */
 const DEEPEST_CALL = 2;
+/** Return points that a return is compared with. */
+const MOST_RETURNS = 4;
 const PAGE_MASK = 0xfff;
 
 /** A block with its instructions and the places of its records. */
@@ -32,12 +34,19 @@ export interface RegionBlock {
   readonly terminator: number;
 }
 
-/** A call that the region has followed: where its return goes. */
+/** A call that the region has followed, or the function that it begins in: where returns go. */
 interface CallContext {
   readonly id: number;
   readonly depth: number;
+  /** Record of the function's first block, as far as known. */
+  readonly function: number;
   readonly caller: CallContext | undefined;
-  readonly returnTo: RegionBlock | undefined;
+  /** The call's own return point first, then those of recursive calls. */
+  readonly returns: ReturnPoint[];
+}
+interface ReturnPoint {
+  readonly code: RegionBlock;
+  readonly calls: CallContext;
 }
 
 /** How control reaches a successor. */
@@ -53,7 +62,7 @@ export interface Edge {
 export interface RegionNode {
   readonly code: RegionBlock;
   readonly calls: CallContext;
-  /** Direct branches: taken last; fall-through before it if there is one. Returns: the one that is expected. */
+  /** Direct branches: taken last; fall-through before it if there is one. Returns: those that are expected. */
   edges: Edge[];
 }
 
@@ -66,6 +75,7 @@ export interface RegionGraph {
 export class RegionGrower {
   readonly #nodes = new Map<string, RegionNode>();
   readonly #queue: RegionNode[] = [];
+  readonly #returning: RegionNode[] = [];
   #instructions = 0;
   #contexts = 0;
 
@@ -80,11 +90,20 @@ export class RegionGrower {
 
   /** The region of a block, or undefined if the block cannot begin one. */
   grow(block: Block): RegionGraph | undefined {
-    const root: CallContext = { id: this.#contexts++, depth: 0, caller: undefined, returnTo: undefined };
+    const root: CallContext = {
+      id: this.#contexts++,
+      depth: 0,
+      function: block.record,
+      caller: undefined,
+      returns: [],
+    };
     const code = this.#code(block);
     const entry = code && this.#node(code, root, true);
     if (!entry) return undefined;
-    for (let node = this.#queue.shift(); node; node = this.#queue.shift()) this.#follow(node);
+    while (this.#queue.length > 0) {
+      for (let node = this.#queue.shift(); node; node = this.#queue.shift()) this.#follow(node);
+      for (const node of this.#returning) this.#return(node);
+    }
     return { entry, nodes: [...this.#nodes.values()], instructions: this.#instructions };
   }
 
@@ -115,20 +134,26 @@ export class RegionGrower {
       node.edges = [this.#edge(terminator + TERMINATOR.links, calls), this.#edge(taken, calls)];
     else if (branch === undefined) node.edges = [this.#edge(taken, calls)];
     else if (last.operands.some((operand) => operand.kind === 'target'))
-      node.edges = [this.#edge(taken, branch === 'call' ? this.#called(code, calls) : calls)];
-    else if (branch === 'return' && calls.returnTo && calls.caller) {
-      const { returnTo, caller } = calls;
-      node.edges = [{ cell: 0, guard: returnTo.block.gva, node: this.#node(returnTo, caller) }];
-    }
+      node.edges = [branch === 'call' ? this.#call(code, calls, taken) : this.#edge(taken, calls)];
+    else if (branch === 'return') this.#returning.push(node);
   }
-  /** The context of a call's target; the caller's own if the call lies too deep to be followed. */
-  #called(code: RegionBlock, caller: CallContext): CallContext | undefined {
-    if (caller.depth >= DEEPEST_CALL) return undefined;
-    const { block } = code;
+  /** A call is followed in a context of its own, a recursive one in that of the function that it calls again. */
+  #call({ block }: RegionBlock, caller: CallContext, cell: number): Edge {
+    const target = this.#target(cell)?.block.record;
+    let callee: CallContext | undefined = caller;
+    while (callee && callee.function !== target) callee = callee.caller;
+    if (target === undefined || (!callee && caller.depth >= DEEPEST_CALL)) return this.#edge(cell, undefined);
+    callee ??= { id: this.#contexts++, depth: caller.depth + 1, function: target, caller, returns: [] };
     const after =
       pageOf(block.end) === pageOf(block.gva) ? this.blocks.known(block.end, block.pfn, this.context) : undefined;
-    const returnTo = after && this.#code(after);
-    return { id: this.#contexts++, depth: caller.depth + 1, caller, returnTo };
+    const code = after && this.#code(after);
+    if (code) callee.returns.push({ code, calls: caller });
+    return this.#edge(cell, callee);
+  }
+  /** The edges of a return: to where calls of its function come back to. */
+  #return(node: RegionNode): void {
+    const points = node.calls.returns.slice(0, MOST_RETURNS);
+    node.edges = points.map(({ code, calls }) => ({ cell: 0, guard: code.block.gva, node: this.#node(code, calls) }));
   }
 
   #edge(cell: number, calls: CallContext | undefined): Edge {
