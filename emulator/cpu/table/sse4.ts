@@ -25,7 +25,7 @@ const packed: readonly (readonly [opcode: string, op: string])[] = [
 ];
 
 /** Extensions: opcode of the signed one, name's end, bytes of the source. */
-export const extensions: readonly (readonly [opcode: number, suffix: string, bytes: 2 | 4 | 8])[] = [
+const extensions: readonly (readonly [opcode: number, suffix: string, bytes: 2 | 4 | 8])[] = [
   [0x20, 'bw', 8],
   [0x21, 'bd', 4],
   [0x22, 'bq', 2],
