@@ -54,7 +54,7 @@ export class BuildTaskProvider implements vscode.TaskProvider {
     const compiler = definition.compiler ?? settings.get<string>('compiler', 'gcc');
     const execution = new vscode.ProcessExecution(compiler, args);
     const scope = vscode.workspace.getWorkspaceFolder(source) ?? vscode.TaskScope.Workspace;
-    const task = new vscode.Task(definition, scope, `build ${baseName(source)}`, 'dune', execution, '$gcc');
+    const task = new vscode.Task(definition, scope, `build ${baseName(source)}`, 'dune', execution, '$dune-gcc');
     task.group = vscode.TaskGroup.Build;
     task.presentationOptions = { reveal: vscode.TaskRevealKind.Silent, clear: true };
     return task;

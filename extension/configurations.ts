@@ -59,7 +59,9 @@ async function configurationFor(file: vscode.Uri): Promise<vscode.DebugConfigura
   // A program beside its source was made by a Makefile that knows more than the task: it is taken while it is newer.
   if ((await isElfProgram(program)) && !(await isNewer(file, program))) return launch(program);
   if (file.scheme !== 'file') return explain(`Build ${baseName(file)} first: there is no compiler in this window.`);
-  return { ...launch(program), preLaunchTask: buildDefinition(file) };
+  // Messages name a task by its label; only the file in front has one that is known by it.
+  const isInFront = activeFile()?.toString() === file.toString();
+  return { ...launch(program), preLaunchTask: isInFront ? `dune: build ${baseName(file)}` : buildDefinition(file) };
 }
 
 function launch(program: vscode.Uri): vscode.DebugConfiguration {

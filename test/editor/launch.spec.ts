@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { useEditor } from './support/spec.ts';
+import { until, waitFor } from './support/until.ts';
 
 const PROGRAM = `#include <stdio.h>
 #include "libdune/dune.h"
@@ -54,11 +55,13 @@ describe('Launching', () => {
   it('shows the errors of the compiler where they are', async () => {
     const { workbench, editor } = spec;
     await workbench.openFile('broken.c');
-    await workbench.press('F5');
     const dialog = editor.page.locator('.monaco-dialog-box');
-    await dialog.waitFor();
+    await waitFor('the failed build', async () => {
+      await workbench.press('F5');
+      return until(() => dialog.isVisible(), 5000);
+    });
     await editor.screenshot('3 does not compile');
-    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await dialog.getByRole('button', { name: 'Abort' }).click();
     await editor.page.locator('.squiggly-error').first().waitFor();
     await editor.screenshot('3 problem');
   });
