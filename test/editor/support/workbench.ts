@@ -97,8 +97,6 @@ export class Workbench {
 
   /** Notifications and modal dialogs in sight. */
   messages(): Locator {
-    return this.page.locator(
-      '.notification-toast .notification-list-item-message, .monaco-dialog-box .dialog-message-text',
-    );
+    return this.page.locator('.notification-toast, .monaco-dialog-box');
   }
 }
