@@ -31,6 +31,8 @@ export class StepPlan implements Plan {
   /** Through the entry code of a trap, towards code with lines. */
   #entering = 0;
   #trapped = false;
+  /** The instruction an event breakpoint holds: its exception has been told already and will not be told again. */
+  readonly #heldAt: bigint | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(
@@ -51,6 +53,8 @@ export class StepPlan implements Plan {
       line: position?.line ?? 0,
       path: position?.path,
     };
+    const outcome = debuggee.runner.lastOutcome;
+    if (outcome?.kind === 'event' && outcome.thread === thread) this.#heldAt = outcome.event.rip;
     this.#unsubscribe = debuggee.machine.events.subscribe(['exception', 'page-fault', 'ring-change'], (event) => {
       if (event.thread === thread) this.#trapped = true;
     });
@@ -99,7 +103,8 @@ export class StepPlan implements Plan {
     if (rip === before) return undefined;
     const hit = breakpointAt(this.debuggee, this.thread, rip);
     if (hit) return hit;
-    if (this.#trapped && this.#ring() <= this.#start.ring && this.#function(rip) !== this.#start.function)
+    const trapped = this.#trapped || before === this.#heldAt;
+    if (trapped && this.#ring() <= this.#start.ring && this.#function(rip) !== this.#start.function)
       return this.#trap(before, rsp);
     return this.#arrive(rip, before, rsp);
   }

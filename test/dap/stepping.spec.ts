@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { within } from '../support/quickest.ts';
+import { example } from '../machine/support.ts';
 import { TestClient } from './client.ts';
 import { compile, lineOf, sourceOf } from './programs.ts';
 
@@ -99,6 +100,22 @@ describe('stepping', () => {
       if (instructions[0]!.instruction.startsWith('call')) return client.close();
     }
     assert.fail('no call among the instructions of the line');
+  });
+
+  it('steps over a fault an event breakpoint holds: the handler runs, and the next line is reached', async () => {
+    const client = new TestClient();
+    await client.launch({ program: example('hello') }, () =>
+      client.request('setExceptionBreakpoints', { filters: ['page-fault'] }),
+    );
+    const { threadId } = await client.stopped();
+    const line = async (): Promise<number> =>
+      (await client.request<{ stackFrames: { line: number }[] }>('stackTrace', { threadId })).stackFrames[0]!.line;
+    const faulting = await line();
+    await client.request('next', { threadId });
+    await client.stopped();
+    assert.equal(await line(), faulting + 1);
+    assert.match(client.output.stdout, /page fault 1: write/);
+    await client.close();
   });
 
   it('is quick', async () => {
