@@ -127,13 +127,8 @@ export const OPTION_ROWS: readonly OptionRow[] = [
     set: (o) => (o.stats = true),
   },
   {
-    name: '--translate',
-    help: 'translate hot code rather than interpret it (experimental); makes no difference but in speed',
-    set: (o) => (o.translate = true),
-  },
-  {
     name: '--no-translate',
-    help: 'interpret everything (default)',
+    help: 'interpret everything; makes no difference but in speed',
     set: (o) => (o.translate = false),
   },
   {
@@ -158,7 +153,7 @@ export function parseRunOptions(argv: readonly string[]): RunOptions {
     grants: [],
     env: [],
     stats: false,
-    translate: false,
+    translate: true,
     trace: undefined,
     maxInstructions: Infinity,
     help: false,

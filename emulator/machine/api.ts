@@ -66,7 +66,7 @@ export interface MachineOptions {
   readonly seed: number;
   /** Randomise mmap base and stack top (from the seed). Default false. */
   readonly aslr: boolean;
-  /** Translate hot code rather than interpret it (default false), as soon as these numbers say. No program can tell the difference, but for the time it takes. */
+  /** Translate hot code rather than interpret it (default true), as soon as these numbers say. No program can tell the difference, but for the time it takes. */
   readonly translate?: boolean | Partial<TranslatorOptions>;
   /** Called with the program's output as it is written: fd 1 or 2. */
   readonly output: (fd: 1 | 2, data: Uint8Array) => void;

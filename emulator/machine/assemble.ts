@@ -36,7 +36,7 @@ export function assemble(assets: MachineAssets, options: MachineOptions): Machin
     ramBytes: options.memory - (options.memory % 0x10000),
     physBits,
     cpus,
-    translate: options.translate ?? false,
+    translate: options.translate ?? true,
     ...(options.cpuModel && { cpuModel: options.cpuModel }),
     events: new EventBus(),
     createVmx,
