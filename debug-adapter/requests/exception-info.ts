@@ -1,7 +1,10 @@
-/** Why an event breakpoint stopped: the event decoded, and the explanation of an abnormal stop. */
+/** Why an event breakpoint stopped: the event decoded, the table entry that refused, and the explanation of an abnormal stop. */
+import type { MachineEvent } from '../../emulator/machine/events.ts';
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import type { Debuggee } from '../debuggee.ts';
 import { explanationText } from '../execution/report.ts';
 import { factText } from '../presentation/events.ts';
+import { walkResult } from '../presentation/walk.ts';
 import { defineRequest, RequestError } from '../request.ts';
 
 export const exceptionInfo = defineRequest<
@@ -18,7 +21,8 @@ export const exceptionInfo = defineRequest<
     const { event } = outcome;
     const explanation = debuggee.machine.explanation(args.threadId);
     const facts = Object.entries(event.facts).map(([name, value]) => `${name} = ${factText(name, value)}`);
-    const text = explanation ? explanationText(explanation) : facts.join('\n');
+    const refused = refusal(debuggee, event);
+    const text = explanation ? explanationText(explanation) : [...refused, ...facts].join('\n');
     return {
       exceptionId: event.kind,
       description: explanation ? `${event.summary}\n${text}` : event.summary,
@@ -27,3 +31,12 @@ export const exceptionInfo = defineRequest<
     };
   },
 });
+
+/** For a held page fault: what the walk of the address comes to, for the access the error code names (SDM 3A 4.7). */
+function refusal(debuggee: Debuggee, { kind, facts, thread }: MachineEvent): string[] {
+  if (kind !== 'page-fault' || typeof facts.gva !== 'bigint') return [];
+  const errorCode = Number(facts.errorCode ?? 0);
+  const access = errorCode & 16 ? 'execute' : errorCode & 2 ? 'write' : 'read';
+  const walk = debuggee.machine.walk(thread, facts.gva, access, (errorCode & 4) !== 0);
+  return [`${access} of gva:0x${facts.gva.toString(16)}: ${walkResult(walk)}`];
+}
