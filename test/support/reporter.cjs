@@ -11,7 +11,8 @@ module.exports = class Reporter extends Mocha.reporters.Dot {
     runner.once('end', () => {
       const { passes, failures, pending } = this.stats;
       const slow = [...byFile].sort((a, b) => b[1] - a[1]).slice(0, SLOWEST_SHOWN);
-      for (const [file, ms] of slow) console.log(`${(ms / 1000).toFixed(1).padStart(7)} s  ${file?.replace(`${process.cwd()}/`, '')}`);
+      for (const [file, ms] of slow)
+        console.log(`${(ms / 1000).toFixed(1).padStart(7)} s  ${file?.replace(`${process.cwd()}/`, '')}`);
       console.log(`\n${passes} passed, ${failures} failed${pending ? `, ${pending} skipped` : ''}`);
     });
   }
