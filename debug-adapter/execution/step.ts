@@ -105,7 +105,7 @@ export class StepPlan implements Plan {
     if (hit) return hit;
     const trapped = this.#trapped || before === this.#heldAt;
     if (trapped && this.#ring() <= this.#start.ring && this.#function(rip) !== this.#start.function)
-      return this.#trap(before, rsp);
+      return this.#trap(rip, before, rsp);
     return this.#arrive(rip, before, rsp);
   }
 
@@ -129,10 +129,13 @@ export class StepPlan implements Plan {
   }
 
   /** An exception or a system call has gone to a handler in this program. */
-  #trap(interrupted: bigint, rsp: bigint): undefined {
-    if (this.kind === 'in') this.#entering = MAX_ENTRY_STEPS;
-    else this.#running = new RunTo(this.debuggee, this.thread, this.#statements(interrupted), rsp);
-    return undefined;
+  #trap(rip: bigint, interrupted: bigint, rsp: bigint): Progress | undefined {
+    if (this.kind === 'over') {
+      this.#running = new RunTo(this.debuggee, this.thread, this.#statements(interrupted), rsp);
+      return undefined;
+    }
+    this.#entering = MAX_ENTRY_STEPS;
+    return this.#arrive(rip);
   }
 
   /** The thread has come to `rip`; `before` and `rsp` are what it had when a single step brought it there. */

@@ -160,7 +160,10 @@ export class ExecutionEngine implements Engine {
       if (stop !== undefined) return this.#settle(stop);
       if (this.retired > before) return this.#settle(RunStop.Budget);
       const gva = this.#rip();
-      if (gva !== undefined) this.#single(gva);
+      if (gva === undefined) continue;
+      this.#single(gva);
+      // A fault that went to a handler counts nothing, and is a step; one that was mended (demand paging) leaves RIP where it was.
+      if (this.retired === before && this.#rip() !== gva) return this.#settle(RunStop.Budget);
     }
   }
 

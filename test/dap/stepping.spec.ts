@@ -118,6 +118,19 @@ describe('stepping', () => {
     await client.close();
   });
 
+  it('steps into the handler of a held fault, to its very first instruction', async () => {
+    const client = new TestClient();
+    await client.launch({ program: example('hello') }, () =>
+      client.request('setExceptionBreakpoints', { filters: ['page-fault'] }),
+    );
+    const { threadId } = await client.stopped();
+    await client.request('stepIn', { threadId });
+    await client.stopped();
+    const entry = await client.evaluate('(unsigned long)&__dune_intr + 14 * 16');
+    assert.equal(await client.evaluate('(unsigned long)$rip'), entry);
+    await client.close();
+  });
+
   it('is quick', async () => {
     const { client, thread } = await stoppedAt('/* first */');
     await within(50, () => step(client, thread, 'next'));
