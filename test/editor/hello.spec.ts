@@ -81,6 +81,28 @@ describe('Debugging examples/hello', () => {
     await editor.screenshot('5 leaf');
   });
 
+  it('toggles a bit of an entry, and back', async () => {
+    const { workbench, editor } = spec;
+    const tables = await workbench.duneView('Page Tables');
+    // Write-through: it changes nothing for the program.
+    for (const value of ['1', '0']) {
+      const toggled = tables.rows.filter({ hasText: new RegExp(`^PWT\\s*${value}\\b`) }).first();
+      await tables.action(/^PWT/, 'Toggle This Bit', toggled);
+    }
+    await editor.screenshot('5 toggled');
+  });
+
+  it('sets a field of the VMCS, and refuses what does not fit', async () => {
+    const { workbench, editor } = spec;
+    const vmcs = await workbench.duneView('VMCS');
+    await (await workbench.duneView('Page Tables')).close();
+    await vmcs.expand('Controls');
+    await vmcs.action('TSC offset', 'Set the Field', workbench.input());
+    await workbench.answer('0x1000');
+    await vmcs.row(/TSC offset.*0x1000/);
+    await editor.screenshot('5 field');
+  });
+
   it('steps into the exception, with the frame it interrupted behind a label', async () => {
     const { workbench, editor } = spec;
     await workbench.debug.show();
