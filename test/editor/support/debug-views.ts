@@ -61,10 +61,11 @@ export class DebugViews {
   async set(name: string, value: string): Promise<void> {
     const row = await this.#variable(name);
     const input = row.locator('.monaco-inputbox input');
+    const anyInput = this.variables.pane.locator('.monaco-inputbox input').first();
     await waitFor(`${name} to be edited`, async () => {
-      await row.locator('.name').first().click();
-      if (!(await until(async () => /\bfocused\b/.test((await row.getAttribute('class')) ?? ''), 1000))) return false;
-      await this.page.keyboard.press('F2');
+      // The tree may have moved under the click: then another variable is being edited.
+      if ((await anyInput.isVisible()) && !(await input.isVisible())) await this.page.keyboard.press('Escape');
+      await row.locator('.name').first().dblclick();
       return until(() => input.isVisible(), 1000);
     });
     await input.fill(value);
