@@ -79,7 +79,7 @@ function mutate(original: Uint8Array, random: Random): Uint8Array {
 
 const options = (image: () => Uint8Array): MachineOptions => ({
   program: {
-    path: '/work/program',
+    path: '/home/user/program',
     get image() {
       return image();
     },
@@ -217,7 +217,7 @@ describe('Damaged ELF files', function () {
             ),
           (error: unknown) => {
             assert.ok(error instanceof LaunchError, (error as Error).stack);
-            assert.equal(error.message, `/work/program: ${sentence}`);
+            assert.equal(error.message, `/home/user/program: ${sentence}`);
             return true;
           },
         );
