@@ -10,8 +10,23 @@ export class EventLog {
   next = 0;
   readonly #latest = new Map<string, MachineEvent>();
 
-  constructor(machine: Machine, kinds: readonly EventKind[]) {
+  constructor(
+    readonly machine: Machine,
+    kinds: readonly EventKind[],
+  ) {
     if (kinds.length > 0) machine.events.subscribe(kinds, (event) => this.#add(event));
+    if (kinds.includes('trapped-syscall')) machine.events.subscribe(['ring-change'], (event) => this.#returned(event));
+  }
+
+  /** Ring 0 of the program goes back to ring 3: what RAX holds is the result of the system call it trapped. */
+  #returned({ thread, facts }: MachineEvent): void {
+    const call = this.latest(thread, 'trapped-syscall');
+    if (facts.new !== 3 || !call || call.facts.result !== undefined) return;
+    const at = this.#events.lastIndexOf(call);
+    const result = BigInt.asIntN(64, this.machine.readRegister(thread, 'rax') ?? 0n);
+    const answered = { ...call, summary: `${call.summary} = ${result}`, facts: { ...call.facts, result } };
+    if (at >= 0) this.#events[at] = answered;
+    this.#latest.set(`${thread} trapped-syscall`, answered);
   }
 
   #add(event: MachineEvent): void {

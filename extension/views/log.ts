@@ -6,6 +6,8 @@ import { NodeTree, type Node } from './tree.ts';
 
 /** Newest events kept in a view. */
 const SHOWN = 1000;
+/** Events looked at again for results that came later. */
+const OVERLAP = 64;
 
 export type Appearance = Pick<Node, 'label' | 'description' | 'icon'>;
 
@@ -67,7 +69,9 @@ export class LogView implements vscode.Disposable {
   }
 
   async #fetchNew(): Promise<void> {
-    const args: EventsArguments = { kinds: [...this.options.kinds], since: this.#next, limit: SHOWN };
+    // The newest are asked for again: a system call that was under way has its result by now.
+    const since = Math.max(0, this.#next - OVERLAP);
+    const args: EventsArguments = { kinds: [...this.options.kinds], since, limit: SHOWN };
     const { events, next } = await this.session.request<EventsResponse>('dune/events', args);
     if (next < this.#next) {
       // The program was restarted: its log begins anew.
@@ -77,7 +81,7 @@ export class LogView implements vscode.Disposable {
     }
     this.#next = next;
     if (events.length === 0) return;
-    this.#events = [...this.#events, ...events].slice(-SHOWN);
+    this.#events = [...this.#events.filter(({ sequence }) => sequence < since), ...events].slice(-SHOWN);
     this.#tree.refresh();
   }
 

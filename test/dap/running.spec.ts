@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { example } from '../machine/support.ts';
 import { within } from '../support/quickest.ts';
 import { TestClient } from './client.ts';
 import { compile, lineOf, sourceOf } from './programs.ts';
@@ -142,5 +143,18 @@ describe('running', () => {
     assert.match(await why({ program: program(), physBits: 36 }), /"physBits"/);
     assert.match(await why({ program: program(), syscalls: 'all' }), /"syscalls"/);
     assert.match(await why({ program: program(), stdin: '/no/such/file' }), /"stdin"/);
+  });
+
+  it('logs trapped system calls with the result ring 0 gave', async () => {
+    const client = new TestClient();
+    await client.launch({ program: example('syscalls') });
+    assert.equal(await client.exitCode(), 0);
+    const { events } = await client.request<{ events: { summary: string }[] }>('dune/events', {
+      kinds: ['trapped-syscall'],
+    });
+    const calls = events.map(({ summary }) => summary);
+    assert.match(calls[0]!, /^write\(1, "ring 3 says hello\\n", 18\) from ring 3 = 18$/);
+    assert.match(calls[1]!, /^open\("\/etc\/passwd".*= -\d+$/);
+    await client.close();
   });
 });
