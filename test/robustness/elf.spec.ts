@@ -105,7 +105,7 @@ function heapUsed(): number {
 }
 
 const assets = () => loadAssets(join(root, 'dist'));
-const ONE_SENTENCE = /^\/work\/program: [^\n]+[^\n.]\.$/;
+const ONE_SENTENCE = /^\/home\/user\/program: [^\n]+[^\n.]\.$/;
 
 describe('Damaged ELF files', function () {
   this.timeout(120_000);
