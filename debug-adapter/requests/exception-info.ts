@@ -4,7 +4,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debuggee } from '../debuggee.ts';
 import { explanationText } from '../execution/report.ts';
 import { factText } from '../presentation/events.ts';
-import { walkResult } from '../presentation/walk.ts';
+import { accessOfFault, walkResult } from '../presentation/walk.ts';
 import { defineRequest, RequestError } from '../request.ts';
 
 export const exceptionInfo = defineRequest<
@@ -32,11 +32,10 @@ export const exceptionInfo = defineRequest<
   },
 });
 
-/** For a held page fault: what the walk of the address comes to, for the access the error code names (SDM 3A 4.7). */
+/** For a held page fault: what the walk of the address comes to, for the access the error code names. */
 function refusal(debuggee: Debuggee, { kind, facts, thread }: MachineEvent): string[] {
   if (kind !== 'page-fault' || typeof facts.gva !== 'bigint') return [];
-  const errorCode = Number(facts.errorCode ?? 0);
-  const access = errorCode & 16 ? 'execute' : errorCode & 2 ? 'write' : 'read';
-  const walk = debuggee.machine.walk(thread, facts.gva, access, (errorCode & 4) !== 0);
+  const { access, user } = accessOfFault(Number(facts.errorCode ?? 0));
+  const walk = debuggee.machine.walk(thread, facts.gva, access, user);
   return [`${access} of gva:0x${facts.gva.toString(16)}: ${walkResult(walk)}`];
 }
