@@ -56,9 +56,14 @@ const MOST_DEAD = 100_000;
 /** Room for the largest block and its stubs. */
 const LARGEST = (MAX_BLOCK * 2 + 8) * L.RECORD_SIZE;
 
+const setKey = (pfn: number, context: CodeContext, single: boolean): number =>
+  (pfn * CODE_CONTEXTS + context) * 2 + (single ? 1 : 0);
+
 export class BlockCache {
-  /** Blocks by frame, then by `key`. */
-  readonly #frames = new Map<number, Map<number, Block>>();
+  /** Blocks by frame, context and whether for one step (`setKey`), then by linear address. */
+  readonly #sets = new Map<number, Map<number, Block>>();
+  /** Keys in `#sets` of a frame. */
+  readonly #frames = new Map<number, number[]>();
   /** Blocks whose last instruction ends in a frame. */
   readonly #tails = new Map<number, Block[]>();
   /** In the order of their records, dead ones included. */
@@ -87,26 +92,29 @@ export class BlockCache {
   at(gva: number, context: CodeContext, single: boolean): Block | undefined {
     const page = this.fetcher.page(gva);
     if (!page) return undefined;
-    const key = (gva * CODE_CONTEXTS + context) * 2 + (single ? 1 : 0);
-    const known = this.#frames.get(page.pfn)?.get(key);
+    const known = this.#sets.get(setKey(page.pfn, context, single))?.get(gva);
     if (known && this.#sameSecondPage(known)) return known;
     const made = this.#decode(gva, page.host, page.pfn, context, single);
     if (!made) return undefined;
-    this.#codeOf(made.pfn).set(key, made);
+    this.#setOf(made.pfn, context, single).set(gva, made);
     if (made.secondPfn >= 0) this.#tails.set(made.secondPfn, [...(this.#tails.get(made.secondPfn) ?? []), made]);
     return made;
   }
   /** As `at` for an address whose frame is known, but only if it is decoded. */
   known(gva: number, pfn: number, context: CodeContext): Block | undefined {
-    return this.#frames.get(pfn)?.get((gva * CODE_CONTEXTS + context) * 2);
+    return this.#sets.get(setKey(pfn, context, false))?.get(gva);
   }
   #sameSecondPage(block: Block): boolean {
     return block.secondPfn < 0 || this.fetcher.page((pageOf(block.gva) + 1) * PAGE)?.pfn === block.secondPfn;
   }
-  #codeOf(pfn: number): Map<number, Block> {
-    let blocks = this.#frames.get(pfn);
-    if (!blocks) this.#frames.set(pfn, (blocks = new Map()));
-    return blocks;
+  #setOf(pfn: number, context: CodeContext, single: boolean): Map<number, Block> {
+    const key = setKey(pfn, context, single);
+    let set = this.#sets.get(key);
+    if (!set) {
+      this.#sets.set(key, (set = new Map()));
+      this.#frames.set(pfn, [...(this.#frames.get(pfn) ?? []), key]);
+    }
+    return set;
   }
 
   /** The block whose records or stubs hold an address. */
@@ -322,7 +330,9 @@ export class BlockCache {
    * leads to its successor.
    */
   dropFrame(pfn: number): void {
-    const blocks = [...(this.#frames.get(pfn)?.values() ?? []), ...(this.#tails.get(pfn) ?? [])];
+    const keys = this.#frames.get(pfn) ?? [];
+    const blocks = [...keys.flatMap((key) => [...this.#sets.get(key)!.values()]), ...(this.#tails.get(pfn) ?? [])];
+    for (const key of keys) this.#sets.delete(key);
     this.#frames.delete(pfn);
     this.#tails.delete(pfn);
     this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
@@ -354,6 +364,7 @@ export class BlockCache {
   flush(): void {
     this.onFlush();
     for (const pfn of [...this.#frames.keys(), ...this.#tails.keys()]) this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
+    this.#sets.clear();
     this.#frames.clear();
     this.#tails.clear();
     this.#all = [];

@@ -93,8 +93,8 @@ export class ExecutionEngine implements Engine {
   /** Retired instructions not yet added to RETIRED and CYCLES. */
   #uncounted = 0;
   #stopRequested = false;
-  /** Code mode that each bank's jump cache was filled in. */
-  readonly #bankMode = new Int8Array(L.TLB_BANKS).fill(-1);
+  /** Code context that each bank's jump cache was filled in. */
+  readonly #bankContext = new Int8Array(L.TLB_BANKS).fill(-1);
   /** Frames with code that the careful instruction in progress wrote to. */
   readonly #written = new Set<number>();
 
@@ -388,11 +388,11 @@ export class ExecutionEngine implements Engine {
   contextChanged(): void {
     this.hooks.selectBank();
     const bank = (this.mem.get32(L.JC_BASE) - L.JC) / L.JC_BANK_BYTES;
-    const mode = this.#mode;
-    if (this.#bankMode[bank] === mode) return;
-    if (this.#bankMode[bank] !== -1)
+    const context = codeContext(this.mem);
+    if (this.#bankContext[bank] === context) return;
+    if (this.#bankContext[bank] !== -1)
       this.mem.bytes.fill(0xff, L.JC + bank * L.JC_BANK_BYTES, L.JC + (bank + 1) * L.JC_BANK_BYTES);
-    this.#bankMode[bank] = mode;
+    this.#bankContext[bank] = context;
   }
   selectCpu(cpu: number): void {
     this.hooks.selectCpu(cpu);

@@ -53,6 +53,7 @@ const CR4_FEATURES: readonly (readonly [bit: bigint, feature: string])[] = [
   [1n << 13n, 'vmx'],
   [1n << 16n, 'fsgsbase'],
   [CR4_PCIDE, 'pcid'],
+  [1n << 18n, 'xsave'],
   [CR4_SMEP, 'smep'],
   [1n << 21n, 'smap'],
 ];
