@@ -1,129 +1,139 @@
 /**
- * `npm run bench [-- --rounds N] [-- program ...]`: MIPS of the programs of bench/programs in this engine, beside qemu-x86_64 (if
- * present) and native, in one run. Runs are interleaved; the median counts. The timed region lies between the lines
- * "B" and "E" that a program prints, stamped as they leave the process; instructions of the region are this engine's exact
- * count with the work minus the count without.
+ * `npm run bench [-- options] [-- program ...]`: the programs of bench/programs in this engine, beside qemu-x86_64 (user mode), qemu-system-x86_64
+ * (software MMU, after `npm run bench:prepare`) and native, in one run, interleaved; the median of the rounds counts. Processor time of the process, so
+ * that what else the machine does matters less. Results of all peers must agree.
+ *
+ *   --rounds N   (default 5)
+ *   --scale N    N times the programs' own amount of work (default 1)
+ *   --work N     so many units of work instead: 1 shows that the harness works
+ *   --peers LIST only these: dune-debug (always), qemu-system-x86_64, qemu-x86_64, native
+ *   --out FOLDER where the report, its numbers and the picture go (default build/bench)
+ *   --save       into docs/bench too
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { barChart } from './harness/chart.ts';
+import { HELLO, KERNEL_PROGRAMS, benchProgram, build, programNames, root } from './harness/programs.ts';
+import { QemuSystem, buildInitramfs, isPrepared } from './harness/qemu-system.ts';
+import { ENGINE, NATIVE, SYSTEM, USER, median, report, series } from './harness/report.ts';
+import type { ProgramResult, Results, StartResult } from './harness/report.ts';
+import { measure, measureWhole, type Region } from './harness/session.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const build = join(root, 'build/bench');
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    scale: { type: 'string', default: '1' },
+    work: { type: 'string' },
+    peers: { type: 'string', default: `${SYSTEM},${USER},${NATIVE}` },
+    out: { type: 'string', default: build },
+    save: { type: 'boolean', default: false },
+  },
+});
+const rounds = Number(options.rounds);
+const work = options.work ?? `x${options.scale}`;
 
-/** Units of work for an interpreter to take one or two seconds; the programs' own defaults are for native speed. */
-const WORK: Readonly<Record<string, number>> = {
-  alu: 1800000,
-  stream: 12,
-  fib: 100,
-  sha: 60,
-  matmul: 25,
-  qsort: 12,
-  sysc: 200000,
-  trap: 200,
-};
+const engine = [process.execPath, join(root, 'bin/dune-debug.mjs'), 'run', '--stats'];
+const wanted = new Set(options.peers.split(','));
+const hasUser = wanted.has(USER) && spawnSync(USER, ['--version']).status === 0;
+const hasSystem = wanted.has(SYSTEM) && isPrepared();
 
-interface Peer {
-  readonly name: string;
-  readonly command: (program: string, work: number) => string[];
+type Samples = Map<string, Map<string, Region[]>>;
+function add(samples: Samples, name: string, peer: string, region: Region): void {
+  const byPeer = samples.get(name) ?? new Map<string, Region[]>();
+  samples.set(name, byPeer);
+  byPeer.set(peer, [...(byPeer.get(peer) ?? []), region]);
 }
 
-interface Region {
-  /** Seconds between the B and the E line. */
-  readonly seconds: number;
-  readonly checksum: string;
-  readonly stats: { instructions: number } | undefined;
-}
+const starts = new Map<string, { cpu: number; wall: number }[]>();
+const addStart = (what: string, sample: { cpu: number; wall: number }): void =>
+  void starts.set(what, [...(starts.get(what) ?? []), sample]);
 
-function peers(): Peer[] {
-  const engine = (program: string, work: number): string[] => [
-    process.execPath,
-    join(root, 'bin/dune-debug.mjs'),
-    'run',
-    '--stats',
-    program,
-    String(work),
-  ];
-  const list: Peer[] = [{ name: 'dune-debug', command: engine }];
-  if (spawnSync('qemu-x86_64', ['--version']).status === 0)
-    list.push({ name: 'qemu-x86_64', command: (program, work) => ['qemu-x86_64', program, String(work)] });
-  list.push({ name: 'native', command: (program, work) => [program, String(work)] });
-  return list;
-}
-
-function compile(name: string): string {
-  const program = join(build, name);
-  const flags = ['-O2', '-std=gnu11', '-static', '-fno-pie', '-no-pie'];
-  const gcc = spawnSync('gcc', [...flags, join(root, 'bench/programs', `${name}.c`), '-o', program], {
-    encoding: 'utf8',
-  });
-  if (gcc.status !== 0) throw new Error(`gcc failed on ${name}.c:\n${gcc.stderr}`);
-  return program;
-}
-
-function measure(command: string[]): Promise<Region> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
-    let begin = 0;
-    let end = 0;
-    let text = '';
-    let errors = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      const now = performance.now();
-      text += chunk.toString();
-      if (!begin && /^B /m.test(text)) begin = now;
-      if (!end && /^E /m.test(text)) end = now;
-    });
-    child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
-    child.on('close', (status) => {
-      const checksum = /^E \S+ \d+ ([0-9a-f]+)/m.exec(text)?.[1];
-      if (status !== 0 || !checksum) return reject(new Error(`${command.join(' ')}: status ${status}\n${errors}`));
-      const stats = /^\{.*\}$/m.exec(errors)?.[0];
-      resolve({ seconds: (end - begin) / 1000, checksum, stats: stats ? JSON.parse(stats) : undefined });
-    });
-  });
-}
-
-const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
-
-async function benchmark(name: string, rounds: number): Promise<Record<string, number>> {
-  const program = compile(name);
-  const work = WORK[name] ?? 1;
-  const all = peers();
-  const idle = await measure(all[0]!.command(program, 0));
-  const times = new Map<string, number[]>(all.map((peer) => [peer.name, []]));
-  let instructions = 0;
-  const checksums = new Set<string>();
-  for (let round = 0; round < rounds; round++)
-    for (const peer of all) {
-      const region = await measure(peer.command(program, work));
-      times.get(peer.name)!.push(region.seconds);
-      checksums.add(region.checksum);
-      if (region.stats) instructions = region.stats.instructions - idle.stats!.instructions;
+async function round(names: readonly string[], samples: Samples): Promise<void> {
+  const system = hasSystem ? await QemuSystem.start() : undefined;
+  if (system) addStart(`${SYSTEM}, boot to shell`, system.boot);
+  try {
+    for (const name of names) {
+      const program = benchProgram(name);
+      const args = [program, work, 'sync'];
+      add(samples, name, ENGINE, await measure([...engine, ...args]));
+      if (system) add(samples, name, SYSTEM, await system.measure(program, work));
+      if (hasUser) add(samples, name, USER, await measure([USER, ...args]));
+      if (wanted.has(NATIVE)) add(samples, name, NATIVE, await measure(args));
     }
+    const hello = benchProgram(HELLO);
+    addStart(`${ENGINE}, hello`, await measureWhole([...engine, hello]));
+    if (system) addStart(`${SYSTEM}, hello from the shell`, await system.measureWhole(hello));
+    if (hasUser) addStart(`${USER}, hello`, await measureWhole([USER, hello]));
+    if (wanted.has(NATIVE)) addStart(`${NATIVE}, hello`, await measureWhole([hello]));
+  } finally {
+    system?.stop();
+  }
+}
+
+async function resultOf(name: string, byPeer: ReadonlyMap<string, Region[]>): Promise<ProgramResult> {
+  const checksums = new Set([...byPeer.values()].flat().map(({ checksum }) => checksum));
   if (checksums.size !== 1) throw new Error(`${name}: results differ: ${[...checksums].join(' ')}`);
-  const row: Record<string, number> = { instructions };
-  for (const [peer, seconds] of times) row[peer] = instructions / median(seconds) / 1e6;
-  return row;
+  const idle = await measure([...engine, benchProgram(name), '0', 'sync']);
+  const instructions = byPeer.get(ENGINE)![0]!.stats!.instructions - idle.stats!.instructions;
+  const medians = (of: (region: Region) => number): Record<string, number> =>
+    Object.fromEntries([...byPeer].map(([peer, regions]) => [peer, median(regions.map(of))]));
+  return {
+    name,
+    instructions,
+    cpu: medians(({ cpu }) => cpu),
+    wall: medians(({ wall }) => wall),
+    checksum: [...checksums][0]!,
+  };
 }
 
-const args = process.argv.slice(2);
-const at = args.indexOf('--rounds');
-const rounds = at < 0 ? 5 : Number(args.splice(at, 2)[1]);
-mkdirSync(build, { recursive: true });
-const names = readdirSync(join(root, 'bench/programs')).filter((file) => /\.c$/.test(file) && file !== 'hello.c');
-const chosen = args.length > 0 ? args : names.map((file) => basename(file, '.c'));
-
-const results: Record<string, Record<string, number>> = {};
-console.log(
-  `${'program'.padEnd(10)}${'instructions'.padStart(14)}${peers()
-    .map(({ name }) => `${name} MIPS`.padStart(18))
-    .join('')}`,
-);
-for (const name of chosen) {
-  const row = (results[name] = await benchmark(name, rounds));
-  const mips = peers().map((peer) => row[peer.name]!.toFixed(0).padStart(18));
-  console.log(`${name.padEnd(10)}${row.instructions!.toLocaleString('en').padStart(14)}${mips.join('')}`);
+/** Operations of the programs that measure operations: the N of their B line, times how many each is. */
+async function operations(): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const name of Object.keys(KERNEL_PROGRAMS)) {
+    const { stdout } = spawnSync(benchProgram(name), [work], { encoding: 'utf8' });
+    counts[name] = Number(/^B \S+ (\d+)/.exec(stdout)![1]);
+  }
+  return counts;
 }
-writeFileSync(join(build, 'bench.json'), `${JSON.stringify(results, null, 2)}\n`);
+
+function write(results: Results, text: string): void {
+  const chart = barChart({ title: 'Million instructions a second of processor time', ...series(results) });
+  const folders = [options.out, ...(options.save ? [join(root, 'docs/bench')] : [])];
+  for (const folder of folders) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+    writeFileSync(join(folder, 'results.md'), `${text}\n`);
+    writeFileSync(join(folder, 'mips.svg'), chart);
+  }
+  console.log(`\n${folders.map((folder) => join(folder, 'results.{json,md}, mips.svg')).join('\n')}`);
+}
+
+const names = positionals.length > 0 ? positionals : programNames();
+if (hasSystem) buildInitramfs([...programNames(), HELLO].map(benchProgram));
+else if (wanted.has(SYSTEM)) console.log(`Without ${SYSTEM}: "npm run bench:prepare" fetches what it needs.`);
+const samples: Samples = new Map();
+for (let n = 1; n <= rounds; n++) {
+  process.stderr.write(`round ${n} of ${rounds}\n`);
+  await round(names, samples);
+}
+const programs: ProgramResult[] = [];
+for (const name of names) programs.push(await resultOf(name, samples.get(name)!));
+const start: StartResult[] = [...starts].map(([what, list]) => ({
+  what,
+  cpu: median(list.map(({ cpu }) => cpu)),
+  wall: median(list.map(({ wall }) => wall)),
+}));
+const results: Results = {
+  date: new Date().toISOString().slice(0, 10),
+  host: cpus()[0]?.model ?? '',
+  rounds,
+  programs,
+  start,
+};
+const text = report(results, await operations());
+console.log(text);
+write(results, text);
