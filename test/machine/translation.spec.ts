@@ -26,13 +26,29 @@ const EXAMPLES = [
   'rdmsr',
 ];
 /** Programs of bench/, with little work. */
-const BENCHMARKS = { alu: 1000, fib: 1, sha: 1, stream: 1, matmul: 1, qsort: 1, sysc: 200, trap: 2 };
+const BENCHMARKS = {
+  alu: 1000,
+  bytecode: 1,
+  fib: 1,
+  float: 1,
+  hash: 1,
+  json: 1,
+  lz: 1,
+  matmul: 1,
+  qsort: 1,
+  records: 1,
+  sha: 1,
+  stream: 1,
+  sysc: 200,
+  text: 1,
+  trap: 2,
+};
 
 function compile(name: string): string {
   mkdirSync(built, { recursive: true });
   const program = join(built, name);
   const source = join(root, 'bench/programs', `${name}.c`);
-  execFileSync('gcc', ['-O2', '-std=gnu11', '-static', '-fno-pie', '-no-pie', source, '-o', program]);
+  execFileSync('gcc', ['-O2', '-std=gnu11', '-static', '-fno-pie', '-no-pie', source, '-o', program, '-lm']);
   return program;
 }
 
