@@ -4,7 +4,8 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debuggee } from '../debuggee.ts';
 import { explanationText } from '../execution/report.ts';
 import { factText } from '../presentation/events.ts';
-import { accessOfFault, walkResult } from '../presentation/walk.ts';
+import { walkResult } from '../../emulator/mmu/walk-text.ts';
+import { accessOfFault } from '../presentation/walk.ts';
 import { defineRequest, RequestError } from '../request.ts';
 
 export const exceptionInfo = defineRequest<

@@ -1,10 +1,10 @@
 /** The walk of a chosen address: set "address" to any expression; it begins with the instruction pointer. */
-import { describeEptEntry, describePageTableEntry, entryName } from '../../emulator/mmu/entries.ts';
+import { describeEntry, entryName } from '../../emulator/mmu/entries.ts';
 import type { Walk, WalkStep } from '../../emulator/mmu/api.ts';
+import { walkResult } from '../../emulator/mmu/walk-text.ts';
 import { evaluate } from '../expressions/evaluate.ts';
 import { hexadecimal, partRow } from '../presentation/registers.ts';
 import type { VariableRow } from '../presentation/variable.ts';
-import { walkResult } from '../presentation/walk.ts';
 import type { ScopeDefinition } from './scope.ts';
 
 export const pageWalk: ScopeDefinition = {
@@ -29,8 +29,7 @@ export const pageWalk: ScopeDefinition = {
 };
 
 function stepRow(step: WalkStep, walk: Walk): VariableRow {
-  const described =
-    step.table === 'ept' ? describeEptEntry(step.entry, step.level) : describePageTableEntry(step.entry, step.level);
+  const described = describeEntry(step, step.entry);
   const whose =
     step.table === 'ept'
       ? ` for ${step.forGuestLevel ? entryName({ table: 'guest', level: step.forGuestLevel }) : 'the page'}`

@@ -17,6 +17,8 @@ const FLAG_2M: u32 = 2;
 const FLAG_1G: u32 = 4;
 /** The walk allowed writing and the dirty flags are set: a write tag may be handed out without another walk. */
 const FLAG_WRITABLE: u32 = 8;
+const FLAG_4M: u32 = 16;
+const FLAG_LARGE: u32 = FLAG_2M | FLAG_4M | FLAG_1G;
 
 /** Bit n: bank n holds, or held since its last flush, anything; a part of a large page. */
 let used: u32 = 0;
@@ -89,7 +91,7 @@ export function fill(gva: u64, write: bool): void {
   store<u64>(entry, writeTag, TLB_WRITE);
   store<u64>(entry, walkExecutable ? page : NO_TAG, TLB_EXEC);
   store<u32>(entry, <u32>RAM_BASE + (<u32>walkHpa & 0xffff_f000) - <u32>page, TLB_ADDEND);
-  const size = walkPageShift == 12 ? 0 : walkPageShift == 21 ? FLAG_2M : FLAG_1G;
+  const size = walkPageShift == 12 ? 0 : walkPageShift == 21 ? FLAG_2M : walkPageShift == 22 ? FLAG_4M : FLAG_1G;
   store<u32>(entry, (walkGlobal ? FLAG_GLOBAL : 0) | (walkWritable ? FLAG_WRITABLE : 0) | size, TLB_FLAGS);
   const bit = <u32>1 << ((<u32>base - TLB) / TLB_BANK_BYTES);
   used |= bit;
@@ -163,9 +165,9 @@ export function flushPage(bank: i32, gva: u64, which: i32): void {
   dropJumps(bank, page, PAGE_MASK);
   if (!(large & bit)) return;
   for (let at = base; at < base + TLB_BANK_BYTES; at += <usize>1 << TLB_SHIFT) {
-    const size = load<u32>(at, TLB_FLAGS) & (FLAG_2M | FLAG_1G);
+    const size = load<u32>(at, TLB_FLAGS) & FLAG_LARGE;
     if (!size) continue;
-    const mask = size & FLAG_1G ? ~(<u64>0x3fff_ffff) : ~(<u64>0x1f_ffff);
+    const mask = ~(size & FLAG_1G ? <u64>0x3fff_ffff : size & FLAG_4M ? <u64>0x3f_ffff : <u64>0x1f_ffff);
     if (!holds(at, gva & mask, mask) || !concerns(at, which)) continue;
     clear(at);
     dropJumps(bank, gva & mask, mask);

@@ -1,7 +1,7 @@
 /** Slow paths of memory access (AssemblyScript): what the interpreter and translated code call when a TLB tag does not match. */
 import {
   BOUNCE, CODE_BITMAP, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
-  FRAME_WATCHED, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE,
+  FRAME_WATCHED, MSR_EFER, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE,
 } from '../cpu/layout';
 import {
   ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION,
@@ -10,7 +10,7 @@ import {
 import { allowsWrite, currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 
-export { translateGpa, walkTrace } from './mmu-walk';
+export { readPdptes, translateGpa, walkTrace } from './mmu-walk';
 export { banksReplaced, dropWriteTags, flushBank, flushGlobal, flushPage } from './mmu-tlb';
 
 /** Told of a store into decoded code or a watched frame after the bytes are written; they lie in one frame. Careful mode only. */
@@ -25,6 +25,7 @@ const NOWHERE: i32 = -2;
 const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 const CR0_AM: u64 = 0x40000;
 const CR4_LA57: u64 = 0x1000;
+const EFER_LMA: u64 = 0x400;
 const RFLAGS_AC: u32 = 0x40000;
 
 let careful: bool = false;
@@ -110,9 +111,10 @@ function written(host: i32, bytes: i32): void {
   return <i32>(gva & 0xfff) + bytes > 4096;
 }
 
-/** First byte on the page after `gva`'s; wraps at the top of the address space as the CPU does. */
+/** First byte on the page after `gva`'s; wraps at the top of the address space as the CPU does: that of 32 bits outside IA-32e mode. */
 @inline function nextPage(gva: u64): u64 {
-  return (gva & PAGE_MASK) + 4096;
+  const next = (gva & PAGE_MASK) + 4096;
+  return load<u64>(MSR_EFER) & EFER_LMA ? next : next & 0xffff_ffff;
 }
 
 /** #AC at CPL 3 with CR0.AM and RFLAGS.AC set; such contexts run with the TLB empty (TLB_UNCACHED). */
@@ -129,7 +131,7 @@ function loadFrom(gva: u64, size: i32, access: i32): i32 {
     memory.fill(BOUNCE, 0xff, size);
     return BOUNCE;
   }
-  const first = <i32>(nextPage(gva) - gva);
+  const first = <i32>(4096 - (gva & 0xfff));
   const low = part(gva, first, access);
   if (low == FAULTED) return FAULTED;
   const high = part(nextPage(gva), size - first, access);
@@ -206,7 +208,7 @@ function storeFrom(source: usize, gva: u64, size: i32): i32 {
     scatter(host, source, size);
     return 0;
   }
-  const first = <i32>(nextPage(gva) - gva);
+  const first = <i32>(4096 - (gva & 0xfff));
   const low = locateForWrite(gva, first);
   if (low == FAULTED) return 1;
   const high = locateForWrite(nextPage(gva), size - first);
@@ -218,7 +220,7 @@ function storeFrom(source: usize, gva: u64, size: i32): i32 {
 
 /** Checks that `bytes` (1..4096) at `gva` can be written. Returns 0, or 1 with FAULT_* filled. */
 export function probeWrite(gva: u64, bytes: i32): i32 {
-  const first = crosses(gva, bytes) ? <i32>(nextPage(gva) - gva) : bytes;
+  const first = crosses(gva, bytes) ? <i32>(4096 - (gva & 0xfff)) : bytes;
   if (locateForWrite(gva, first) == FAULTED) return 1;
   if (first < bytes && locateForWrite(nextPage(gva), bytes - first) == FAULTED) return 1;
   return 0;

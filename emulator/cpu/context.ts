@@ -23,6 +23,8 @@ export interface CoreExports {
   translate(gva: bigint, access: number): number;
   /** The six arithmetic flags in RFLAGS positions, from the lazy ones. */
   arithmeticFlags(): number;
+  /** As in mmu/core.ts. */
+  readPdptes(cr3: bigint): number;
   setCareful(on: number): void;
 }
 

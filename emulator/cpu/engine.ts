@@ -11,7 +11,7 @@ import { RecordWriter } from './block-writer.ts';
 import type { CoreExports, SystemOutcome } from './context.ts';
 import { decodeTableOf } from './decode-table.ts';
 import type { CodeMode, DecodeTable } from './decode-table.ts';
-import { DEFAULT_MODEL } from './system/cpuid.ts';
+import { DEFAULT_MODEL, pagingAbsent } from './system/cpuid.ts';
 import type { CpuModel } from './system/cpuid.ts';
 import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
@@ -105,6 +105,7 @@ export class ExecutionEngine implements Engine {
     this.cpu = new CpuState(this.mem);
     this.mem.set32(L.RAM_SIZE, options.ramBytes);
     this.mem.set32(L.PHYS_BITS, options.physBits);
+    this.mem.set32(L.PAGING_ABSENT, pagingAbsent(options.model ?? DEFAULT_MODEL));
     const env = {
       memory,
       observedWrite: (hpa: number, bytes: number) => this.#observeWrite(hpa >>> 0, bytes),

@@ -103,6 +103,11 @@ export const RETIRED = 0x12c0;
 /** Modelled cycles of this vCPU, 8 bytes. */
 export const CYCLES = 0x12c8;
 
+/** Rights of the protection keys: bit 2i access disabled, bit 2i + 1 write disabled (SDM 3A 4.6.2). 4 bytes. */
+export const PKRU = 0x1340;
+/** The four PDPTE registers of PAE paging (SDM 3A 4.4.1), 8 bytes each. */
+export const PDPTE = 0x1348;
+
 /** XMM/YMM0..15, 32 bytes each (the upper halves arrive with AVX). */
 export const XMM = 0x1400;
 export const XMM_STRIDE = 32;
@@ -151,6 +156,13 @@ export const FAULT_QUALIFICATION = 0x2040;
 export const TLB_SIBLINGS = 0x2048;
 /** Not 0: nothing may be cached in the bank in force (alignment checks at CPL 3). u32. */
 export const TLB_UNCACHED = 0x204c;
+
+/** What of paging the CPU model lacks: NO_* bits. u32. */
+export const PAGING_ABSENT = 0x2050;
+/** No 1 GB pages: PS in a PDPTE is reserved. */
+export const NO_PAGE_1GB = 1;
+/** No PSE-36: 4 MB pages lie below 4 GB. */
+export const NO_PSE36 = 2;
 
 /** Where page-crossing loads are assembled. 64 bytes. */
 export const BOUNCE = 0x2080;

@@ -88,7 +88,12 @@ function skipInstruction(dune: Dune): void {
 function hostCpuid(dune: Dune, vcpu: Vcpu): void {
   const { context } = dune;
   const { registers } = vcpu;
-  const environment = { physBits: context.mem.get32(L.PHYS_BITS), apicId: context.cpuIndex, cpus: context.cpus };
+  const environment = {
+    physBits: context.mem.get32(L.PHYS_BITS),
+    apicId: context.cpuIndex,
+    cpus: context.cpus,
+    cr4: context.cpu.cr4,
+  };
   const result = cpuid(context.model, environment, Number(registers[RAX]! & LOW32), Number(registers[RCX]! & LOW32));
   [RAX, RBX, RCX, RDX].forEach((register, index) => (registers[register] = BigInt(result[index]!)));
 }

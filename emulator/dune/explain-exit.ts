@@ -10,7 +10,7 @@ import { Field } from '../vmx/fields.ts';
 import { guestCpl, inGuest } from './guest-context.ts';
 import { hex, type Dune } from './state.ts';
 import { read } from './vcpu.ts';
-import { walkLines } from './walk-text.ts';
+import { walkLines } from '../mmu/walk-text.ts';
 
 const GPR_NAMES = [
   'RAX',

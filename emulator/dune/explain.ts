@@ -10,7 +10,7 @@ import type { Explanation } from '../machine/api.ts';
 import { guestCpl, inGuest } from './guest-context.ts';
 import { hex, type Dune } from './state.ts';
 import { read } from './vcpu.ts';
-import { walkLines } from './walk-text.ts';
+import { walkLines } from '../mmu/walk-text.ts';
 import { gpaToHva, windowOfGpa, windowsOf, type Layout } from './windows.ts';
 
 export { explainExit, explainWrmsr } from './explain-exit.ts';

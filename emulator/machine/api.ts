@@ -6,6 +6,7 @@ import type { CpuModelName } from '../cpu/system/cpuid.ts';
 import type { disassemble } from '../cpu/disassemble.ts';
 import type { TranslatorOptions } from '../cpu/region/translator.ts';
 import type { Walk, TlbEntry } from '../mmu/api.ts';
+import type { EntryPart } from '../mmu/entries.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import type { EventBus, MachineEvent } from './events.ts';
 
@@ -153,8 +154,10 @@ export interface PageTableNode {
   /** First and last+1 input address covered (GVA or GPA). */
   readonly start: bigint;
   readonly end: bigint;
-  /** Level of the entry: 4 PML4E .. 1 PTE. */
+  /** Level of the entry: 5 PML5E .. 1 PTE. */
   readonly level: number;
+  /** Its bits in words. */
+  readonly parts: readonly EntryPart[];
   readonly kind: 'table' | 'leaf' | 'range';
   /** HPA of the (first) entry, and its value. */
   readonly entryHpa: number;

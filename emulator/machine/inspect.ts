@@ -5,6 +5,7 @@ import { gpaToHva, layoutOf } from '../dune/windows.ts';
 import type { Kernel, Thread } from '../linux/api.ts';
 import type { TlbEntry, Walk } from '../mmu/api.ts';
 import { PAGE_ENTRY } from '../mmu/entries.ts';
+import { PAGING_LEVELS, pagingMode } from '../mmu/modes.ts';
 import { PAGE_SIZE } from '../mmu/physical.ts';
 import { pageTableNodes } from '../mmu/tree.ts';
 import type { CheckFailure } from '../vmx/api.ts';
@@ -80,7 +81,7 @@ export class Inspector {
   /** Walks the guest's own tables by the process's memory: the EPT maps them only once the processor has been there. */
   #guestPhysical(thread: Thread, gva: bigint, hvaOf: (gpa: bigint) => bigint | undefined): bigint | undefined {
     let table = this.context.cpu.cr3 & PAGE_ENTRY.address;
-    for (let level = 4n; level > 0n; level--) {
+    for (let level = BigInt(PAGING_LEVELS[pagingMode(this.context.mem)]); level > 0n; level--) {
       const shift = 3n + 9n * level;
       const hva = hvaOf(table + ((gva >> shift) & 0x1ffn) * 8n);
       const bytes = hva === undefined ? undefined : this.kernel.peek(thread.pid, hva, 8);

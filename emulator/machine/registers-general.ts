@@ -1,6 +1,7 @@
 /** General registers with their parts, RIP and RFLAGS. */
 import * as L from '../cpu/layout.ts';
 import { isCanonical } from '../cpu/system/memory.ts';
+import { linearBits } from '../mmu/modes.ts';
 import { Flag, readRflags, writeRflags } from '../cpu/system/rflags.ts';
 import { BITS } from '../describe/bits.ts';
 import { decoded, hex, slice, stored } from './register-row.ts';
@@ -30,9 +31,10 @@ function general(number: number): RegisterRow[] {
 }
 
 const rip = stored('rip', 'general', 64, L.RIP, {
-  write: ({ cpu }, value) => {
-    if (!isCanonical(value)) throw new Error(`rip cannot be ${hex(value)}: bits 63 to 47 must be equal.`);
-    cpu.rip = value;
+  write: (context, value) => {
+    if (!isCanonical(context, value))
+      throw new Error(`rip cannot be ${hex(value)}: bits 63 to ${linearBits(context.mem) - 1} must be equal.`);
+    context.cpu.rip = value;
   },
 });
 

@@ -3,7 +3,7 @@ import * as L from '../cpu/layout.ts';
 import { Segment } from '../cpu/state.ts';
 import type { CpuContext } from '../cpu/context.ts';
 import { GuestFault } from '../cpu/system/fault.ts';
-import { isCanonical } from '../cpu/system/memory.ts';
+import { isCanonicalBase } from '../cpu/system/memory.ts';
 import { loadSegment } from '../cpu/system/segments.ts';
 import { updateDerived } from '../cpu/system/descriptors.ts';
 import { BITS, describeBits, segmentTypeInWords } from '../describe/bits.ts';
@@ -23,8 +23,10 @@ const SEGMENTS: readonly (readonly [name: string, index: Segment])[] = [
 ];
 const LISTED_BASES = new Set(['fs', 'gs']);
 
-function canonicalBase(name: string, value: bigint): void {
-  if (!isCanonical(value)) throw new Error(`${name} cannot be ${hex(value)}: bits 63 to 47 must be equal.`);
+function requireCanonicalBase(context: CpuContext, name: string, value: bigint): void {
+  if (isCanonicalBase(context, value)) return;
+  const top = context.model.features.has('la57') ? 56 : 47;
+  throw new Error(`${name} cannot be ${hex(value)}: bits 63 to ${top} must be equal.`);
 }
 
 function partsOf(context: CpuContext, index: Segment): RegisterPart[] {
@@ -63,9 +65,9 @@ function segmentRows([name, index]: (typeof SEGMENTS)[number]): RegisterRow[] {
   };
   const base = stored(`${name}_base`, 'segment', 64, at + L.SEG_BASE, {
     hidden: !LISTED_BASES.has(name),
-    write: ({ mem }, value) => {
-      canonicalBase(`${name}_base`, value);
-      mem.set64(at + L.SEG_BASE, value);
+    write: (context, value) => {
+      requireCanonicalBase(context, `${name}_base`, value);
+      context.mem.set64(at + L.SEG_BASE, value);
     },
   });
   const rights = stored(`${name}_rights`, 'segment', 32, at + L.SEG_RIGHTS, {
@@ -82,7 +84,7 @@ function segmentRows([name, index]: (typeof SEGMENTS)[number]): RegisterRow[] {
 
 function tableRows(name: string, base: number, limit: number): RegisterRow[] {
   const write = (context: CpuContext, value: bigint): void => {
-    canonicalBase(`${name}_base`, value);
+    requireCanonicalBase(context, `${name}_base`, value);
     context.mem.set64(base, value);
   };
   const limitWrite = (context: CpuContext, value: bigint): void => context.mem.set32(limit, Number(value));

@@ -1,15 +1,18 @@
 /** Memory management as the rest of the emulator sees it. GVAs are bigint, guest- and host-physical addresses are number (at most 52 bits). */
+import type { PagingMode } from './modes.ts';
 
 /** One reference of a page walk, with what it decided. */
 export interface WalkStep {
   /** Which table: guest level 5..1 (`guest`), EPT level 5..1 (`ept`). */
   readonly table: 'guest' | 'ept';
   readonly level: number;
+  /** The guest's. PDPTEs of PAE paging are registers. */
+  readonly paging: PagingMode;
   /** For EPT steps: the guest level whose GPA is being translated, 0 for the final GPA. */
   readonly forGuestLevel: number;
   /** GPA of a guest entry when EPT is on, else equal to `hpa`. For EPT steps: the GPA being translated. */
   readonly gpa: number;
-  /** Host-physical address of the 8-byte entry. */
+  /** Host-physical address of the entry: 8 bytes, 4 in 32-bit paging. For a PDPTE register, the GPA it was loaded from. */
   readonly hpa: number;
   readonly entry: bigint;
   readonly outcome: 'table' | 'leaf' | 'not-present' | 'reserved-bit' | 'refused' | 'misconfigured' | 'no-memory';
@@ -23,7 +26,7 @@ export interface Walk {
   /** Present when the walk reached memory (even if rights then refuse). */
   readonly gpa?: number;
   readonly hpa?: number;
-  /** Bytes of the smallest leaf on the way: 4096, 2 MB, 1 GB. */
+  /** Bytes of the smallest leaf on the way: 4 KB, 2 MB, 4 MB, 1 GB. */
   readonly pageSize?: number;
   readonly result:
     | { readonly kind: 'ok' }

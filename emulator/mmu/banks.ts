@@ -1,7 +1,7 @@
 /**
  * Which TLB bank serves which context. An entry of a bank holds for exactly one combination of logical CPU, VPID, EPTP, PCID (CR3 when
- * PCIDs are off) and of what decides rights: ring, WP, SMAP, SMEP, NXE. So none of these is part of the hit test, and MOV CR3, ring changes,
- * VM entries and VM exits only swap the bank.
+ * PCIDs are off) and of what decides rights: paging mode, ring, WP, SMAP, SMEP, NXE, PKRU. So none of these is part of the hit test, and MOV CR3,
+ * ring changes, WRPKRU, VM entries and VM exits only swap the bank.
  */
 import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
@@ -18,15 +18,23 @@ const NO_EXECUTE = 32;
 const LA57 = 64;
 /** Alignment checks are on: the bank stays empty so that every access takes the slow path. */
 const UNCACHED = 128;
+const PAE = 256;
+const LONG = 512;
+const PAGE_4M = 1024;
+const KEYS = 2048;
 
-const KEY_WORDS = 6;
+const KEY_WORDS = 7;
 const CR0_WP = 1 << 16;
 const CR0_AM = 1 << 18;
 const CR0_PG = 1 << 31;
+const CR4_PSE = 1 << 4;
+const CR4_PAE = 1 << 5;
 const CR4_LA57 = 1 << 12;
 const CR4_PCIDE = 1 << 17;
 const CR4_SMEP = 1 << 20;
 const CR4_SMAP = 1 << 21;
+const CR4_PKE = 1 << 22;
+const EFER_LMA = 1 << 10;
 const EFER_NXE = 1 << 11;
 const RFLAGS_AC = 1 << 18;
 
@@ -104,8 +112,14 @@ export class TlbBanks {
       if (cr4 & CR4_SMEP) mode |= SMEP;
     }
     if (cr0 & CR0_PG) mode |= PAGING;
+    if (cr4 & CR4_PSE) mode |= PAGE_4M;
+    if (cr4 & CR4_PAE) mode |= PAE;
     if (cr4 & CR4_LA57) mode |= LA57;
-    if (u32[L.MSR_EFER >>> 2]! & EFER_NXE) mode |= NO_EXECUTE;
+    const efer = u32[L.MSR_EFER >>> 2]!;
+    if (efer & EFER_NXE) mode |= NO_EXECUTE;
+    if (efer & EFER_LMA) mode |= LONG;
+    const keys = (cr4 & CR4_PKE) !== 0;
+    if (keys) mode |= KEYS;
     const cr3 = u32[L.CR3 >>> 2]!;
     const pcids = (cr4 & CR4_PCIDE) !== 0;
     const key = this.#wanted;
@@ -116,6 +130,7 @@ export class TlbBanks {
     // With PCIDs the base may change under entries that stay (MOV CR3 with bit 63 set).
     key[4] = pcids ? 0 : cr3;
     key[5] = pcids ? 0 : u32[(L.CR3 >>> 2) + 1]!;
+    key[6] = keys ? u32[L.PKRU >>> 2]! : 0;
   }
 
   #serves(bank: number): boolean {

@@ -4,6 +4,8 @@ export interface MmuCore {
   walkTrace(gva: bigint, access: number): number;
   /** GPA to HPA through the EPT in force, without side effects; all ones (-1n) if not mapped. */
   translateGpa(gpa: bigint): bigint;
+  /** Reads and checks the PDPTEs that a CR3 value names, into EXCHANGE; returns FAULT_NONE, FAULT_EXCEPTION (#GP) or a fault of the EPT. */
+  readPdptes(cr3: bigint): number;
   flushBank(bank: number, keepGlobal: number): void;
   /** Drops the global pages of a bank. */
   flushGlobal(bank: number): void;

@@ -1,4 +1,8 @@
-/** What the bits of page-table and EPT entries mean (SDM 3A 4.5.4 tables 4-14..4-20, SDM 3C 29.3.2). Everything that shows an entry asks here. */
+/**
+ * What the bits of page-table and EPT entries mean (SDM 3A 4.3 tables 4-4..4-6, 4.4.2 tables 4-8..4-11, 4.5.4 tables 4-14..4-20; SDM 3C 29.3.2).
+ * Everything that shows an entry asks here.
+ */
+import { type PagingMode, entrySpan } from './modes.ts';
 
 /** Bits of guest entries. */
 export const PAGE_ENTRY = {
@@ -14,6 +18,10 @@ export const PAGE_ENTRY = {
   address: 0x000f_ffff_ffff_f000n,
   noExecute: 1n << 63n,
 } as const;
+
+/** Bits 31:12 of entries of 4 bytes, and of those of 4 MB pages bits 31:22. */
+const ADDRESS_32 = 0xffff_f000n;
+const ADDRESS_4M = 0xffc0_0000n;
 
 /** Bits of EPT entries. */
 export const EPT_ENTRY = {
@@ -59,13 +67,15 @@ export interface EntryDescription {
   readonly text: string;
 }
 
-/** Bytes covered by one entry of a level. */
-export function entrySpan(level: number): number {
-  return 2 ** (9 * level + 3);
-}
-
 function isLeaf(entry: bigint, level: number, large: bigint): boolean {
   return level === 1 || ((level === 2 || level === 3) && (entry & large) !== 0n);
+}
+
+/** Of a guest entry. Bits 20:13 of a PDE that maps 4 MB are address bits 39:32 (PSE-36). */
+function guestTarget(entry: bigint, level: number, leaf: boolean, paging: PagingMode): number {
+  if (paging !== '32-bit') return targetOf(entry, level, leaf, PAGE_ENTRY.address);
+  if (!leaf || level === 1) return Number(entry & ADDRESS_32);
+  return Number((entry & ADDRESS_4M) | (((entry >> 13n) & 0xffn) << 32n));
 }
 
 function targetOf(entry: bigint, level: number, leaf: boolean, address: bigint): number {
@@ -104,8 +114,19 @@ const GUEST_LEAF_BITS: readonly Bit[] = [
 ];
 const NX_BIT: Bit = ['NX', 63, 'instructions may not be fetched', 'executable'];
 
+/** What an entry's place is: a table's level, and for the guest's the kind of paging. */
+export interface EntryPlace {
+  readonly table: 'guest' | 'ept';
+  readonly level: number;
+  readonly paging: PagingMode;
+}
+
+export function describeEntry({ table, level, paging }: EntryPlace, entry: bigint): EntryDescription {
+  return table === 'ept' ? describeEptEntry(entry, level) : describePageTableEntry(entry, level, paging);
+}
+
 /** @param level 5 PML5E .. 1 PTE */
-export function describePageTableEntry(entry: bigint, level: number): EntryDescription {
+export function describePageTableEntry(entry: bigint, level: number, paging: PagingMode = '4-level'): EntryDescription {
   const name = entryName({ table: 'guest', level });
   if ((entry & PAGE_ENTRY.present) === 0n) {
     return {
@@ -117,28 +138,61 @@ export function describePageTableEntry(entry: bigint, level: number): EntryDescr
       text: `${name} not present`,
     };
   }
+  if (paging === 'PAE' && level === 3) return describePdpteRegister(entry, name);
   const leaf = isLeaf(entry, level, PAGE_ENTRY.large);
-  const target = targetOf(entry, level, leaf, PAGE_ENTRY.address);
-  const size = leaf ? entrySpan(level) : 0;
+  const target = guestTarget(entry, level, leaf, paging);
+  const size = leaf ? entrySpan(level, paging) : 0;
+  const narrow = paging === '32-bit';
   const flags = [
     entry & PAGE_ENTRY.writable ? 'R W' : 'R',
     entry & PAGE_ENTRY.user ? 'U' : 'S',
-    entry & PAGE_ENTRY.noExecute ? 'NX' : 'X',
+    narrow ? '' : entry & PAGE_ENTRY.noExecute ? 'NX' : 'X',
     entry & PAGE_ENTRY.accessed ? 'A' : '',
     leaf && entry & PAGE_ENTRY.dirty ? 'D' : '',
     leaf && entry & PAGE_ENTRY.global ? 'G' : '',
-    sizeMark(leaf, level),
+    sizeMark(leaf, level, paging),
   ];
   const shown = [
     ...parts(entry, GUEST_BITS),
     ...(leaf ? parts(entry, GUEST_LEAF_BITS) : []),
     ...(level === 2 || level === 3 ? parts(entry, [['PS', 7, 'maps a large page', 'points to a table']]) : []),
     field(entry, 'AVL', 11, 9, 'free for software'),
-    field(entry, leaf ? 'page' : 'table', 51, 12, leaf ? 'frame number of the page' : 'frame number of the next table'),
-    field(entry, 'AVL2', 62, 52, 'free for software (62:59 protection key with CR4.PKE)'),
-    ...parts(entry, [NX_BIT]),
+    ...(narrow ? narrowAddress(entry, level, leaf) : wideAddress(entry, leaf, paging)),
   ];
   return finish('guest', name, leaf, target, size, flags, shown);
+}
+
+function narrowAddress(entry: bigint, level: number, leaf: boolean): EntryPart[] {
+  if (!leaf) return [field(entry, 'table', 31, 12, 'frame number of the next table')];
+  if (level === 1) return [field(entry, 'page', 31, 12, 'frame number of the page')];
+  return [
+    field(entry, 'high', 20, 13, 'bits 39:32 of the address of the page (PSE-36)'),
+    field(entry, 'page', 31, 22, 'number of the 4 MB page'),
+  ];
+}
+
+function wideAddress(entry: bigint, leaf: boolean, paging: PagingMode): EntryPart[] {
+  const meaning = leaf ? 'frame number of the page' : 'frame number of the next table';
+  const high =
+    paging === 'PAE'
+      ? [field(entry, 'reserved', 62, 52, 'must be 0')]
+      : leaf
+        ? [
+            field(entry, 'AVL2', 58, 52, 'free for software'),
+            field(entry, 'key', 62, 59, 'protection key with CR4.PKE, else free for software'),
+          ]
+        : [field(entry, 'AVL2', 62, 52, 'free for software')];
+  return [field(entry, leaf ? 'page' : 'table', 51, 12, meaning), ...high, ...parts(entry, [NX_BIT])];
+}
+
+/** PDPTEs of PAE paging are registers, loaded by MOV to CR3, and give no rights (SDM 3A 4.4.1). */
+function describePdpteRegister(entry: bigint, name: string): EntryDescription {
+  const shown = [
+    ...parts(entry, [GUEST_BITS[0]!, GUEST_BITS[3]!, GUEST_BITS[4]!]),
+    field(entry, 'AVL', 11, 9, 'free for software'),
+    field(entry, 'table', 51, 12, 'frame number of the next table'),
+  ];
+  return finish('guest', name, false, targetOf(entry, 3, false, PAGE_ENTRY.address), 0, ['register'], shown);
 }
 
 const EPT_BITS: readonly Bit[] = [
@@ -191,9 +245,10 @@ export function describeEptEntry(entry: bigint, level: number): EntryDescription
   return finish('ept', name, leaf, target, size, flags, shown);
 }
 
-function sizeMark(leaf: boolean, level: number): string {
+function sizeMark(leaf: boolean, level: number, paging: PagingMode = '4-level'): string {
   if (!leaf || level === 1) return '';
-  return level === 2 ? '2M' : '1G';
+  if (level === 3) return '1G';
+  return paging === '32-bit' ? '4M' : '2M';
 }
 
 function finish(

@@ -16,12 +16,14 @@ import type { LinearMemory } from '../cpu/state.ts';
 import type { Walk, WalkStep } from './api.ts';
 import type { MmuCore } from './core.ts';
 import { EPT_ENTRY, PAGE_ENTRY, entryName } from './entries.ts';
+import { isCanonicalIn, linearBits, pagingMode } from './modes.ts';
 
 const ACCESS = { read: ACCESS_READ, write: ACCESS_WRITE, execute: ACCESS_EXEC } as const;
 const OUTCOMES = ['table', 'leaf', 'not-present', 'reserved-bit', 'misconfigured', 'no-memory'] as const;
 const STEPS = L.WALK + 64;
 const STEP_BYTES = 32;
-const CR4_LA57 = 0x1000n;
+const CR0_WP = 1 << 16;
+const PF_KEY = 32;
 
 /** The core's walk of an address in the current context. FAULT_* stay as they were: a fault may be waiting in them. */
 export function traceWalk(
@@ -36,7 +38,7 @@ export function traceWalk(
   const atUser = mem.get32(L.CPL) === 3;
   const how = user === atUser ? 0 : user ? ACCESS_USER : ACCESS_IMPLICIT;
   const asked = { gva: address, access, user };
-  if (!isCanonical(address, (mem.get64(L.CR4) & CR4_LA57) !== 0n)) {
+  if (!isCanonicalIn(linearBits(mem), address)) {
     return {
       ...asked,
       steps: [],
@@ -64,7 +66,7 @@ export function peek(mem: LinearMemory, core: MmuCore, gva: bigint): number {
 }
 
 function reachedUnchecked(mem: LinearMemory, core: MmuCore, gva: bigint): Pick<Walk, 'gpa' | 'hpa' | 'pageSize'> {
-  if (!isCanonical(gva, (mem.get64(L.CR4) & CR4_LA57) !== 0n)) return {};
+  if (!isCanonicalIn(linearBits(mem), gva)) return {};
   if (core.walkTrace(gva, ACCESS_READ | ACCESS_UNCHECKED) !== FAULT_NONE) return {};
   return place(mem);
 }
@@ -77,17 +79,15 @@ function place(mem: LinearMemory): { gpa: number; hpa: number; pageSize: number 
   };
 }
 
-function isCanonical(gva: bigint, la57: boolean): boolean {
-  return BigInt.asUintN(64, BigInt.asIntN(la57 ? 57 : 48, gva)) === gva;
-}
-
 function readSteps(mem: LinearMemory): WalkStep[] {
   const steps: WalkStep[] = [];
   const count = mem.get32(L.WALK);
+  const paging = pagingMode(mem);
   for (let at = STEPS; at < STEPS + count * STEP_BYTES; at += STEP_BYTES) {
     steps.push({
       table: mem.bytes[at] === 1 ? 'ept' : 'guest',
       level: mem.bytes[at + 1]!,
+      paging,
       forGuestLevel: mem.bytes[at + 2]!,
       outcome: OUTCOMES[mem.bytes[at + 3]!]!,
       gpa: Number(mem.get64(at + 8)),
@@ -108,7 +108,11 @@ function finish(mem: LinearMemory, asked: Asked, kind: number, steps: WalkStep[]
   }
   if (kind === FAULT_EXCEPTION) {
     const errorCode = mem.get32(L.FAULT_ERROR);
-    const refused = attribute(steps, (step) => refusesGuest(mem, step, asked));
+    const byKey = (errorCode & PF_KEY) !== 0;
+    const refused = attribute(
+      steps,
+      (step) => refusesGuest(mem, step, asked) ?? (byKey ? refusesByKey(mem, step) : undefined),
+    );
     return { ...refused.found, result: { kind: 'page-fault', errorCode, reason: refused.reason } };
   }
   if (kind === FAULT_EPT_VIOLATION) {
@@ -156,11 +160,13 @@ function endWords(step: WalkStep): string {
 }
 
 function refusesGuest(mem: LinearMemory, step: WalkStep, asked: Asked): string | undefined {
-  if (step.table !== 'guest') return undefined;
-  const gives = `gives ${rights(step.entry)}`;
+  if (step.table !== 'guest' || (step.paging === 'PAE' && step.level === 3)) return undefined;
+  const gives = `gives ${rights(step)}`;
   const userPage = (step.entry & PAGE_ENTRY.user) !== 0n;
   if (asked.user && !userPage) return `${gives}; ring 3 needs U`;
-  if (asked.access === 'write' && (step.entry & PAGE_ENTRY.writable) === 0n) return `${gives}; a write needs W`;
+  const protects = asked.user || (mem.get32(L.CR0) & CR0_WP) !== 0;
+  if (asked.access === 'write' && protects && (step.entry & PAGE_ENTRY.writable) === 0n)
+    return `${gives}; a write needs W`;
   if (asked.access === 'execute' && (step.entry & PAGE_ENTRY.noExecute) !== 0n)
     return `${gives}; a fetch needs NX clear`;
   if (asked.user || step.outcome !== 'leaf' || !userPage) return undefined;
@@ -172,12 +178,17 @@ function refusesGuest(mem: LinearMemory, step: WalkStep, asked: Asked): string |
   return undefined;
 }
 
-function rights(entry: bigint): string {
-  const names = [
-    entry & PAGE_ENTRY.writable ? 'R W' : 'R',
-    entry & PAGE_ENTRY.user ? 'U' : 'S',
-    entry & PAGE_ENTRY.noExecute ? 'NX' : 'X',
-  ];
+function refusesByKey(mem: LinearMemory, step: WalkStep): string | undefined {
+  if (step.table !== 'guest' || step.outcome !== 'leaf') return undefined;
+  const key = Number((step.entry >> 59n) & 15n);
+  const pkru = mem.get32(L.PKRU);
+  const denies = (pkru >>> (2 * key)) & 1 ? 'access' : 'writes';
+  return `has protection key ${key}, to which PKRU (0x${pkru.toString(16)}) denies ${denies}`;
+}
+
+function rights({ entry, paging }: WalkStep): string {
+  const names = [entry & PAGE_ENTRY.writable ? 'R W' : 'R', entry & PAGE_ENTRY.user ? 'U' : 'S'];
+  if (paging !== '32-bit') names.push(entry & PAGE_ENTRY.noExecute ? 'NX' : 'X');
   return names.join(' ');
 }
 
@@ -195,49 +206,4 @@ function eptRights(bits: bigint): string {
     bits & EPT_ENTRY.execute ? 'X' : '',
   ];
   return names.filter(Boolean).join(' ') || 'nothing';
-}
-
-/** A walk as lines of text: one a step, then the result. */
-export function describeWalk(walk: Walk): string[] {
-  const lines = walk.steps.map((step) => {
-    const where =
-      step.table === 'ept'
-        ? `for ${forWords(step)} GPA 0x${step.gpa.toString(16)}`
-        : `at GPA 0x${step.gpa.toString(16)}`;
-    const at =
-      step.table === 'guest' && step.gpa === step.hpa
-        ? `at HPA 0x${step.hpa.toString(16)}`
-        : `${where}, HPA 0x${step.hpa.toString(16)}`;
-    return `${entryName(step)} ${at} = 0x${step.entry.toString(16)}: ${step.outcome}`;
-  });
-  return [...lines, resultWords(walk)];
-}
-
-function forWords(step: WalkStep): string {
-  return step.forGuestLevel === 0
-    ? 'the page,'
-    : `the guest's ${entryName({ table: 'guest', level: step.forGuestLevel })},`;
-}
-
-function resultWords(walk: Walk): string {
-  const who = `ring ${walk.user ? 3 : 0} ${walk.access} of gva:0x${walk.gva.toString(16)}`;
-  const { result } = walk;
-  switch (result.kind) {
-    case 'ok':
-      return `${who}: hpa:0x${walk.hpa!.toString(16)} (${sizeWords(walk.pageSize!)} page)`;
-    case 'no-memory':
-      return `${who}: hpa:0x${walk.hpa!.toString(16)} is outside memory`;
-    case 'page-fault':
-      return `${who}: page fault, error code 0x${result.errorCode.toString(16)}: ${result.reason}`;
-    case 'ept-violation':
-      return `${who}: EPT violation, qualification 0x${result.qualification.toString(16)}: ${result.reason}`;
-    case 'ept-misconfiguration':
-      return `${who}: EPT misconfiguration: ${result.reason}`;
-  }
-}
-
-/** 4096 as "4 KB". */
-export function sizeWords(bytes: number): string {
-  if (bytes >= 2 ** 30) return `${bytes / 2 ** 30} GB`;
-  return bytes >= 2 ** 20 ? `${bytes / 2 ** 20} MB` : `${bytes / 1024} KB`;
 }

@@ -3,6 +3,7 @@ import type { CpuContext } from '../cpu/context.ts';
 import type { Fault } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
 import { cr4Known } from '../cpu/system/control-registers.ts';
+import { isCanonicalBase } from '../cpu/system/memory.ts';
 import type { CheckFailure, ExitInformation, Vmx, VmxStatus } from './api.ts';
 import { VMCS_REVISION, capabilityMsrs } from './capabilities.ts';
 import { SETTLED_WRITES, violatedGroup } from './checks/index.ts';
@@ -103,7 +104,7 @@ class VirtualMachineExtensions implements Vmx {
   }
 
   invvpid(type: number, vpid: number, gva: bigint): VmxStatus {
-    const canonical = BigInt.asUintN(64, BigInt.asIntN(48, gva)) === gva;
+    const canonical = isCanonicalBase(this.#context, gva);
     const refused = !INVVPID_TYPES.has(type) || (type !== 2 && vpid === 0) || (type === 0 && !canonical);
     if (refused) return this.#fail(VmxError.InvalidInvalidation);
     this.#context.mmu.invalidateVpid(type, vpid, gva);

@@ -27,7 +27,7 @@ const ICONS: Readonly<Record<PageTableNodeBody['kind'], string>> = {
   range: 'layers',
   leaf: 'file',
 };
-const ENTRY_NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E'];
+const ENTRY_NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'];
 
 export class PageTablesView extends MachineView {
   /** Address whose walk is shown, as it was asked for. */

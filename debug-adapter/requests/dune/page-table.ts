@@ -1,8 +1,7 @@
 /** `dune/pageTable`: children of a guest or EPT table. */
-import { describeEptEntry, describePageTableEntry } from '../../../emulator/mmu/entries.ts';
 import type { PageTableNode } from '../../../emulator/machine/api.ts';
+import { sizeWords } from '../../../emulator/mmu/walk-text.ts';
 import type { PageTableArguments, PageTableNodeBody, PageTableResponse } from '../../protocol.ts';
-import { pageSizeText } from '../../presentation/walk.ts';
 import { defineRequest } from '../../request.ts';
 import { hex, tableRoot } from '../../presentation/tables.ts';
 
@@ -15,14 +14,12 @@ export const pageTable = defineRequest<PageTableArguments, PageTableResponse>({
     const nodes = table
       ? debuggee.machine.pageTable(threadId, which, Number(BigInt(table.hpa)), table.level, BigInt(table.start))
       : debuggee.machine.pageTable(threadId, which);
-    return { root: root.text, nodes: nodes.map((node) => body(node, which)) };
+    return { root: root.text, nodes: nodes.map(body) };
   },
 });
 
-function body(node: PageTableNode, which: 'guest' | 'ept'): PageTableNodeBody {
-  const described =
-    which === 'ept' ? describeEptEntry(node.entry, node.level) : describePageTableEntry(node.entry, node.level);
-  const bits = described.parts
+function body(node: PageTableNode): PageTableNodeBody {
+  const bits = node.parts
     .filter(({ hi, lo }) => hi === lo)
     .map(({ name, lo, value, meaning }) => ({ name, bit: lo, set: value !== 0n, meaning }));
   return {
@@ -33,7 +30,7 @@ function body(node: PageTableNode, which: 'guest' | 'ept'): PageTableNodeBody {
     entryHpa: hex(node.entryHpa),
     entry: hex(node.entry),
     target: node.target === undefined ? undefined : hex(node.target),
-    pageSize: node.pageSize === undefined ? undefined : pageSizeText(node.pageSize),
+    pageSize: node.pageSize === undefined ? undefined : sizeWords(node.pageSize),
     flags: node.flags,
     bits,
     table:

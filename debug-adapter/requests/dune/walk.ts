@@ -1,8 +1,8 @@
 /** `dune/walk`: the whole walk of an address. */
-import { describeEptEntry, describePageTableEntry, entryName } from '../../../emulator/mmu/entries.ts';
+import { describeEntry, entryName } from '../../../emulator/mmu/entries.ts';
+import { walkResult, walkText } from '../../../emulator/mmu/walk-text.ts';
 import { evaluate } from '../../expressions/evaluate.ts';
 import { hex } from '../../presentation/tables.ts';
-import { walkResult, walkText } from '../../presentation/walk.ts';
 import type { WalkArguments, WalkResponse } from '../../protocol.ts';
 import { defineRequest, RequestError } from '../../request.ts';
 
@@ -28,7 +28,7 @@ export const walk = defineRequest<WalkArguments, WalkResponse>({
         gpa: hex(step.gpa),
         hpa: hex(step.hpa),
         entry: hex(step.entry),
-        flags: (step.table === 'ept' ? describeEptEntry : describePageTableEntry)(step.entry, step.level).flags,
+        flags: describeEntry(step, step.entry).flags,
         outcome: step.outcome,
       })),
       text: walkText(found),

@@ -25,7 +25,7 @@ export function misalignedVector(context: CpuContext): Misalignment | undefined 
   if (!instruction || !memory || !instruction.operands.some((operand) => operand.kind === 'xmm')) return undefined;
   if (memory.segment === Segment.FS || memory.segment === Segment.GS) return undefined;
   const gva = effectiveAddress(context, memory);
-  if (gva % VECTOR_BYTES === 0n || !isCanonical(gva)) return undefined;
+  if (gva % VECTOR_BYTES === 0n || !isCanonical(context, gva)) return undefined;
   return { op: instruction.op, gva, stack: memory.base === RSP || memory.base === RBP };
 }
 

@@ -12,6 +12,7 @@ import { ExitReason, Primary, Secondary, exit, primary, secondary } from './exit
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, readOperand, writeGpr, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
+import { commitPdptes, isPae, pdpteFault, readPdptes } from './pdptes.ts';
 import { readTpr, writeTpr } from './tpr.ts';
 
 const CR0_PE = 1n;
@@ -26,6 +27,7 @@ const CR4_PGE = 0x80n;
 const CR4_PCIDE = 0x20000n;
 const CR4_SMEP = 0x100000n;
 const CR4_UMIP = 0x800n;
+const CR4_LA57 = 0x1000n;
 const EFER_LME = 0x100n;
 const EFER_LMA = 0x400n;
 const NO_FLUSH = 1n << 63n;
@@ -50,12 +52,14 @@ const CR4_FEATURES: readonly (readonly [bit: bigint, feature: string])[] = [
   [1n << 9n, 'fxsr'],
   [1n << 10n, 'sse'],
   [CR4_UMIP, 'umip'],
+  [CR4_LA57, 'la57'],
   [1n << 13n, 'vmx'],
   [1n << 16n, 'fsgsbase'],
   [CR4_PCIDE, 'pcid'],
   [1n << 18n, 'xsave'],
   [CR4_SMEP, 'smep'],
   [1n << 21n, 'smap'],
+  [1n << 22n, 'pku'],
 ];
 /** Bits of CR4 that exist on a model. */
 export function cr4Known(model: CpuModel): bigint {
@@ -132,6 +136,7 @@ const CONTROLS = {
 function write(context: CpuContext, control: Control, value: bigint): SystemOutcome {
   const { at, refuse, set } = CONTROLS[control];
   const refused = refuse(context, value);
+  if (refused === 'ept') return pdpteFault(context);
   if (refused !== undefined) generalProtection(`CR${control}: ${refused}`);
   if (controlRegisterEvent(context, control, context.mem.get64(at), value)) return 'held';
   set(context, value);
@@ -161,7 +166,9 @@ function keepHostOwned(context: CpuContext, register: Control, value: bigint): b
   return (value & ~mask) | (real & mask);
 }
 
-/** Why the register cannot hold this value, or undefined. Also what the debugger's writes are checked with. */
+/**
+ * Why the register cannot hold this value, or undefined; 'ept' if the EPT refused to read a PDPTE. Also what the debugger's writes are checked with.
+ */
 export function refuseCr0(context: CpuContext, value: bigint): string | undefined {
   const { cpu, mem } = context;
   if (value >> 32n) return 'CR0 bits 63:32 are reserved';
@@ -175,7 +182,9 @@ export function refuseCr0(context: CpuContext, value: bigint): string | undefine
     if (!(value & CR0_PG) && mem.get32(L.CODE_MODE) === 2) return 'paging cannot be switched off in 64-bit mode';
     if (!(value & CR0_PG) && cpu.cr4 & CR4_PCIDE) return 'paging cannot be switched off while CR4.PCIDE = 1';
   }
-  return refuseFixed(context, 0, value);
+  const reloads =
+    (toggled & (CR0_CD | CR0_NW | CR0_PG)) !== 0n && isPae(value, cpu.cr4, cpu.efer & EFER_LME ? EFER_LMA : 0n);
+  return refuseFixed(context, 0, value) ?? (reloads ? readPdptes(context, cpu.cr3) : undefined);
 }
 
 export function refuseCr3(context: CpuContext, value: bigint): string | undefined {
@@ -183,7 +192,8 @@ export function refuseCr3(context: CpuContext, value: bigint): string | undefine
   const address = pcid ? value & ~NO_FLUSH : value;
   if (address >> BigInt(context.mem.get32(L.PHYS_BITS)))
     return `CR3 ${hex(value)} has bits above the physical-address width`;
-  return undefined;
+  const { cr0, cr4, efer } = context.cpu;
+  return isPae(cr0, cr4, efer) ? readPdptes(context, value) : undefined;
 }
 
 export function refuseCr4(context: CpuContext, value: bigint): string | undefined {
@@ -195,7 +205,10 @@ export function refuseCr4(context: CpuContext, value: bigint): string | undefine
     if (!(cpu.efer & EFER_LMA)) return 'CR4.PCIDE needs IA-32e mode';
     if (cpu.cr3 & 0xfffn) return 'CR4.PCIDE can be set only while CR3[11:0] is 0';
   }
-  return refuseFixed(context, 4, value);
+  const toggled = value ^ cpu.cr4;
+  if (toggled & CR4_LA57 && cpu.efer & EFER_LMA) return 'CR4.LA57 cannot change in IA-32e mode';
+  const reloads = (toggled & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) !== 0n && isPae(cpu.cr0, value, cpu.efer);
+  return refuseFixed(context, 4, value) ?? (reloads ? readPdptes(context, cpu.cr3) : undefined);
 }
 
 /** Bits that VMX operation holds fixed (SDM 3D A.7, A.8). */
@@ -211,6 +224,12 @@ function refuseFixed(context: CpuContext, register: 0 | 4, value: bigint): strin
   return undefined;
 }
 
+/** With PAE paging: what the check of the new value has just found good. */
+function loadPdptes(context: CpuContext): void {
+  const { cr0, cr3, cr4, efer } = context.cpu;
+  if (isPae(cr0, cr4, efer) && readPdptes(context, cr3) === undefined) commitPdptes(context);
+}
+
 /** The real CR0, with everything that follows from a change. The value has been checked. */
 export function setCr0(context: CpuContext, value: bigint): void {
   const { cpu, mem, mmu } = context;
@@ -220,6 +239,7 @@ export function setCr0(context: CpuContext, value: bigint): void {
   if ((next ^ old) & CR0_PG && cpu.efer & EFER_LME) {
     mem.set64(L.MSR_EFER, next & CR0_PG ? cpu.efer | EFER_LMA : cpu.efer & ~EFER_LMA);
   }
+  if ((next ^ old) & (CR0_CD | CR0_NW | CR0_PG)) loadPdptes(context);
   updateDerived(context);
   if ((next ^ old) & (CR0_PG | CR0_PE)) mmu.flushAll();
 }
@@ -228,6 +248,7 @@ export function setCr3(context: CpuContext, value: bigint): void {
   const { cpu, mem, mmu, engine } = context;
   const keep = (value & NO_FLUSH) !== 0n;
   mem.set64(L.CR3, value & ~NO_FLUSH);
+  loadPdptes(context);
   engine.contextChanged();
   if (!keep) mmu.flush((cpu.cr4 & CR4_PGE) !== 0n);
 }
@@ -236,6 +257,7 @@ export function setCr4(context: CpuContext, value: bigint): void {
   const { cpu, mem, mmu, engine } = context;
   const old = cpu.cr4;
   mem.set64(L.CR4, value);
+  if ((old ^ value) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) loadPdptes(context);
   engine.contextChanged();
   // SDM 3A 4.10.4.1: changes of PGE, PSE, PAE, of PCIDE to 0 and of SMEP to 1 drop everything, global entries too.
   const drops =

@@ -3,6 +3,8 @@
  * CR4 accepts (control.ts) and the MSRs that exist. Nothing is listed that the emulator does not execute.
  */
 
+import { NO_PAGE_1GB, NO_PSE36 } from '../layout.ts';
+
 export type Register = 'eax' | 'ebx' | 'ecx' | 'edx';
 
 export interface Feature {
@@ -51,6 +53,7 @@ export const FEATURES: readonly Feature[] = [
   feature('pge', 1, 'edx', 13),
   feature('cmov', 1, 'edx', 15),
   feature('pat', 1, 'edx', 16),
+  feature('pse36', 1, 'edx', 17),
   feature('clfsh', 1, 'edx', 19),
   feature('mmx', 1, 'edx', 23),
   feature('fxsr', 1, 'edx', 24),
@@ -70,6 +73,8 @@ export const FEATURES: readonly Feature[] = [
   feature('clwb', 7, 'ebx', 24),
   feature('sha', 7, 'ebx', 29),
   feature('umip', 7, 'ecx', 2),
+  feature('pku', 7, 'ecx', 3),
+  feature('la57', 7, 'ecx', 16),
   feature('rdpid', 7, 'ecx', 22),
   feature('lahf', 0x80000001, 'ecx', 0),
   feature('lzcnt', 0x80000001, 'ecx', 5),
@@ -94,7 +99,24 @@ export interface CpuModel {
 
 /** What every x86-64 processor has, and what Dune and libdune use: the features of the first Linux and Dune hosts. */
 const BASELINE = new Set([
-  ...['fpu', 'de', 'pse', 'tsc', 'msr', 'pae', 'cx8', 'apic', 'sep', 'pge', 'cmov', 'pat', 'clfsh', 'mmx', 'fxsr'],
+  ...[
+    'fpu',
+    'de',
+    'pse',
+    'tsc',
+    'msr',
+    'pae',
+    'cx8',
+    'apic',
+    'sep',
+    'pge',
+    'cmov',
+    'pat',
+    'pse36',
+    'clfsh',
+    'mmx',
+    'fxsr',
+  ],
   ...['sse', 'sse2', 'monitor', 'vmx', 'cx16', 'pcid', 'x2apic', 'fsgsbase', 'smep', 'invpcid', 'smap', 'umip'],
   ...['lahf', 'syscall', 'nx', 'page1gb', 'rdtscp', 'lm'],
 ]);
@@ -106,7 +128,7 @@ const COMMON = {
 };
 
 /** Not all of their instructions exist yet: no model has them. */
-const UNFINISHED = new Set(['xsave', 'avx', 'f16c', 'avx2', 'fma']);
+const UNFINISHED = new Set(['la57', 'xsave', 'avx', 'f16c', 'avx2', 'fma']);
 
 export const CPU_MODEL_NAMES = ['max', 'baseline'] as const;
 export type CpuModelName = (typeof CPU_MODEL_NAMES)[number];
@@ -125,6 +147,11 @@ export const CPU_MODELS: Readonly<Record<CpuModelName, CpuModel>> = {
 };
 export const DEFAULT_MODEL = CPU_MODELS.max;
 
+/** What of paging a model lacks, as the page walker wants it (PAGING_ABSENT). */
+export function pagingAbsent({ features }: CpuModel): number {
+  return (features.has('page1gb') ? 0 : NO_PAGE_1GB) | (features.has('pse36') ? 0 : NO_PSE36);
+}
+
 /** Bits of XCR0 a model has: x87, SSE, AVX (SDM 1 13.3). */
 export function xcr0Known({ features }: CpuModel): bigint {
   if (!features.has('xsave')) return 1n;
@@ -137,6 +164,8 @@ export interface CpuidEnvironment {
   /** x2APIC ID of this logical processor. */
   readonly apicId: number;
   readonly cpus: number;
+  /** CR4 as it is: some bits of leaves 1 and 7 follow it. */
+  readonly cr4: bigint;
 }
 
 export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: number];
@@ -145,6 +174,8 @@ const NOTHING: CpuidResult = [0, 0, 0, 0];
 const MAX_BASIC = 0xd;
 const MAX_EXTENDED = 0x80000008;
 const LINE = 64;
+const CR4_PKE = 0x40_0000n;
+const OSPKE = 1 << 4;
 
 interface Cache {
   readonly type: 1 | 2 | 3;
@@ -176,8 +207,8 @@ const LEAVES: Readonly<Record<number, Leaf>> = {
   0x4: (_model, environment, subleaf) => cacheLeaf(environment, subleaf),
   // MONITOR watches a cache line; MWAIT has no extensions.
   0x5: (model) => (model.features.has('monitor') ? [LINE, LINE, 0, 0] : NOTHING),
-  0x7: (model, _environment, subleaf) =>
-    subleaf === 0 ? [0, bits(model, 7, 'ebx'), bits(model, 7, 'ecx'), 0] : NOTHING,
+  0x7: (model, { cr4 }, subleaf) =>
+    subleaf === 0 ? [0, bits(model, 7, 'ebx'), bits(model, 7, 'ecx') | (cr4 & CR4_PKE ? OSPKE : 0), 0] : NOTHING,
   0xb: (_model, environment, subleaf) => topologyLeaf(environment, subleaf),
   0x80000000: () => [MAX_EXTENDED, 0, 0, 0],
   0x80000001: (model) => [0, 0, bits(model, 0x80000001, 'ecx'), bits(model, 0x80000001, 'edx')],
@@ -188,7 +219,7 @@ const LEAVES: Readonly<Record<number, Leaf>> = {
   0x80000006: () => [0, 0, ((CACHES[2]!.bytes >> 10) << 16) | (6 << 12) | LINE, 0],
   // Invariant TSC.
   0x80000007: () => [0, 0, 0, 1 << 8],
-  0x80000008: (_model, environment) => [environment.physBits | (48 << 8), 0, 0, 0],
+  0x80000008: (model, { physBits }) => [physBits | ((model.features.has('la57') ? 57 : 48) << 8), 0, 0, 0],
 };
 
 /** Unsigned 32-bit results. A leaf above the maximum answers as the highest basic leaf does (SDM 2A "CPUID", Intel). */

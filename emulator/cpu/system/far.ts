@@ -92,7 +92,7 @@ function throughGate(context: CpuContext, gate: Descriptor, gateSelector: number
     generalProtection(`the call gate's CS ${hex(selector)} is not 64-bit`, codeError);
   if (!(code.rights & Rights.PRESENT)) raise(Vector.NP, codeError, `CS ${hex(selector)} is not present`);
   const offset = (gate.low & 0xffffn) | ((gate.low >> 32n) & 0xffff0000n) | ((high & 0xffffffffn) << 32n);
-  if (!isCanonical(offset)) generalProtection(`call gate to ${hex(offset)}, which is not canonical`);
+  if (!isCanonical(context, offset)) generalProtection(`call gate to ${hex(offset)}, which is not canonical`);
   return { selector, offset, code };
 }
 
@@ -146,7 +146,7 @@ function callGate(context: CpuContext, target: GateTarget, link: bigint, next: b
     if (11 + newCpl * 8 > tr.limit)
       raise(Vector.TS, selectorError(tr.selector), `TSS limit ${hex(tr.limit)}: no RSP${newCpl}`);
     rsp = readLinear(context, tr.base + BigInt(4 + newCpl * 8), 8, 'supervisor');
-    if (!isCanonical(rsp)) raise(Vector.SS, 0, `RSP${newCpl} ${hex(rsp)} is not canonical`);
+    if (!isCanonical(context, rsp)) raise(Vector.SS, 0, `RSP${newCpl} ${hex(rsp)} is not canonical`);
     frame.unshift(BigInt(context.mem.get16(L.SS + L.SEG_SELECTOR)), cpu.rsp);
   }
   for (const value of frame) {

@@ -134,7 +134,8 @@ function handlerSegment(context: CpuContext, gate: Gate, external: number): Desc
   if (!(code.rights & Rights.PRESENT)) raise(Vector.NP, error, `code segment ${hex(selector)} is not present`);
   if ((code.rights & (Rights.L | Rights.DB)) !== Rights.L)
     generalProtection(`code segment ${hex(selector)} is not 64-bit`, error);
-  if (!isCanonical(gate.offset)) generalProtection(`handler address ${hex(gate.offset)} is not canonical`, external);
+  if (!isCanonical(context, gate.offset))
+    generalProtection(`handler address ${hex(gate.offset)} is not canonical`, external);
   return code;
 }
 
@@ -153,7 +154,7 @@ function handlerStack(context: CpuContext, gate: Gate, newCpl: number, external:
       );
     rsp = readLinear(context, BigInt.asUintN(64, tr.base + BigInt(offset)), 8, 'supervisor');
   }
-  if (!isCanonical(rsp)) raise(Vector.SS, external, `stack pointer ${hex(rsp)} is not canonical`);
+  if (!isCanonical(context, rsp)) raise(Vector.SS, external, `stack pointer ${hex(rsp)} is not canonical`);
   return rsp & ~15n;
 }
 

@@ -7,7 +7,7 @@ import { cpuid } from './cpuid.ts';
 import { msrEvent } from './events.ts';
 import { ExitReason, exit } from './exits.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
-import { hex, isCanonical, readOperand, writeOperand } from './memory.ts';
+import { hex, isCanonicalBase, readOperand, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { msrName, readMsr, refuseMsr, writeMsr } from './msrs.ts';
 import { setEdxEax } from './tsc.ts';
@@ -18,7 +18,7 @@ const LOW32 = 0xffff_ffffn;
 export function executeCpuid(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { cpu, mem, model } = context;
   if (cpu.nonRoot) return exit(context, instruction, ExitReason.Cpuid);
-  const environment = { physBits: mem.get32(L.PHYS_BITS), apicId: context.cpuIndex, cpus: context.cpus };
+  const environment = { physBits: mem.get32(L.PHYS_BITS), apicId: context.cpuIndex, cpus: context.cpus, cr4: cpu.cr4 };
   const leaf = Number(cpu.gpr(0) & LOW32);
   const [eax, ebx, ecx, edx] = cpuid(model, environment, leaf, Number(cpu.gpr(1) & LOW32));
   context.addCycles(CPU_COSTS.cpuid);
@@ -91,7 +91,7 @@ export const writeBase =
   (context: CpuContext, instruction: Instruction): SystemOutcome => {
     requireFsgsbase(context);
     const base = readOperand(context, instruction.operands[0]!, instruction.size as Bytes);
-    if (!isCanonical(base)) generalProtection(`segment base ${hex(base)} is not canonical`);
+    if (!isCanonicalBase(context, base)) generalProtection(`segment base ${hex(base)} is not canonical`);
     context.mem.set64(segment + L.SEG_BASE, base);
     return 'next';
   };

@@ -13,6 +13,7 @@ import { invd, invlpg, invpcid, wbinvd } from './invalidation.ts';
 import { input, output, stringIo } from './io.ts';
 import { iret } from './iret.ts';
 import { monitor, mwait, pause, setAc } from './miscellaneous.ts';
+import { rdpkru, wrpkru } from './protection-keys.ts';
 import { random, rdpid } from './random.ts';
 import { loadFarPointer, movFromSegment, movToSegment, popSegment, pushSegment } from './segments.ts';
 import { swapgs, syscall, sysenter, sysexit, sysret } from './syscall.ts';
@@ -97,6 +98,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   wbinvd,
   monitor,
   mwait,
+  rdpkru,
+  wrpkru,
   clac: setAc(false),
   stac: setAc(true),
   in: input,

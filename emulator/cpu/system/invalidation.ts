@@ -3,7 +3,7 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import { ExitReason, Primary, Secondary, displacement, exit, memoryInformation, primary, secondary } from './exits.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
-import { effectiveAddress, hex, isCanonical, linearAddress, readLinear, readOperand } from './memory.ts';
+import { effectiveAddress, hex, isCanonicalBase, linearAddress, readLinear, readOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { Segment } from '../state.ts';
 
@@ -19,7 +19,7 @@ export function invlpg(context: CpuContext, instruction: Instruction): SystemOut
   const gva = BigInt.asUintN(64, offset + (based ? context.cpu.segment(operand.segment as Segment).base : 0n));
   if (primary(context, Primary.InvlpgExiting))
     return exit(context, instruction, ExitReason.Invlpg, { qualification: gva });
-  if (isCanonical(gva)) context.mmu.invalidatePage(gva);
+  if (isCanonicalBase(context, gva)) context.mmu.invalidatePage(gva);
   return 'next';
 }
 
@@ -43,7 +43,8 @@ export function invpcid(context: CpuContext, instruction: Instruction): SystemOu
   if (pcid >> 12n) generalProtection(`INVPCID descriptor ${hex(pcid)} has reserved bits`);
   if (type < 2n && pcid !== 0n && !(context.cpu.cr4 & CR4_PCIDE))
     generalProtection(`INVPCID for PCID ${pcid} while CR4.PCIDE = 0`);
-  if (type === 0n && !isCanonical(target)) generalProtection(`INVPCID address ${hex(target)} is not canonical`);
+  if (type === 0n && !isCanonicalBase(context, target))
+    generalProtection(`INVPCID address ${hex(target)} is not canonical`);
   context.mmu.invalidatePcid(Number(type), Number(pcid), target);
   return 'next';
 }

@@ -63,7 +63,7 @@ export function returnStack(context: CpuContext, selector: number, cs: SegmentRe
 
 export function checkTarget(context: CpuContext, cs: SegmentRegister, rip: bigint): void {
   if (codeMode(context.mem.get32(L.MSR_EFER), cs.rights) === 2) {
-    if (!isCanonical(rip)) generalProtection(`target ${hex(rip)} is not canonical`);
+    if (!isCanonical(context, rip)) generalProtection(`target ${hex(rip)} is not canonical`);
   } else if (rip > BigInt(cs.limit)) generalProtection(`target ${hex(rip)} is outside the code segment`);
 }
 

@@ -3,6 +3,7 @@ import * as C from '../codes.ts';
 import type { CpuContext } from '../context.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
 import * as L from '../layout.ts';
+import { isCanonicalIn, linearBits } from '../../mmu/modes.ts';
 import { Segment } from '../state.ts';
 import { GuestFault, Vector, generalProtection, raise, takeCoreFault, undefinedOpcode } from './fault.ts';
 
@@ -11,10 +12,17 @@ export type Bytes = 1 | 2 | 4 | 8;
 const MASKS = { 1: 0xffn, 2: 0xffffn, 4: 0xffff_ffffn, 8: 0xffff_ffff_ffff_ffffn } as const;
 const ALL = 0xffff_ffff_ffff_ffffn;
 
-/** Bits 63:47 equal (SDM 1 3.3.7.1). */
-export function isCanonical(gva: bigint): boolean {
-  const top = gva >> 47n;
-  return top === 0n || top === 0x1ffffn;
+/** Whether code and data at the address can be reached (SDM 1 3.3.7.1): bits 63:47 are equal, 63:56 with CR4.LA57. */
+export function isCanonical(context: CpuContext, gva: bigint): boolean {
+  return isCanonicalIn(linearBits(context.mem), gva);
+}
+
+/**
+ * Whether a register may hold the address: MSRs, bases of segments and tables, operands of INVLPG and the like go by the width that the processor
+ * supports, whatever CR4.LA57 (5-Level Paging and 5-Level EPT, 2.3).
+ */
+export function isCanonicalBase(context: CpuContext, address: bigint): boolean {
+  return isCanonicalIn(context.model.features.has('la57') ? 57 : 48, address);
 }
 
 /** Whose rights an access has: those of the CPL, or the supervisor's whatever the CPL (tables, TSS, stacks of delivery). */
@@ -96,7 +104,7 @@ export function linearAddress(context: CpuContext, operand: MemoryOperand, bytes
   if (context.mem.get32(L.CODE_MODE) === 2) {
     const flat = operand.segment !== Segment.FS && operand.segment !== Segment.GS;
     const gva = BigInt.asUintN(64, flat ? offset : segment.base + offset);
-    if (!isCanonical(gva) || !isCanonical(BigInt.asUintN(64, gva + BigInt(bytes - 1)))) {
+    if (!isCanonical(context, gva) || !isCanonical(context, BigInt.asUintN(64, gva + BigInt(bytes - 1)))) {
       raise(vector, 0, `address ${hex(gva)} is not canonical`);
     }
     return gva;

@@ -1,6 +1,7 @@
 /** Model-specific registers: one table with the manual's numbers (SDM 4). Anything not in it does not exist and raises #GP(0). */
 import type { CpuContext } from '../context.ts';
 import * as L from '../layout.ts';
+import { isCanonicalBase } from './memory.ts';
 import { readTsc, writeTsc } from './tsc.ts';
 
 export interface Msr {
@@ -150,8 +151,7 @@ function refusal(context: CpuContext, msr: Msr, value: bigint): string | undefin
   if (msr.writable === undefined) return `${msr.name} is read-only`;
   const reserved = value & ~msr.writable & ALL;
   if (reserved) return `reserved bits ${reserved.toString(16)}h of ${msr.name} would be set`;
-  const top = value >> 47n;
-  if (msr.canonical && top !== 0n && top !== 0x1ffffn)
+  if (msr.canonical && !isCanonicalBase(context, value))
     return `${value.toString(16)}h is not canonical, as ${msr.name} must be`;
   return msr.check?.(context, value);
 }

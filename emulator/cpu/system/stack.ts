@@ -11,7 +11,7 @@ function stackAddress(context: CpuContext, offset: number, bytes: number): bigin
   const { cpu, mem } = context;
   const top = BigInt.asUintN(stackBits(context), cpu.rsp + BigInt(offset));
   if (mem.get32(L.CODE_MODE) !== 2) return (mem.get64(L.SS + L.SEG_BASE) + top) & 0xffff_ffffn;
-  if (!isCanonical(top) || !isCanonical(BigInt.asUintN(64, top + BigInt(bytes - 1)))) {
+  if (!isCanonical(context, top) || !isCanonical(context, BigInt.asUintN(64, top + BigInt(bytes - 1)))) {
     raise(Vector.SS, 0, `stack address ${hex(top)} is not canonical`);
   }
   return top;

@@ -53,7 +53,7 @@ export function sysret(context: CpuContext, instruction: Instruction): SystemOut
   requireCpl0(context, 'SYSRET');
   const wide = instruction.size === 8;
   const target = wide ? cpu.gpr(RCX) : cpu.gpr(RCX) & 0xffff_ffffn;
-  if (!isCanonical(target)) generalProtection(`SYSRET to ${hex(target)}, which is not canonical`);
+  if (!isCanonical(context, target)) generalProtection(`SYSRET to ${hex(target)}, which is not canonical`);
   const selector = Number(mem.get64(L.MSR_STAR) >> 48n);
   cpu.rip = target;
   // SDM 2B "SYSRET": RF, VM and the reserved bits are cleared, bit 1 is set.
@@ -88,7 +88,8 @@ export function sysexit(context: CpuContext, instruction: Instruction): SystemOu
   const mask = wide ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
   const rip = cpu.gpr(RDX) & mask;
   const rsp = cpu.gpr(RCX) & mask;
-  if (!isCanonical(rip) || !isCanonical(rsp)) generalProtection('SYSEXIT to an address that is not canonical');
+  if (!isCanonical(context, rip) || !isCanonical(context, rsp))
+    generalProtection('SYSEXIT to an address that is not canonical');
   cpu.rip = rip;
   cpu.rsp = rsp;
   const cs = selector + (wide ? 32 : 16);

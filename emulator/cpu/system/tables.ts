@@ -27,7 +27,7 @@ import {
 import { Vector, generalProtection, raise, requireCpl0, undefinedOpcode } from './fault.ts';
 import {
   hex,
-  isCanonical,
+  isCanonicalBase,
   linearAddress,
   readLinear,
   readOperand,
@@ -80,7 +80,7 @@ export const loadTable =
     const gva = linearAddress(context, operand, wide ? 10 : 6);
     const newLimit = readLinear(context, gva, 2, 'cpl');
     const newBase = readLinear(context, BigInt.asUintN(64, gva + 2n), wide ? 8 : 4, 'cpl');
-    if (!isCanonical(newBase)) generalProtection(`table base ${hex(newBase)} is not canonical`);
+    if (!isCanonicalBase(context, newBase)) generalProtection(`table base ${hex(newBase)} is not canonical`);
     context.mem.set32(limit, Number(newLimit));
     context.mem.set64(base, newBase);
     return 'next';
@@ -130,7 +130,7 @@ function systemDescriptor(
   const high = readLinear(context, descriptor.gva + 8n, 8, 'supervisor');
   const base = segment.base | ((high & 0xffff_ffffn) << 32n);
   if ((high >> 40n) & 0x1fn) generalProtection(`descriptor ${hex(selector)} has type bits in its upper half`, error);
-  if (!isCanonical(base)) generalProtection(`base ${hex(base)} is not canonical`, error);
+  if (!isCanonicalBase(context, base)) generalProtection(`base ${hex(base)} is not canonical`, error);
   return { descriptor, base };
 }
 

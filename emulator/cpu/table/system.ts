@@ -62,6 +62,8 @@ export const systemRows: readonly OpcodeRow[] = [
   system('0F 01 C9', 'mwait', '', NP),
   system('0F 01 CA', 'clac', '', { ...NP, feature: 'smap' }),
   system('0F 01 CB', 'stac', '', { ...NP, feature: 'smap' }),
+  system('0F 01 EE', 'rdpkru', '', { ...NP, feature: 'pku' }),
+  system('0F 01 EF', 'wrpkru', '', { ...NP, feature: 'pku' }),
   system('0F 01 D0', 'xgetbv', '', { ...NP, feature: 'xsave' }),
   system('0F 01 D1', 'xsetbv', '', { ...NP, feature: 'xsave' }),
   system('0F 38 82 /r', 'invpcid', 'Gy M', { prefix: '66', sizes: [8], only64: true, feature: 'invpcid' }),

@@ -5,7 +5,7 @@ import { Field, type FieldName } from '../fields.ts';
 import { type VmxMachine, createVmxMachine } from '../vmx-test-support.ts';
 import { ENTRY_CHECKS } from './index.ts';
 
-const NOT_CANONICAL = 0x8000_0000_0000n;
+const NOT_CANONICAL = 1n << 60n;
 const TOO_WIDE = 1n << 45n;
 
 /** A value, or a change of the value that stands there. */

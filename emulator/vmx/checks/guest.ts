@@ -3,7 +3,7 @@ import { Entry, Pin } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
 import { VMCS_REVISION } from '../capabilities.ts';
 import { segmentChecks } from './segments.ts';
-import { type CheckRow, type CheckState, isCanonical, isEfer, isPat } from './row.ts';
+import { type CheckRow, type CheckState, isEfer, isPat } from './row.ts';
 
 const REGISTERS = '27.3.1.1';
 const TABLES = '27.3.1.3';
@@ -44,7 +44,7 @@ function fixed(id: string, field: FieldName, ones: number, allowed: number): Che
   };
 }
 function canonical(id: string, section: string, field: FieldName): CheckRow {
-  return { id, section, wants: 'a canonical address', fields: [field], holds: (s) => isCanonical(s.b(field)) };
+  return { id, section, wants: 'a canonical address', fields: [field], holds: (s) => s.canonical(field) };
 }
 function limit(id: string, field: FieldName): CheckRow {
   return { id, section: TABLES, wants: 'bits 31:16 clear', fields: [field], holds: (s) => s.n(field) >>> 16 === 0 };
@@ -126,9 +126,9 @@ const flow: readonly CheckRow[] = [
   {
     id: 'guest.rip',
     section: RIP,
-    wants: 'a canonical address in 64-bit code, below 4 GB elsewhere',
+    wants: 'no bits above the linear-address width in 64-bit code (but copies of the top one), below 4 GB elsewhere',
     fields: ['guestRip', 'guestCsAccessRights', 'entryControls'],
-    holds: (s) => (long(s) && s.n('guestCsAccessRights') & CS_L ? s.canonical('guestRip') : s.high('guestRip') === 0),
+    holds: (s) => (long(s) && s.n('guestCsAccessRights') & CS_L ? s.reachable('guestRip') : s.high('guestRip') === 0),
   },
   {
     id: 'guest.rflags.reserved',

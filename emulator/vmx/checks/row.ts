@@ -64,15 +64,20 @@ export class CheckState {
     const address = this.b(field);
     return (address & BigInt(bytes - 1)) === 0n && this.inWidth(address);
   }
-  /** Bits 63:47 are equal. */
+  /** Of the processor's widest linear addresses. */
+  get #linearBits(): number {
+    return this.context.model.features.has('la57') ? 57 : 48;
+  }
+  /** Bits 63:N-1 are equal, of N linear-address bits. */
   canonical(field: FieldName): boolean {
-    const top = (this.high(field) | 0) >> 15;
+    const top = (this.high(field) | 0) >> (this.#linearBits - 33);
     return top === 0 || top === -1;
   }
-}
-
-export function isCanonical(address: bigint): boolean {
-  return BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
+  /** Bits 63:N are equal, of N linear-address bits: all that an entry asks of RIP. */
+  reachable(field: FieldName): boolean {
+    const top = (this.high(field) | 0) >> (this.#linearBits - 32);
+    return top === 0 || top === -1;
+  }
 }
 
 /** Memory types of IA32_PAT: 0 1 4 5 6 7 (SDM 3A 12.12.2). */

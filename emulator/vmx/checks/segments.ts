@@ -1,7 +1,7 @@
 /** Checks of the guest's segment registers (SDM 3C 27.3.1.2), for processors without unrestricted guest and guests outside virtual-8086 mode. */
 import { Entry } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
-import { type CheckRow, type CheckState, isCanonical } from './row.ts';
+import { type CheckRow, type CheckState } from './row.ts';
 
 const SECTION = '27.3.1.2';
 
@@ -66,15 +66,13 @@ const selectors: readonly CheckRow[] = [
 const below4g = (name: Name): CheckRow =>
   whenUsable(name, 'base', 'bits 63:32 clear', [base(name), rights(name)], (s) => s.b(base(name)) >> 32n === 0n);
 const canonicalBase = (name: Name): CheckRow =>
-  check(name, 'base', 'a canonical address', [base(name)], (s) => isCanonical(s.b(base(name))));
+  check(name, 'base', 'a canonical address', [base(name)], (s) => s.canonical(base(name)));
 
 const bases: readonly CheckRow[] = [
   canonicalBase('Tr'),
   canonicalBase('Fs'),
   canonicalBase('Gs'),
-  whenUsable('Ldtr', 'base', 'a canonical address', [base('Ldtr'), rights('Ldtr')], (s) =>
-    isCanonical(s.b(base('Ldtr'))),
-  ),
+  whenUsable('Ldtr', 'base', 'a canonical address', [base('Ldtr'), rights('Ldtr')], (s) => s.canonical(base('Ldtr'))),
   below4g('Cs'),
   below4g('Ss'),
   below4g('Ds'),

@@ -1,0 +1,42 @@
+/** Which kind of paging is in force (SDM 3A 4.1.1), and what follows from it. */
+import * as L from '../cpu/layout.ts';
+import type { LinearMemory } from '../cpu/state.ts';
+
+export type PagingMode = 'none' | '32-bit' | 'PAE' | '4-level' | '5-level';
+
+const CR0_PG = 0x8000_0000;
+const CR4_PAE = 0x20;
+const CR4_LA57 = 0x1000;
+const EFER_LMA = 0x400;
+
+export function pagingMode(mem: LinearMemory): PagingMode {
+  if (!(mem.get32(L.CR0) & CR0_PG)) return 'none';
+  const cr4 = mem.get32(L.CR4);
+  if (!(cr4 & CR4_PAE)) return '32-bit';
+  if (!(mem.get32(L.MSR_EFER) & EFER_LMA)) return 'PAE';
+  return cr4 & CR4_LA57 ? '5-level' : '4-level';
+}
+
+/** Levels of the tables, the register-held PDPTEs of PAE paging included. */
+export const PAGING_LEVELS: Readonly<Record<PagingMode, number>> = {
+  none: 0,
+  '32-bit': 2,
+  PAE: 3,
+  '4-level': 4,
+  '5-level': 5,
+};
+
+/** Bits of a linear address that the tables translate in 64-bit mode: 57 with CR4.LA57, else 48. The rest repeats the top one. */
+export function linearBits(mem: LinearMemory): 48 | 57 {
+  return mem.get32(L.CR4) & CR4_LA57 ? 57 : 48;
+}
+
+/** Whether all bits above the lowest `bits` equal the highest of these (SDM 1 3.3.7.1). */
+export function isCanonicalIn(bits: number, address: bigint): boolean {
+  return BigInt.asUintN(64, BigInt.asIntN(bits, address)) === address;
+}
+
+/** Bytes covered by one entry of a level. */
+export function entrySpan(level: number, mode: PagingMode = '4-level'): number {
+  return mode === '32-bit' ? 2 ** (10 * level + 2) : 2 ** (9 * level + 3);
+}
