@@ -5,7 +5,6 @@
 import type { CodeFetcher } from './fetch.ts';
 import { pageOf, readGva, writeGva } from './fetch.ts';
 import type { DecodedInstruction } from './decode.ts';
-import type { CodeMode } from './decode-table.ts';
 import { CODE_CONTEXTS, fpuRefusal, modeOf } from './fpu-traps.ts';
 import type { CodeContext } from './fpu-traps.ts';
 import * as L from './layout.ts';
@@ -44,6 +43,7 @@ export interface Block {
   readonly single: boolean;
   /** Its last instruction, if TypeScript executes it. */
   readonly system: SystemStep | undefined;
+  readonly context: CodeContext;
   live: boolean;
 }
 
@@ -53,6 +53,8 @@ const GRANULE = 64;
 const NEVER = 0x7fff_ffff;
 /** Blocks that were dropped but still take memory, beyond which everything is dropped: programs that write code for ever. */
 const MOST_DEAD = 100_000;
+/** Slots of the short ways to a block by its address and by one of its records. A power of two. */
+const RECENT = 1024;
 /** Room for the largest block and its stubs. */
 const LARGEST = (MAX_BLOCK * 2 + 8) * L.RECORD_SIZE;
 
@@ -68,6 +70,10 @@ export class BlockCache {
   readonly #tails = new Map<number, Block[]>();
   /** In the order of their records, dead ones included. */
   #all: Block[] = [];
+  /** What `at` and `holding` found lately, by a hash of what was asked. */
+  readonly #recent = new Array<Block | undefined>(RECENT).fill(undefined);
+  readonly #held = new Array<Block | undefined>(RECENT).fill(undefined);
+  readonly #heldRecords = new Uint32Array(RECENT);
   #next = L.RECORDS;
   #dead = 0;
   /** Counts flushes: records named before one are gone. */
@@ -90,11 +96,19 @@ export class BlockCache {
 
   /** The block at an address in the current context, decoded if need be; undefined with FAULT_* filled if it cannot be fetched. */
   at(gva: number, context: CodeContext, single: boolean): Block | undefined {
-    const page = this.fetcher.page(gva);
-    if (!page) return undefined;
-    const known = this.#sets.get(setKey(page.pfn, context, single))?.get(gva);
-    if (known && this.#sameSecondPage(known)) return known;
-    const made = this.#decode(gva, page.host, page.pfn, context, single);
+    const host = this.fetcher.locate(gva);
+    if (host === 0) return undefined;
+    const pfn = (host - L.RAM_BASE) >>> 12;
+    const slot = ((gva >>> 0) ^ ((gva >>> 0) >>> 10)) & (RECENT - 1);
+    const recent = this.#recent[slot];
+    if (recent && recent.gva === gva && recent.live && recent.pfn === pfn && recent.context === context && !single)
+      return recent;
+    const known = this.#sets.get(setKey(pfn, context, single))?.get(gva);
+    if (known && this.#sameSecondPage(known)) {
+      if (!single && known.secondPfn < 0) this.#recent[slot] = known;
+      return known;
+    }
+    const made = this.#decode(gva, host, pfn, context, single);
     if (!made) return undefined;
     this.#setOf(made.pfn, context, single).set(gva, made);
     if (made.secondPfn >= 0) this.#tails.set(made.secondPfn, [...(this.#tails.get(made.secondPfn) ?? []), made]);
@@ -105,7 +119,12 @@ export class BlockCache {
     return this.#sets.get(setKey(pfn, context, false))?.get(gva);
   }
   #sameSecondPage(block: Block): boolean {
-    return block.secondPfn < 0 || this.fetcher.page((pageOf(block.gva) + 1) * PAGE)?.pfn === block.secondPfn;
+    return block.secondPfn < 0 || this.#pfnAt((pageOf(block.gva) + 1) * PAGE) === block.secondPfn;
+  }
+  /** -1 with FAULT_* filled if it cannot be fetched from. */
+  #pfnAt(gva: number): number {
+    const host = this.fetcher.locate(gva);
+    return host === 0 ? -1 : (host - L.RAM_BASE) >>> 12;
   }
   #setOf(pfn: number, context: CodeContext, single: boolean): Map<number, Block> {
     const key = setKey(pfn, context, single);
@@ -119,6 +138,14 @@ export class BlockCache {
 
   /** The block whose records or stubs hold an address. */
   holding(record: number): Block {
+    const slot = (record >>> 5) & (RECENT - 1);
+    if (this.#heldRecords[slot] === record) return this.#held[slot]!;
+    const block = this.#search(record);
+    this.#heldRecords[slot] = record;
+    this.#held[slot] = block;
+    return block;
+  }
+  #search(record: number): Block {
     let low = 0;
     let high = this.#all.length - 1;
     while (low < high) {
@@ -139,7 +166,7 @@ export class BlockCache {
 
   #decode(gva: number, host: number, pfn: number, context: CodeContext, single: boolean): Block | undefined {
     if (this.#next + LARGEST > L.RECORDS_END || this.#dead > MOST_DEAD) this.flush();
-    if (!single && this.breakpoints.has(gva)) return this.#breakpointBlock(gva, pfn);
+    if (!single && this.breakpoints.has(gva)) return this.#breakpointBlock(gva, pfn, context);
     const insns: DecodedInstruction[] = [];
     let at = gva;
     let secondPfn = -1;
@@ -178,10 +205,10 @@ export class BlockCache {
       )
         break;
     }
-    return this.#lay(gva, at, pfn, secondPfn, insns, modeOf(context), single, system);
+    return this.#lay(gva, at, pfn, secondPfn, insns, context, single, system);
   }
 
-  #breakpointBlock(gva: number, pfn: number): Block {
+  #breakpointBlock(gva: number, pfn: number, context: CodeContext): Block {
     const record = this.#next;
     this.writer.writeStub(record, HANDLER.breakpoint, gva, 0);
     this.#next += L.RECORD_SIZE;
@@ -195,6 +222,7 @@ export class BlockCache {
       slots: [0],
       single: false,
       system: undefined,
+      context,
       live: true,
     });
   }
@@ -205,10 +233,11 @@ export class BlockCache {
     pfn: number,
     secondPfn: number,
     insns: readonly DecodedInstruction[],
-    mode: CodeMode,
+    context: CodeContext,
     single: boolean,
     undecodable: SystemStep | undefined,
   ): Block {
+    const mode = modeOf(context);
     const record = this.#next;
     const starts: number[] = [];
     const slots: number[] = [];
@@ -238,7 +267,7 @@ export class BlockCache {
     else if (terminator >= 0) at = this.#link(at, terminator, insns, end, single);
     else at = this.#fallThrough(at, insns.length, end, single);
     this.#next = at;
-    return this.#keep({ gva, record, pfn, secondPfn, end, starts, slots, single, system, live: true });
+    return this.#keep({ gva, record, pfn, secondPfn, end, starts, slots, single, system, context, live: true });
   }
 
   /** Count, countdown and a stub for each link of a terminator. */
@@ -368,6 +397,9 @@ export class BlockCache {
     this.#frames.clear();
     this.#tails.clear();
     this.#all = [];
+    this.#recent.fill(undefined);
+    this.#held.fill(undefined);
+    this.#heldRecords.fill(0);
     this.#next = L.RECORDS;
     this.#dead = 0;
     this.generation++;

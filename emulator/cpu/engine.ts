@@ -290,8 +290,10 @@ export class ExecutionEngine implements Engine {
 
   /** An instruction inside a block did not complete in the interpreter; true if it has been completed here. */
   #leave(exit: number, block: Block, op: number): boolean {
-    const slot = (op - block.record) / L.RECORD_SIZE;
-    const index = block.slots.indexOf(slot);
+    const { slots } = block;
+    const slot = ((op - block.record) / L.RECORD_SIZE) | 0;
+    const last = slots.length - 1;
+    const index = slots[last] === slot && (last === 0 || slots[last - 1] !== slot) ? last : slots.indexOf(slot);
     const gva = block.gva + block.starts[index]!;
     this.#setRip(gva);
     this.#count(index);
@@ -374,10 +376,10 @@ export class ExecutionEngine implements Engine {
   /** Brings RETIRED and CYCLES of the running thread up to date. An instruction costs one cycle, beside what others add. */
   #flushCounts(): void {
     if (this.#uncounted === 0) return;
-    const count = BigInt(this.#uncounted);
+    const count = this.#uncounted;
     this.#uncounted = 0;
-    this.mem.set64(L.RETIRED, this.mem.get64(L.RETIRED) + count);
-    this.mem.set64(L.CYCLES, this.mem.get64(L.CYCLES) + count);
+    this.mem.add64(L.RETIRED, count);
+    this.mem.add64(L.CYCLES, count);
   }
   #settle(stop: RunStop): RunStop {
     this.#flushCounts();

@@ -61,13 +61,17 @@ export class CodeFetcher {
 
   /** The page of an address by the rules of an instruction fetch; undefined with FAULT_* filled. */
   page(gva: number): CodePage | undefined {
+    const host = this.locate(gva);
+    return host === 0 ? undefined : { host, pfn: (host - L.RAM_BASE) >>> 12 };
+  }
+  /** As `page`: the offset in linear memory alone, 0 with FAULT_* filled. */
+  locate(gva: number): number {
     const entry = this.mem.get32(L.TLB_BASE) + ((pageOf(gva) & (L.TLB_ENTRIES - 1)) << L.TLB_SHIFT);
     const pageLow = (gva & ~(PAGE - 1)) >>> 0;
     const hit =
       this.mem.get32(entry + L.TLB_EXEC) === pageLow &&
       this.mem.get32(entry + L.TLB_EXEC + 4) === Math.floor(gva / TWO_32) >>> 0;
-    const host = hit ? (gva + this.mem.get32(entry + L.TLB_ADDEND)) >>> 0 : this.#translate(gva);
-    return host === 0 ? undefined : { host, pfn: (host - L.RAM_BASE) >>> 12 };
+    return hit ? (gva + this.mem.get32(entry + L.TLB_ADDEND)) >>> 0 : this.#translate(gva);
   }
   #translate(gva: number): number {
     const host = this.core.translate(toBigint(gva), ACCESS_EXEC);

@@ -50,7 +50,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
   const { mem, cpu, core } = engine;
   const physical = new PhysicalMemory(mem, options.ramBytes, (pfn) => engine.invalidateCode(pfn));
   const mmu = createMmu({ mem, core: core as unknown as MmuCore, events });
-  const addCycles = (cycles: number): void => mem.set64(L.CYCLES, mem.get64(L.CYCLES) + BigInt(cycles));
+  const addCycles = (cycles: number): void => mem.add64(L.CYCLES, cycles);
   const context: CpuContext = {
     mem,
     cpu,

@@ -22,6 +22,8 @@ export interface SegmentRegister {
   rights: number;
 }
 
+const TWO_32 = 0x1_0000_0000;
+
 /** Views over the engine's linear memory. The memory never grows, so the views stay valid. */
 export class LinearMemory {
   readonly bytes: Uint8Array;
@@ -47,6 +49,21 @@ export class LinearMemory {
   }
   set64(offset: number, value: bigint): void {
     this.u64[offset >>> 3] = value;
+  }
+  /** Adds a whole number below 2^52 in magnitude to a u64, without a bigint. */
+  add64(offset: number, value: number): void {
+    const low = this.u32[offset >>> 2]! + value;
+    this.u32[offset >>> 2] = low;
+    if (low < 0 || low >= TWO_32) this.u32[(offset >>> 2) + 1]! += Math.floor(low / TWO_32);
+  }
+  copy64(to: number, from: number): void {
+    this.u32[to >>> 2] = this.u32[from >>> 2]!;
+    this.u32[(to >>> 2) + 1] = this.u32[(from >>> 2) + 1]!;
+  }
+  /** Stores 32 bits, zero-extended. */
+  setLow64(offset: number, low: number): void {
+    this.u32[offset >>> 2] = low;
+    this.u32[(offset >>> 2) + 1] = 0;
   }
   get16(offset: number): number {
     return this.view.getUint16(offset, true);

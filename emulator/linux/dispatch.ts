@@ -3,19 +3,23 @@ import type { SyscallResult } from './api.ts';
 import { COSTS } from './costs.ts';
 import * as errno from './errno.ts';
 import { formatCall, formatResult } from './format.ts';
+import * as L from '../cpu/layout.ts';
+import { signalPending } from './post.ts';
 import { returnToUser } from './signals.ts';
 import type { Linux, Task, Wait } from './state.ts';
-import { SYSCALLS } from './syscalls/table.ts';
+import { SYSCALLS, syscallRow } from './syscalls/table.ts';
 
-const RAX = 0;
-/** rdi rsi rdx r10 r8 r9, by x86 register number. */
-const ARGUMENTS = [7, 6, 2, 10, 8, 9];
+const RAX = L.GPR;
+/** Results that ask for the call to be made again lie in this range (ERESTARTSYS and its kin). */
+const LOWEST_RESTART = -516;
+const HIGHEST_RESTART = -512;
 
 /** A Linux-mode thread executed SYSCALL. */
 export function enterSyscall(linux: Linux, task: Task): void {
-  const { cpu } = linux;
-  const number = Number(BigInt.asIntN(32, cpu.gpr(RAX)));
-  const args = ARGUMENTS.map((register) => cpu.gpr(register));
+  const { gprs } = linux.cpu;
+  const number = linux.mem.get32(RAX) | 0;
+  // rdi rsi rdx r10 r8 r9, by x86 register number.
+  const args = [gprs[7]!, gprs[6]!, gprs[2]!, gprs[10]!, gprs[8]!, gprs[9]!];
   task.call = { number, args };
   task.resuming = undefined;
   complete(linux, task, run(linux, task, number, args));
@@ -48,13 +52,17 @@ function complete(linux: Linux, task: Task, result: SyscallResult): void {
     return;
   }
   if (result === 'no-return') return;
-  linux.cpu.setGpr(RAX, BigInt.asUintN(64, result));
+  const { mem } = linux;
+  mem.set64(RAX, BigInt.asUintN(64, result));
+  const low = mem.get32(RAX) | 0;
+  const plain = mem.get32(RAX + 4) !== 0xffff_ffff || low < LOWEST_RESTART || low > HIGHEST_RESTART;
+  if (plain && task.savedMask === undefined && !signalPending(task)) return;
   returnToUser(linux, task, { number: task.call!.number, result });
 }
 
 function run(linux: Linux, task: Task, number: number, args: readonly bigint[]): SyscallResult {
   linux.context.addCycles(COSTS.syscall);
-  const row = SYSCALLS.get(number);
+  const row = syscallRow(number);
   const dune = task.vcpu !== 0;
   const kind = dune ? 'vmcall-syscall' : 'host-syscall';
   // Told before it happens when it does not come back to tell.
@@ -73,6 +81,7 @@ function emit(
   args: readonly bigint[],
   result: bigint | undefined,
 ): void {
+  if (!linux.events.wants(kind)) return;
   linux.events.emit(kind, () => {
     const shown = result === undefined ? '' : ` = ${formatResult(number, result)}`;
     const [a0, a1, a2, a3, a4, a5] = args as [bigint, bigint, bigint, bigint, bigint, bigint];

@@ -78,7 +78,10 @@ function withTask(linux: Linux, entry: (task: Task) => void): void {
   entry(task);
   settle(linux, task);
   if (task.wait || task.exited) linux.engine.requestStop();
-  else if (task.vcpu === 0 && linux.dune?.trapRip(task.pid) === linux.cpu.rip) linux.dune.trapHit(task);
+  else if (task.vcpu === 0) {
+    const trap = linux.dune?.trapRip(task.pid);
+    if (trap !== undefined && trap === linux.cpu.rip) linux.dune!.trapHit(task);
+  }
 }
 
 function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'> {

@@ -7,6 +7,7 @@ import { bit } from './signal-numbers.ts';
 export const STOPPED = 'stopped by a signal';
 
 export function signalPending(task: Task): boolean {
+  if (task.pendingSignals === 0n && task.process.pendingMask === 0n) return false;
   return ((task.pendingSignals | task.process.pendingMask) & ~task.blockedSignals) !== 0n;
 }
 

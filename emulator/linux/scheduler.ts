@@ -92,7 +92,7 @@ function switchTo(linux: Linux, task: Task): boolean {
  * exit that a failing entry takes from entering again underneath it.
  */
 export function settle(linux: Linux, task: Task): void {
-  if (linux.entering) return;
+  if (linux.entering || task.vcpu === 0) return;
   linux.entering = true;
   try {
     while (!task.exited && !task.wait && task.vcpu !== 0 && !linux.cpu.nonRoot) linux.dune!.resume(task);

@@ -31,7 +31,7 @@ export function exceptionEvent(context: CpuContext, fault: Exception): boolean {
 
 export function ringChangeEvent(context: CpuContext, from: number, by: string): void {
   const { cpu } = context;
-  if (from === cpu.cpl) return;
+  if (from === cpu.cpl || !context.events.wants('ring-change')) return;
   context.events.emit('ring-change', () => ({
     summary: `ring ${from} → ${cpu.cpl} by ${by}, now at ${hex(cpu.rip)}`,
     facts: { old: from, new: cpu.cpl, by, rip: cpu.rip },
@@ -54,8 +54,9 @@ export function msrEvent(context: CpuContext, msr: number, name: string, old: bi
 
 /** A SYSCALL from ring 3 of a guest: its own ring 0 will see it. RIP still stands on the instruction. */
 export function trappedSyscallEvent(context: CpuContext): boolean {
-  const { cpu } = context;
-  return context.events.emit('trapped-syscall', () => {
+  const { cpu, events } = context;
+  if (!events.wants('trapped-syscall')) return false;
+  return events.emit('trapped-syscall', () => {
     const number = cpu.gpr(0);
     const args = ARGUMENT_REGISTERS.map((register) => cpu.gpr(register));
     const { name, text } = context.describeSyscall(Number(number), args);

@@ -10,7 +10,7 @@ import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, isCanonical } from './memory.ts';
 import { Flag, readRflags, systemFlags, writeRflags, writeSystemFlags } from './rflags.ts';
 
-const EFER_SCE = 1n;
+const EFER_SCE = 1;
 const RCX = 1;
 const R11 = 11;
 const RDX = 2;
@@ -25,15 +25,15 @@ function flatData(selector: number, dpl: 0 | 3): SegmentRegister {
 
 export function syscall(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { mem, cpu, engine } = context;
-  if (!(cpu.efer & EFER_SCE)) undefinedOpcode('SYSCALL with EFER.SCE = 0');
+  if (!(mem.get32(L.MSR_EFER) & EFER_SCE)) undefinedOpcode('SYSCALL with EFER.SCE = 0');
   if (mem.get32(L.CODE_MODE) !== 2) undefinedOpcode('SYSCALL outside 64-bit mode');
   const cpl = cpu.cpl;
   if (cpl === 3 && cpu.nonRoot && trappedSyscallEvent(context)) return 'held';
-  const next = BigInt.asUintN(64, cpu.rip + BigInt(instruction.length));
-  cpu.setGpr(RCX, next);
-  cpu.setGpr(R11, BigInt(readRflags(context) & ~Flag.RF));
+  mem.copy64(L.GPR + RCX * 8, L.RIP);
+  mem.add64(L.GPR + RCX * 8, instruction.length);
+  mem.setLow64(L.GPR + R11 * 8, readRflags(context) & ~Flag.RF);
   if (!cpu.nonRoot && engine.supervisor && cpl === 3) {
-    cpu.rip = next;
+    mem.copy64(L.RIP, L.GPR + RCX * 8);
     engine.supervisor.syscall();
     return 'moved';
   }
@@ -49,7 +49,7 @@ export function syscall(context: CpuContext, instruction: Instruction): SystemOu
 
 export function sysret(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { mem, cpu } = context;
-  if (!(cpu.efer & EFER_SCE)) undefinedOpcode('SYSRET with EFER.SCE = 0');
+  if (!(mem.get32(L.MSR_EFER) & EFER_SCE)) undefinedOpcode('SYSRET with EFER.SCE = 0');
   requireCpl0(context, 'SYSRET');
   const wide = instruction.size === 8;
   const target = wide ? cpu.gpr(RCX) : cpu.gpr(RCX) & 0xffff_ffffn;
@@ -101,8 +101,10 @@ export function sysexit(context: CpuContext, instruction: Instruction): SystemOu
 export function swapgs(context: CpuContext): SystemOutcome {
   const { mem } = context;
   requireCpl0(context, 'SWAPGS');
-  const base = mem.get64(L.GS + L.SEG_BASE);
-  mem.set64(L.GS + L.SEG_BASE, mem.get64(L.MSR_KERNEL_GS_BASE));
-  mem.set64(L.MSR_KERNEL_GS_BASE, base);
+  const low = mem.get32(L.GS + L.SEG_BASE);
+  const high = mem.get32(L.GS + L.SEG_BASE + 4);
+  mem.copy64(L.GS + L.SEG_BASE, L.MSR_KERNEL_GS_BASE);
+  mem.set32(L.MSR_KERNEL_GS_BASE, low);
+  mem.set32(L.MSR_KERNEL_GS_BASE + 4, high);
   return 'next';
 }

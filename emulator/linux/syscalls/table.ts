@@ -405,3 +405,9 @@ export const SYSCALLS: ReadonlyMap<number, SyscallRow> = new Map(
     },
   ]),
 );
+
+const BY_NUMBER: readonly (SyscallRow | undefined)[] = Array.from({ length: 512 }, (_, number) => SYSCALLS.get(number));
+/** The row of a number, if there is one. */
+export function syscallRow(number: number): SyscallRow | undefined {
+  return BY_NUMBER[number];
+}
