@@ -5,12 +5,18 @@ import type { MemoryInstruction, Opcode } from '../wasm/opcodes.ts';
 import type { FunctionType } from '../wasm/module.ts';
 import { i32Const, i64Const, memoryInstruction, unsignedLeb, Writer } from '../wasm/writer.ts';
 
-/** A pure expression: its instructions, to be repeated wherever it is used. */
+/** A pure expression, to be computed wherever it is used: operands, then one instruction. */
 export interface Expression extends Value {
+  readonly operands: readonly Expression[];
+  /** The instruction with its immediates. */
   readonly code: readonly number[];
   /** A constant, or a local that is set once: nothing to gain from another local. */
   readonly stable?: boolean;
+  /** What an `i32` or `i64` constant is. */
+  readonly constant?: number | bigint;
 }
+
+const NONE: readonly Expression[] = [];
 
 interface Local extends Variable {
   readonly index: number;
@@ -56,16 +62,19 @@ export abstract class ValueEmitter {
     return pool[used]!;
   }
   protected push(value: Value): void {
-    this.w.bytes(expression(value).code);
+    const { operands, code } = expression(value);
+    for (const operand of operands) this.push(operand);
+    this.w.bytes(code);
   }
   protected local(index: number, type: ValueType): Expression {
-    return { type, code: [0x20, ...unsignedLeb(index)], stable: true };
+    return { type, operands: NONE, code: localGet(index), stable: true };
   }
   /** A load from linear memory as a pure value: only of what no one changes meanwhile. */
   protected peek(name: MemoryInstruction, address: Value, offset: number): Expression {
     return {
       type: name.slice(0, name.indexOf('.')) as ValueType,
-      code: [...expression(address).code, ...memoryInstruction(name, offset)],
+      operands: [expression(address)],
+      code: memoryInstruction(name, offset),
     };
   }
   protected poke(name: MemoryInstruction, address: Value, offset: number, value: Value): void {
@@ -75,40 +84,43 @@ export abstract class ValueEmitter {
   }
 
   i32(value: number): Expression {
-    return { type: 'i32', code: i32Const(value), stable: true };
+    return { type: 'i32', operands: NONE, code: i32Const(value), stable: true, constant: value | 0 };
   }
   i64(value: bigint | number): Expression {
-    return { type: 'i64', code: i64Const(BigInt(value)), stable: true };
+    const constant = BigInt.asIntN(64, BigInt(value));
+    return { type: 'i64', operands: NONE, code: i64Const(constant), stable: true, constant };
   }
   f32(value: number): Expression {
-    return { type: 'f32', code: [0x43, ...new Uint8Array(new Float32Array([value]).buffer)], stable: true };
+    const code = [0x43, ...new Uint8Array(new Float32Array([value]).buffer)];
+    return { type: 'f32', operands: NONE, code, stable: true };
   }
   f64(value: number): Expression {
-    return { type: 'f64', code: [0x44, ...new Uint8Array(new Float64Array([value]).buffer)], stable: true };
+    const code = [0x44, ...new Uint8Array(new Float64Array([value]).buffer)];
+    return { type: 'f64', operands: NONE, code, stable: true };
   }
   v128(bytes: readonly number[]): Expression {
     if (bytes.length !== 16) throw new Error('v128 wants 16 bytes');
-    return { type: 'v128', code: [0xfd, OP_V128_CONST, ...bytes], stable: true };
+    return { type: 'v128', operands: NONE, code: [0xfd, OP_V128_CONST, ...bytes], stable: true };
   }
   op(name: string, ...args: Value[]): Expression {
     const opcode = OPCODES.get(name);
     if (!opcode) throw new Error(`no WebAssembly instruction ${name}`);
-    return { type: opcode.result, code: [...operandCode(args), ...opcodeBytes(opcode)] };
+    return { type: opcode.result, operands: args.map(expression), code: opcodeBytes(opcode) };
   }
   lane(name: string, lane: number, ...args: Value[]): Expression {
     const opcode = LANE_OPCODES.get(name);
     if (!opcode) throw new Error(`no WebAssembly lane instruction ${name}`);
-    return { type: opcode.result, code: [...operandCode(args), ...opcodeBytes(opcode), lane] };
+    return { type: opcode.result, operands: args.map(expression), code: [...opcodeBytes(opcode), lane] };
   }
   shuffle(lanes: readonly number[], a: Value, b: Value): Expression {
     if (lanes.length !== 16) throw new Error('shuffle wants 16 lanes');
-    return { type: 'v128', code: [...operandCode([a, b]), 0xfd, OP_SHUFFLE, ...lanes] };
+    return { type: 'v128', operands: [expression(a), expression(b)], code: [0xfd, OP_SHUFFLE, ...lanes] };
   }
   select(condition: Value, a: Value, b: Value): Expression {
     if (a.type !== b.type) throw new Error(`select of ${a.type} and ${b.type}`);
     // The untyped form exists for numeric types only; v128 has the typed one.
     const select = a.type === 'v128' ? [0x1c, 1, 0x7b] : [0x1b];
-    return { type: a.type, code: [...operandCode([a, b, condition]), ...select] };
+    return { type: a.type, operands: [a, b, condition].map(expression), code: select };
   }
 
   let(value: Value): Expression {
@@ -125,7 +137,7 @@ export abstract class ValueEmitter {
     return variable;
   }
   get(variable: Variable): Expression {
-    return { type: variable.type, code: [0x20, ...unsignedLeb(localOf(variable))] };
+    return { type: variable.type, operands: NONE, code: localGet(localOf(variable)) };
   }
   set(variable: Variable, value: Value): void {
     if (variable.type !== value.type) throw new Error(`${value.type} set to a variable of ${variable.type}`);
@@ -182,10 +194,17 @@ export abstract class ValueEmitter {
   }
 }
 
-function operandCode(args: readonly Value[]): number[] {
-  return args.flatMap((value) => expression(value).code as number[]);
+const OPCODE_BYTES = new Map<Opcode, readonly number[]>();
+function opcodeBytes(opcode: Opcode): readonly number[] {
+  let bytes = OPCODE_BYTES.get(opcode);
+  if (!bytes) {
+    bytes = opcode.prefix ? [opcode.prefix, ...unsignedLeb(opcode.code)] : [opcode.code];
+    OPCODE_BYTES.set(opcode, bytes);
+  }
+  return bytes;
 }
 
-function opcodeBytes(opcode: Opcode): number[] {
-  return opcode.prefix ? [opcode.prefix, ...unsignedLeb(opcode.code)] : [opcode.code];
+const LOCAL_GETS: (readonly number[])[] = [];
+function localGet(index: number): readonly number[] {
+  return (LOCAL_GETS[index] ??= [0x20, ...unsignedLeb(index)]);
 }

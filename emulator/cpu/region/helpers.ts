@@ -4,7 +4,7 @@
  */
 import { CC_ADD, CC_DEC, CC_INC, CC_LOGIC, CC_SAR, CC_SHL, CC_SHR, CC_SUB } from '../codes.ts';
 import type { FlagKind, Value } from '../emitter.ts';
-import type { ValueEmitter } from '../interpreter/values.ts';
+import type { Expression, ValueEmitter } from '../interpreter/values.ts';
 
 const LOW = 0xffff_ffffn;
 
@@ -164,9 +164,8 @@ export const INLINE: Readonly<Record<string, Inline>> = {
   },
 };
 
-/** What an `i32` of a small constant was made from. */
 function constantOf(value: Value): number {
-  const { code } = value as { code?: readonly number[] } & Value;
-  if (code?.length !== 2 || code[0] !== 0x41 || code[1]! > 0x3f) throw new Error('a helper wants a constant size');
-  return code[1]!;
+  const { constant } = value as Expression;
+  if (typeof constant !== 'number') throw new Error('a helper wants a constant size');
+  return constant;
 }

@@ -32,12 +32,16 @@ export class Writer {
     this.#bytes[this.#length++] = value;
   }
   bytes(values: ArrayLike<number>): void {
-    this.#reserve(values.length);
-    this.#bytes.set(values, this.#length);
-    this.#length += values.length;
+    const { length } = values;
+    this.#reserve(length);
+    // Mostly a few bytes, for which `set` costs more.
+    if (length > 16) this.#bytes.set(values, this.#length);
+    else for (let index = 0; index < length; index++) this.#bytes[this.#length + index] = values[index]!;
+    this.#length += length;
   }
   unsigned(value: number): void {
-    this.bytes(unsignedLeb(value));
+    if (value >>> 0 < 0x80) this.byte(value);
+    else this.bytes(unsignedLeb(value));
   }
   string(text: string): void {
     const encoded = new TextEncoder().encode(text);
@@ -135,6 +139,7 @@ export function unsignedLeb(value: number): number[] {
 }
 
 export function signedLeb(value: bigint): number[] {
+  if (value >= -0x8000_0000n && value < 0x8000_0000n) return signedLeb32(Number(value));
   const bytes: number[] = [];
   let rest = value;
   for (;;) {
@@ -146,8 +151,20 @@ export function signedLeb(value: bigint): number[] {
   }
 }
 
+function signedLeb32(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (;;) {
+    const low = rest & 0x7f;
+    rest >>= 7;
+    const done = (rest === 0 && !(low & 0x40)) || (rest === -1 && (low & 0x40) !== 0);
+    bytes.push(done ? low : low | 0x80);
+    if (done) return bytes;
+  }
+}
+
 export function i32Const(value: number): number[] {
-  return [0x41, ...signedLeb(BigInt(value | 0))];
+  return [0x41, ...signedLeb32(value | 0)];
 }
 export function i64Const(value: bigint): number[] {
   return [0x42, ...signedLeb(BigInt.asIntN(64, value))];
@@ -157,5 +174,5 @@ export function memoryInstruction(name: MemoryInstruction, offset: number): numb
   const code = MEMORY_OPCODES[name];
   const opcode = code > 0xff ? [code >> 8, code & 0xff] : [code];
   // Alignment is only a hint; 0 is always valid.
-  return [...opcode, 0, ...unsignedLeb(offset)];
+  return offset < 0x80 ? [...opcode, 0, offset] : [...opcode, 0, ...unsignedLeb(offset)];
 }
