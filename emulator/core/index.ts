@@ -4,7 +4,15 @@ export * from './mmu';
 export * from './int128';
 export * from './integer';
 export * from './strings';
-export { sseCompare, sseConvert, sseConvertPacked, ssePacked, sseScalar } from './softfloat-sse';
+export {
+  sseCompare,
+  sseConvert,
+  sseConvertPacked,
+  sseHold,
+  ssePacked,
+  sseRelease,
+  sseScalar,
+} from './softfloat-sse';
 export * from './x87';
 export { compareStringsIndex, compareStringsMask, crc32c, sseDot, sseRound, sseRoundPacked } from './sse4';
 export * from './crypto';

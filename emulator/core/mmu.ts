@@ -158,7 +158,7 @@ function loadFrom(gva: u64, size: i32, access: i32): i32 {
 }
 
 /**
- * Where `size` (1..16) bytes at `gva` can be read: their host offset, or BOUNCE where they were assembled if they cross a
+ * Where `size` (1..32) bytes at `gva` can be read: their host offset, or BOUNCE where they were assembled if they cross a
  * page; -1 with FAULT_* filled.
  */
 export function slowLoad(gva: u64, size: i32, _site: u32): i32 {
@@ -194,6 +194,11 @@ export function slowStore(gva: u64, size: i32, _site: u32, value: u64): i32 {
 /** Stores 16 bytes from BOUNCE. Returns as `slowStore`. */
 export function slowStore128(gva: u64, _site: u32): i32 {
   return storeFrom(BOUNCE, gva, 16);
+}
+
+/** Stores 32 bytes from BOUNCE. Returns as `slowStore`. */
+export function slowStore256(gva: u64, _site: u32): i32 {
+  return storeFrom(BOUNCE, gva, 32);
 }
 
 /** As `slowStore` for any `size` up to 32, from linear memory at `source`. */

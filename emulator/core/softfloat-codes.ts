@@ -28,8 +28,16 @@ export const FP_MIN = 5;
 export const FP_MAX = 6;
 /** Packed only: even lanes subtract, odd lanes add. */
 export const FP_ADDSUB = 7;
-/** + predicate 0..7 of CMPPS. */
+/** + predicate 0..31 of VCMPPS. */
 export const FP_COMPARE = 8;
+/**
+ * For which outcomes the predicates 0..15 hold, four bits each, predicate 0 lowest: 1 less, 2 equal, 4 greater, 8 unordered (SDM 2A table 3-1). From 16 on
+ * they are repeated.
+ */
+export const PREDICATE_OUTCOMES_LOW = 0x7ced8312;
+export const PREDICATE_OUTCOMES_HIGH = 0xf4650b9a;
+/** Bit n: predicate n raises invalid for quiet NaNs, too. */
+export const SIGNALLING_PREDICATES = 0x99996666;
 
 // Conversions of SSE lanes; the name is source to destination.
 export const CVT_F32_F64 = 0;

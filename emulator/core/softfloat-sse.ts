@@ -28,6 +28,9 @@ import {
   FP_MUL,
   FP_SQRT,
   FP_SUB,
+  PREDICATE_OUTCOMES_HIGH,
+  PREDICATE_OUTCOMES_LOW,
+  SIGNALLING_PREDICATES,
   MXCSR_DAZ,
   MXCSR_FTZ,
   ROUND_NEAREST,
@@ -44,10 +47,27 @@ const CR4_OSXMMEXCPT = 0x400;
 /** Invalid, denormal, zero-divide: found before the operation. */
 const PRE_COMPUTATION = 7;
 
+/** Between `sseHold` and `sseRelease`: the flags of both halves of a 256-bit operation are collected before any exception is taken. */
+let holding: bool = false;
+let held: i32 = 0;
+
+/** The operations up to `sseRelease` are parts of one instruction. */
+export function sseHold(): void {
+  holding = true;
+}
+
+/** Ends what `sseHold` began: as the operations' own results, 0, or 1 with FAULT_* filled. */
+export function sseRelease(): i32 {
+  holding = false;
+  Env.flags = held;
+  held = 0;
+  return leaveSse();
+}
+
 /** Begins an SSE operation under MXCSR. */
 export function enterSse(): void {
   const mxcsr = load<u32>(MXCSR);
-  Env.flags = 0;
+  Env.flags = holding ? held : 0;
   Env.rounding = (mxcsr >> 13) & 3;
   Env.masks = (mxcsr >> 7) & 0x3f;
   Env.daz = (mxcsr & MXCSR_DAZ) != 0;
@@ -57,6 +77,10 @@ export function enterSse(): void {
 
 /** Makes the flags sticky and raises #XM (SDM 1, 11.5.2). Unmasked pre-computation exceptions hide the later ones. */
 export function leaveSse(): i32 {
+  if (holding) {
+    held = Env.flags;
+    return 0;
+  }
   let flags = Env.flags;
   let unmasked = flags & ~Env.masks;
   if (unmasked & PRE_COMPUTATION) {
@@ -99,17 +123,12 @@ function minimum(op: i32, size: i32, a: u64, b: u64): u64 {
   return X.kind == KIND_ZERO ? chosen & 0x80000000 : chosen;
 }
 
-/** CMPPS predicates EQ LT LE UNORD NEQ NLT NLE ORD: all ones or 0. */
+/** A predicate of VCMPPS: all ones or 0. */
 function comparison(predicate: i32, size: i32, a: u64, b: u64): u64 {
   operands(size, a, b);
-  const kind = predicate & 3;
-  const order = compare(kind == 1 || kind == 2);
-  let holds: bool;
-  if (kind == 0) holds = order == EQUAL;
-  else if (kind == 1) holds = order == LESS;
-  else if (kind == 2) holds = order <= EQUAL;
-  else holds = order == UNORDERED;
-  if (predicate & 4) holds = !holds;
+  const order = compare(((<u32>SIGNALLING_PREDICATES >> <u32>predicate) & 1) != 0);
+  const outcomes = predicate & 8 ? <u32>PREDICATE_OUTCOMES_HIGH : <u32>PREDICATE_OUTCOMES_LOW;
+  const holds = ((outcomes >> <u32>((predicate & 7) * 4 + order)) & 1) != 0;
   return holds ? (size == 8 ? u64.MAX_VALUE : u64(u32.MAX_VALUE)) : 0;
 }
 

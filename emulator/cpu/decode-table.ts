@@ -47,8 +47,15 @@ export const enum Read {
   /** VEX.vvvv. */
   RegVex,
   XmmVex,
+  YmmVex,
   /** Bits 7:4 of an immediate byte. */
   XmmImmediate,
+  YmmImmediate,
+  Ymm,
+  YmmRm,
+  /** Vector register that SIB.index names. */
+  XmmIndex,
+  YmmIndex,
   Xmm0,
   /** Plus the segment register's number. */
   FixedSegment,
@@ -79,6 +86,8 @@ export interface CompiledRow {
   readonly hasCondition: boolean;
   /** VEX.vvvv names an operand; it must be 1111b otherwise. */
   readonly usesVvvv: boolean;
+  /** A gather: SIB.index names a vector register. */
+  readonly vectorIndex: boolean;
   /** A shift or rotate by an immediate: a masked count of 0 makes it `shift_by_zero`. */
   readonly shift: boolean;
 }
@@ -132,12 +141,23 @@ const BY_LETTER: Record<string, Read> = {
   B: Read.RegVex,
   H: Read.XmmVex,
   L: Read.XmmImmediate,
+  K: Read.XmmIndex,
+};
+
+const YMM: Record<string, Read> = {
+  V: Read.Ymm,
+  W: Read.YmmRm,
+  U: Read.YmmRm,
+  H: Read.YmmVex,
+  L: Read.YmmImmediate,
+  K: Read.YmmIndex,
 };
 
 function readOf(code: string): Read {
   const segment = FIXED_SEGMENTS.indexOf(code);
   if (segment >= 0) return Read.FixedSegment + segment;
-  const read = EXACT[code] ?? BY_LETTER[code[0]!];
+  const wide = code.endsWith('qq') ? YMM[code[0]!] : undefined;
+  const read = wide ?? EXACT[code] ?? BY_LETTER[code[0]!];
   if (read === undefined) throw new Error(`operand code ${code} is not known`);
   return read;
 }
@@ -198,7 +218,8 @@ function compile(row: OpcodeRow, mode: CodeMode, hasModrm: boolean): CompiledRow
     sizes: [sizes[0]!, sizes.includes(2) ? 2 : four, four, sizes.includes(8) ? 8 : four],
     lock: row.lock === true,
     repeat: row.rep,
-    usesVvvv: reads.includes(Read.RegVex) || reads.includes(Read.XmmVex),
+    usesVvvv: [Read.RegVex, Read.XmmVex, Read.YmmVex].some((read) => reads.includes(read)),
+    vectorIndex: reads.includes(Read.XmmIndex) || reads.includes(Read.YmmIndex),
     hasCondition: row.encoding.includes('+cc'),
     shift: /^(rol|ror|rcl|rcr|shl|shr|sar|shld|shrd)$/.test(row.op) && reads.includes(Read.ImmediateUnsigned8),
   };
@@ -209,6 +230,9 @@ interface Candidate {
   readonly row: OpcodeRow;
   compiled: CompiledRow | undefined;
 }
+
+/** VEX-encoded instructions of general registers; all others need AVX besides their feature. */
+export const GENERAL_VEX: ReadonlySet<string | undefined> = new Set(['bmi1', 'bmi2']);
 
 const CLASSES = ['NP', '66', 'F3', 'F2'] as const;
 
@@ -221,6 +245,7 @@ function candidatesOf(mode: CodeMode, features: ReadonlySet<string>, vex: boolea
   for (const row of table) {
     if (row.encoding === '' || (row.vex !== undefined) !== vex || (mode === 2 ? row.invalid64 : row.only64)) continue;
     if (row.feature !== undefined && !features.has(row.feature)) continue;
+    if (vex && !GENERAL_VEX.has(row.feature) && !features.has('avx')) continue;
     const candidate: Candidate = { place: placeOf(row), row, compiled: undefined };
     const { place } = candidate;
     for (let i = 0; i < place.opcodes; i++) {

@@ -29,6 +29,7 @@ const HIGH_BYTE: readonly Operand[] = [4, 5, 6, 7].map((register) => ({
   high: true,
 }));
 const XMM: readonly Operand[] = numbered('xmm', 16);
+const YMM: readonly Operand[] = numbered('ymm', 16);
 const MMX: readonly Operand[] = numbered('mmx', 8);
 const ST: readonly Operand[] = numbered('st', 8);
 const SEGMENT: readonly Operand[] = numbered('segment', 6);
@@ -87,6 +88,8 @@ let scale = 0;
 let base = -1;
 let index = -1;
 let displacement = 0;
+/** Vector register that SIB.index names in a gather. */
+let vectorIndex = 0;
 let failure: DecodeFailure = 'invalid';
 
 /** Why the latest `decode` answered undefined. */
@@ -200,10 +203,12 @@ function readOperand(
     case Read.RmByte:
     case Read.Rm:
     case Read.XmmRm:
+    case Read.YmmRm:
     case Read.MmxRm:
       if (!registerForm) return memoryOperand(ripRelative ? gva + BigInt(at - start + trailing) : undefined);
       if (read === Read.Rm) return GPR[rm]!;
       if (read === Read.XmmRm) return XMM[rm]!;
+      if (read === Read.YmmRm) return YMM[rm]!;
       return read === Read.RmByte ? byteRegister(rm) : MMX[rm & 7]!;
     case Read.RegByte:
       return byteRegister(reg);
@@ -250,14 +255,25 @@ function readOperand(
       return implicitMemory(7, override >= 0 ? override : SEGMENT_DS);
     case Read.Xmm:
       return XMM[reg]!;
+    case Read.Ymm:
+      return YMM[reg]!;
     case Read.Mmx:
       return MMX[reg & 7]!;
     case Read.RegVex:
       return GPR[vvvv]!;
     case Read.XmmVex:
       return XMM[vvvv]!;
+    case Read.YmmVex:
+      return YMM[vvvv]!;
+    case Read.XmmIndex:
+      return XMM[vectorIndex]!;
+    case Read.YmmIndex:
+      return YMM[vectorIndex]!;
     case Read.XmmImmediate:
-      return XMM[mode === 2 ? code[at++]! >> 4 : (code[at++]! >> 4) & 7]!;
+    case Read.YmmImmediate: {
+      const register = (code[at++]! >> 4) & (mode === 2 ? 15 : 7);
+      return read === Read.XmmImmediate ? XMM[register]! : YMM[register]!;
+    }
     case Read.Xmm0:
       return XMM[0]!;
     case Read.Segment:
@@ -291,7 +307,8 @@ function readOperand(
 function trailingBytes(reads: readonly Read[], size: number): number {
   for (let i = 0; i < reads.length; i++) {
     const read = reads[i]!;
-    if (read === Read.ImmediateUnsigned8 || read === Read.ImmediateSigned8 || read === Read.XmmImmediate) return 1;
+    if (read === Read.ImmediateUnsigned8 || read === Read.ImmediateSigned8) return 1;
+    if (read === Read.XmmImmediate || read === Read.YmmImmediate) return 1;
     if (read === Read.ImmediateZ) return size === 2 ? 2 : 4;
   }
   return 0;
@@ -386,7 +403,7 @@ function decodeVex(
   const first = code[at++]!;
   const last = escape === 0xc4 ? code[at++]! : first;
   const map = escape === 0xc4 ? first & 0x1f : 1;
-  const w = escape === 0xc4 && mode === 2 ? last >> 7 : 0;
+  const w = escape === 0xc4 ? last >> 7 : 0;
   rex = mode !== 2 ? 0 : escape === 0xc4 ? (~first >> 5) & 7 : (~first >> 5) & 4;
   vvvv = (~last >> 3) & (mode === 2 ? 15 : 7);
   const opcode = code[at++]!;
@@ -398,7 +415,18 @@ function decodeVex(
     at++;
     return undefined;
   }
-  return readRest(compiled, opcode, start, gva, mode, w ? 8 : 4, false, 0);
+  // Outside 64-bit mode VEX.W chooses among instructions but gives no operand size (SDM 2A 2.3.5.3).
+  return readRest(compiled, opcode, start, gva, mode, w && mode === 2 ? 8 : 4, false, 0);
+}
+
+/** The address of a gather has a vector register for its index; SIB is required, and all three registers differ (SDM 2 "VPGATHERDD"). */
+function takeVectorIndex(): boolean {
+  if (addressSize === 16 || (modrm & 7) !== 4) return false;
+  // The encoding of "no index" is XMM4.
+  vectorIndex = index < 0 ? 4 : index;
+  index = -1;
+  const destination = ((modrm >> 3) & 7) | ((rex & 4) << 1);
+  return destination !== vectorIndex && destination !== vvvv && vectorIndex !== vvvv;
 }
 
 /** Everything after the opcode: address, operands. */
@@ -416,6 +444,7 @@ function readRest(
     at++;
     if (compiled.ignoresMod) modrm |= 0xc0;
     else if (modrm < 0xc0) readAddress(mode);
+    if (compiled.vectorIndex && !takeVectorIndex()) return undefined;
   }
   const { sizeRule } = compiled;
   const size =

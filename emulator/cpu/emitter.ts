@@ -72,6 +72,9 @@ export interface Emitter {
   /** 128-bit vector register operand, or 16 bytes of memory (`aligned`: #GP(0) unless the address is a multiple of 16). */
   readVector(operand: Operand, aligned?: boolean): Value;
   writeVector(operand: Operand, value: Value, aligned?: boolean): void;
+  /** Bits 255:128 of a vector register operand. What writes them says so: `writeVector` of a register keeps them, as SSE does. */
+  readVectorHigh(operand: Operand): Value;
+  writeVectorHigh(operand: Operand, value: Value): void;
   /** The low `size` bytes of an XMM register or that much memory, as i32/i64. */
   readVectorLow(operand: Operand, size: 4 | 8): Value;
   /** Memory: stores `size` bytes. Register: replaces the low bytes, keeping the others. */
@@ -85,6 +88,8 @@ export interface Emitter {
   // ---- memory
   /** Linear address (i64) of a memory operand: segment base, address size and all. Evaluated once an operand. */
   address(operand: Operand): Value;
+  /** As `address`, with an i64 in place of the index register: the element of a gather. */
+  elementAddress(operand: Operand, index: Value): Value;
   /** Offset part only, truncated to the address size (LEA). */
   effectiveAddress(operand: Operand): Value;
   /** Loads at a linear address; i64 for 8 bytes, else i32. `forWrite` checks write permission as well. */
@@ -92,6 +97,9 @@ export interface Emitter {
   store(address: Value, size: Size, value: Value): void;
   load128(address: Value, aligned?: boolean): Value;
   store128(address: Value, value: Value, aligned?: boolean): void;
+  /** 32 bytes, the lower half first. They are one access: a store that faults has written nothing. */
+  load256(address: Value): readonly [Value, Value];
+  store256(address: Value, low: Value, high: Value): void;
   /** Checks that `bytes` at the address can be written (and takes the fault now). */
   probeWrite(address: Value, bytes: number): void;
 

@@ -12,6 +12,7 @@ import type { Fault } from './engine-api.ts';
 import type { Instruction } from './instruction.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
+import { EVERYTHING } from './system/model-test-support.ts';
 import type { TranslatorOptions } from './region/translator.ts';
 import { FAULT_BAIL, FAULT_EXCEPTION } from './codes.ts';
 
@@ -53,6 +54,7 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
   const engine = new ExecutionEngine(assets, {
     ramBytes: RAM_BYTES,
     physBits: 36,
+    model: EVERYTHING,
     ...(translate ? { translate } : {}),
   });
   const { mem, cpu } = engine;
@@ -69,7 +71,8 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
   physical.write64(TABLES + 0x1000, BigInt(TABLES + 0x2000) | PRESENT_WRITABLE);
   physical.write64(TABLES, BigInt(TABLES + 0x1000) | PRESENT_WRITABLE);
   mem.set64(L.CR0, 0x8001_0031n);
-  mem.set64(L.CR4, 0x620n);
+  mem.set64(L.CR4, 0x4_0620n);
+  mem.set64(L.XCR0, 7n);
   mem.set64(L.CR3, BigInt(TABLES));
   mem.set64(L.MSR_EFER, 0xd00n);
   mem.set32(L.CODE_MODE, 2);

@@ -2,6 +2,7 @@
  * Whether x87, MMX, SSE and AVX instructions may execute at all (SDM 3A 2.5, tables 2-3 and 14-1; SDM 2A 2.4). Decided when a block is decoded, so that
  * it costs nothing afterwards: what decides is part of a block's key.
  */
+import { GENERAL_VEX } from './decode-table.ts';
 import type { CodeMode } from './decode-table.ts';
 import type { DecodedInstruction } from './decode.ts';
 import * as L from './layout.ts';
@@ -39,8 +40,6 @@ export const modeOf = (context: CodeContext): CodeMode => (context & MODE) as Co
 const VECTOR_UD = 6;
 const VECTOR_NM = 7;
 const USES_MXCSR = new Set(['ldmxcsr', 'stmxcsr']);
-/** VEX-encoded instructions of general registers: these need no state of XCR0. */
-const GENERAL_VEX: ReadonlySet<string | undefined> = new Set(['bmi1', 'bmi2']);
 
 export interface Refusal {
   readonly vector: number;

@@ -3,6 +3,8 @@
 export type Operand =
   | { readonly kind: 'gpr'; readonly register: number; /** AH CH DH BH */ readonly high?: boolean }
   | { readonly kind: 'xmm'; readonly register: number }
+  /** All 256 bits of a vector register: an operand of a VEX.256 instruction. */
+  | { readonly kind: 'ymm'; readonly register: number }
   | { readonly kind: 'mmx'; readonly register: number }
   /** ST(i), relative to TOP. */
   | { readonly kind: 'st'; readonly register: number }

@@ -6,6 +6,8 @@
  *
  * Registers, base, index and segment are addresses in linear memory (cpu/layout.ts): an absent one is that of ZERO, AH is that of RAX plus 1.
  *
+ * A fourth register (VBLENDVPS) stands in place of the base: there is no memory operand then.
+ *
  * The record that ends a block also holds the block's terminator, and a record after it does when the instruction needs its own fields for operands
  * (`terminatorFollows`); that one then begins with the address of the next instruction:
  *
@@ -20,8 +22,8 @@ import * as L from './layout.ts';
 
 export const RECORD = {
   handler: 0,
-  /** Of the first, second and third register operand. */
-  registers: [2, 4, 6],
+  /** Of the first to fourth register operand. */
+  registers: [2, 4, 6, 8],
   base: 8,
   index: 10,
   /** log2 of the scale. */
@@ -87,6 +89,7 @@ export function registerField(operand: Operand): number | undefined {
     case 'gpr':
       return L.GPR + operand.register * 8 + (operand.high ? 1 : 0);
     case 'xmm':
+    case 'ymm':
       return L.XMM + operand.register * L.XMM_STRIDE;
     case 'mmx':
       return L.X87 + operand.register * 16;

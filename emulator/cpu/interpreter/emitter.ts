@@ -38,6 +38,9 @@ export interface HandlerOptions {
   readonly dropFlags: boolean;
 }
 
+/** Offset of bits 255:128 in a vector register. */
+const UPPER_HALF = 16;
+
 const VECTORS_WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 
 export class InterpreterEmitter extends MemoryEmitter implements Emitter {
@@ -243,6 +246,12 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     if (operand.kind === 'memory') this.store128(this.address(operand), value, aligned);
     else this.poke('v128.store', this.#register(operand), 0, value);
   }
+  readVectorHigh(operand: Operand): Expression {
+    return this.let(this.peek('v128.load', this.#register(operand), UPPER_HALF));
+  }
+  writeVectorHigh(operand: Operand, value: Value): void {
+    this.poke('v128.store', this.#register(operand), UPPER_HALF, value);
+  }
   readVectorLow(operand: Operand, size: 4 | 8): Expression {
     return this.read(operand, size);
   }
@@ -273,8 +282,15 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   #field(field: number, name: 'i32.load8_u' | 'i32.load16_u' | 'i64.load' | 'i64.load8_u'): Expression {
     return this.peek(name, this.#record, this.#offset + field);
   }
+  elementAddress(operand: Operand, index: Value): Expression {
+    const scaled = this.op('i64.shl', index, this.#field(RECORD.scale, 'i64.load8_u'));
+    const sum = this.op('i64.add', this.#effective(operand as MemoryOperand, 'b'), scaled);
+    return this.let(this.#linear(operand as MemoryOperand, this.#truncated(sum)));
+  }
   #linearAddress(operand: MemoryOperand): Expression {
-    const effective = this.#effective(operand);
+    return this.#linear(operand, this.#effective(operand));
+  }
+  #linear(operand: MemoryOperand, effective: Expression): Expression {
     if (this.#options.addressing !== 'g') return effective;
     const base = this.peek(
       'i64.load',
@@ -286,10 +302,9 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     const clear = this.op('i64.shr_u', this.i64(-1), this.op('i64.shr_u', width, this.i64(2)));
     return this.op('i64.and', this.op('i64.add', base, effective), clear);
   }
-  #effective(operand: MemoryOperand): Expression {
+  #effective(operand: MemoryOperand, addressing: Addressing = this.#options.addressing): Expression {
     if (operand.kind !== 'memory')
       throw new Error(`${this.#form.op}: a ${(operand as Operand).kind} operand has no address`);
-    const { addressing } = this.#options;
     if (this.#isSecondMemory(operand))
       return this.#truncated(this.peek('i64.load', this.#field(SECOND_MEMORY.base, 'i32.load16_u'), 0));
     let sum = this.op(

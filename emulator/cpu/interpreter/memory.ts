@@ -134,6 +134,26 @@ export abstract class MemoryEmitter extends ValueEmitter {
     this.faultIf(this.call('slowStore128', at, this.site()));
     this.w.end();
   }
+  load256(address: Value): [Expression, Expression] {
+    const at = this.let(address);
+    this.#pushReadable(at, 32);
+    const host = this.#result('i32');
+    const half = (offset: number): Expression => this.let(this.peek('v128.load', host, offset));
+    return [half(0), half(16)];
+  }
+  store256(address: Value, low: Value, high: Value): void {
+    const at = this.let(address);
+    const halves = [this.let(low), this.let(high)] as const;
+    const entry = this.#pushHit(at, 32, L.TLB_WRITE);
+    this.w.if();
+    this.#pushHost(at, entry);
+    const host = this.#result('i32');
+    halves.forEach((half, index) => this.poke('v128.store', host, index * 16, half));
+    this.w.else();
+    halves.forEach((half, index) => this.poke('v128.store', this.i32(0), L.BOUNCE + index * 16, half));
+    this.faultIf(this.call('slowStore256', at, this.site()));
+    this.w.end();
+  }
   probeWrite(address: Value, bytes: number): void {
     const at = this.let(address);
     this.#pushHit(at, bytes, L.TLB_WRITE);

@@ -14,6 +14,8 @@ const VECTORS_WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 const FIRST_BASED_SEGMENT = 4;
 const CARRY = 1;
 
+type VectorOperand = Extract<Operand, { kind: 'xmm' | 'ymm' }>;
+
 /** How a block ends; the translator goes on from there. */
 export type Ending =
   | { readonly kind: 'jump' }
@@ -47,6 +49,9 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   readonly xmms = new Map<number, number>();
   readonly writtenGprs = new Set<number>();
   readonly writtenXmms = new Set<number>();
+  /** Bits 255:128 of vector registers. */
+  readonly yhighs = new Map<number, number>();
+  readonly writtenYhighs = new Set<number>();
   readonly flags: { readonly state: number; readonly a: number; readonly b: number };
   usesFlags = false;
   /** Depth of the block that ends at the exit. */
@@ -150,6 +155,9 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   #xmm(register: number): number {
     return known(this.xmms, register, () => this.newLocal('v128'));
   }
+  #yhigh(register: number): number {
+    return known(this.yhighs, register, () => this.newLocal('v128'));
+  }
   /** A copy of a local's value now. */
   #copy(local: number, type: 'i64' | 'v128'): Expression {
     return this.let({ ...this.local(local, type), stable: false } as Expression);
@@ -198,6 +206,7 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
       case 'gpr':
         return this.#readGpr(operand.register, size, operand.high === true);
       case 'xmm':
+      case 'ymm':
         return this.#readXmmPart(operand.register, size);
       case 'segment': {
         const selector = this.let(this.peek('i32.load16_u', this.i32(0), this.#place(operand)));
@@ -213,9 +222,9 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   write(operand: Operand, size: Size, value: Value): void {
     if (operand.kind === 'memory') this.store(this.address(operand), size, value);
     else if (operand.kind === 'gpr') this.#writeGpr(operand.register, size, value, operand.high === true);
-    else if (operand.kind === 'xmm' && size === 4)
+    else if (isVector(operand) && size === 4)
       this.#writeXmmPart(operand.register, 8, this.op('i64.extend_i32_u', value));
-    else if (operand.kind === 'xmm') this.#writeXmmPart(operand.register, size, value);
+    else if (isVector(operand)) this.#writeXmmPart(operand.register, size, value);
     else this.poke(storeOf(size), this.i32(0), this.#place(operand), value);
   }
   gpr(register: number, size: Size): Expression {
@@ -227,21 +236,29 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
 
   readVector(operand: Operand, aligned = false): Expression {
     if (operand.kind === 'memory') return this.load128(this.address(operand), aligned);
-    if (operand.kind === 'xmm') return this.#copy(this.#xmm(operand.register), 'v128');
+    if (isVector(operand)) return this.#copy(this.#xmm(operand.register), 'v128');
     return this.let(this.peek('v128.load', this.i32(0), this.#place(operand)));
   }
   writeVector(operand: Operand, value: Value, aligned = false): void {
     if (operand.kind === 'memory') return this.store128(this.address(operand), value, aligned);
-    if (operand.kind !== 'xmm') return this.poke('v128.store', this.i32(0), this.#place(operand), value);
+    if (!isVector(operand)) return this.poke('v128.store', this.i32(0), this.#place(operand), value);
     this.writtenXmms.add(operand.register);
     this.setLocal(this.#xmm(operand.register), value);
+  }
+  readVectorHigh(operand: Operand): Expression {
+    return this.#copy(this.#yhigh(vectorNumber(operand)), 'v128');
+  }
+  writeVectorHigh(operand: Operand, value: Value): void {
+    const register = vectorNumber(operand);
+    this.writtenYhighs.add(register);
+    this.setLocal(this.#yhigh(register), value);
   }
   readVectorLow(operand: Operand, size: 4 | 8): Expression {
     return this.read(operand, size);
   }
   writeVectorLow(operand: Operand, size: 4 | 8, value: Value): void {
     if (operand.kind === 'memory') this.store(this.address(operand), size, value);
-    else if (operand.kind === 'xmm') this.#writeXmmPart(operand.register, size, value);
+    else if (isVector(operand)) this.#writeXmmPart(operand.register, size, value);
     else this.poke(storeOf(size), this.i32(0), this.#place(operand), value);
   }
   readMmx(operand: Operand): Expression {
@@ -263,12 +280,25 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     const found = this.#addresses.get(operand);
     if (found) return found;
     const memory = operand as MemoryOperand;
-    const effective = this.#effective(memory);
-    const base = this.peek('i64.load', this.i32(0), L.SEG + memory.segment * L.SEG_STRIDE + L.SEG_BASE);
-    const linear = memory.segment >= FIRST_BASED_SEGMENT ? this.op('i64.add', base, effective) : effective;
+    const linear = this.#linear(memory, this.#effective(memory));
     const value = this.let({ ...linear, stable: false } as Expression);
     this.#addresses.set(operand, value);
     return value;
+  }
+  elementAddress(operand: Operand, index: Value): Expression {
+    const memory = operand as MemoryOperand;
+    const { scale, addressSize } = memory;
+    const scaled = scale === 0 ? index : this.op('i64.shl', index, this.i64(scale));
+    const sum = this.op('i64.add', this.#effective({ ...memory, addressSize: 64 }), scaled);
+    return this.let(this.#linear(memory, this.#truncated(sum, addressSize)));
+  }
+  #linear({ segment }: MemoryOperand, effective: Expression): Expression {
+    if (segment < FIRST_BASED_SEGMENT) return effective;
+    const base = this.peek('i64.load', this.i32(0), L.SEG + segment * L.SEG_STRIDE + L.SEG_BASE);
+    return this.op('i64.add', base, effective);
+  }
+  #truncated(sum: Expression, addressSize: number): Expression {
+    return addressSize === 64 ? sum : this.op('i64.and', sum, this.i64((1n << BigInt(addressSize)) - 1n));
   }
   #effective({ base, index, scale, displacement, addressSize }: MemoryOperand): Expression {
     let sum: Expression | undefined = base < 0 ? undefined : this.local(this.#gpr(base), 'i64');
@@ -279,7 +309,7 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     }
     if (!sum) sum = this.i64(displacement);
     else if (displacement !== 0n) sum = this.op('i64.add', sum, this.i64(displacement));
-    return addressSize === 64 ? sum : this.op('i64.and', sum, this.i64((1n << BigInt(addressSize)) - 1n));
+    return this.#truncated(sum, addressSize);
   }
   effectiveAddress(operand: Operand): Expression {
     return this.let({ ...this.#effective(operand as MemoryOperand), stable: false } as Expression);
@@ -426,6 +456,13 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   nextRip(): Expression {
     return this.i64(this.#next);
   }
+}
+
+const isVector = (operand: Operand): operand is VectorOperand => operand.kind === 'xmm' || operand.kind === 'ymm';
+
+function vectorNumber(operand: Operand): number {
+  if (!isVector(operand)) throw new Error(`a ${operand.kind} operand has no upper half`);
+  return operand.register;
 }
 
 const LANES: Record<Size, string> = { 1: 'i8x16', 2: 'i16x8', 4: 'i32x4', 8: 'i64x2' };

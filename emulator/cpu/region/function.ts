@@ -28,6 +28,8 @@ export interface RegionParts {
   readonly isFlagless: (handler: number) => boolean;
 }
 
+const upperHalf = (register: number): number => L.XMM + register * L.XMM_STRIDE + 16;
+
 /** Their helpers read or write registers in memory. */
 const INTERPRETED = new Set(['fxsave', 'fxrstor']);
 
@@ -99,6 +101,7 @@ class RegionFunction {
     load('i32.load', L.TLB_BASE, e.fixed.tlbBase);
     for (const [register, local] of e.gprs) load('i64.load', L.GPR + register * 8, local);
     for (const [register, local] of e.xmms) load('v128.load', L.XMM + register * L.XMM_STRIDE, local);
+    for (const [register, local] of e.yhighs) load('v128.load', upperHalf(register), local);
     if (e.usesFlags) {
       load('i32.load', L.CC_OP, e.flags.state);
       load('i64.load', L.CC_A, e.flags.a);
@@ -118,6 +121,7 @@ class RegionFunction {
     };
     for (const register of e.writtenGprs) store('i64.store', L.GPR + register * 8, e.gprs.get(register)!);
     for (const register of e.writtenXmms) store('v128.store', L.XMM + register * L.XMM_STRIDE, e.xmms.get(register)!);
+    for (const register of e.writtenYhighs) store('v128.store', upperHalf(register), e.yhighs.get(register)!);
     if (e.usesFlags) {
       store('i32.store', L.CC_OP, e.flags.state);
       store('i64.store', L.CC_A, e.flags.a);

@@ -33,12 +33,19 @@ const memory = (random: Random, reg: number, align = 1): number[] => {
   return [0x40 | ((reg & 7) << 3) | BASE, displacement & 255];
 };
 
+/** A two-byte VEX prefix: any width, any second source unless there is none. */
+function vex(random: Random, reg: number, prefix: 0 | 0x66 | 0xf2, alone = false): number[] {
+  const vvvv = alone ? 0 : random(16);
+  const pp = prefix === 0x66 ? 1 : prefix === 0xf2 ? 3 : 0;
+  return [0xc5, (reg & 8 ? 0 : 0x80) | ((~vvvv & 15) << 3) | (random(2) << 2) | pp];
+}
+
 function instruction(random: Random): number[] {
   const free = (): number => FREE[random(FREE.length)]!;
   const [a, b] = [free(), free()];
   const wide = random(2) === 0;
   const prefix = random(6) === 0 && !wide ? [0x66] : [];
-  switch (random(22)) {
+  switch (random(26)) {
     case 0:
     case 1:
     case 2:
@@ -79,6 +86,15 @@ function instruction(random: Random): number[] {
       return [rex(false, a, BASE), 0x0f, 0x10 + random(2), ...memory(random, a)];
     case 20:
       return [0x66, rex(wide, a, b), 0x0f, random(2) ? 0x6e : 0x7e, direct(a, b)];
+    case 21:
+    case 22:
+      return [...vex(random, a, 0x66), SSE_66[random(SSE_66.length)]!, direct(a, b & 7)];
+    case 23:
+      return [...vex(random, a, 0x66), SSE_66[random(SSE_66.length)]!, ...memory(random, a)];
+    case 24:
+      return [...vex(random, a, 0, true), 0x10 + random(2), ...memory(random, a)];
+    case 25:
+      return [...vex(random, a, 0xf2), [0x58, 0x59, 0x5c][random(3)]!, direct(a, b & 7)];
     default:
       return [0xf2, rex(wide, a, b), 0x0f, [0x2a, 0x58, 0x59, 0x10][random(4)]!, direct(a, b)];
   }

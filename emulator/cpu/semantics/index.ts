@@ -1,6 +1,7 @@
 /** What every instruction means, by op name. An op without an entry is left to cpu/system/. */
 import type { Semantic } from '../emitter.ts';
 import { arithmetic } from './arithmetic.ts';
+import { avx } from './avx.ts';
 import { bits } from './bits.ts';
 import { bmi } from './bmi.ts';
 import { control } from './control.ts';
@@ -12,6 +13,7 @@ import { movement } from './movement.ts';
 import { shifts } from './shifts.ts';
 import { sseApproximate } from './sse-approximate.ts';
 import { sseArithmetic } from './sse-arithmetic.ts';
+import { sseCompare } from './sse-compare.ts';
 import { sseConvert } from './sse-convert.ts';
 import { sseInteger } from './sse-integer.ts';
 import { sseMove } from './sse-move.ts';
@@ -36,6 +38,7 @@ const families = [
   strings,
   sseMove,
   sseArithmetic,
+  sseCompare,
   sseConvert,
   sseApproximate,
   sseInteger,
@@ -50,6 +53,7 @@ const families = [
   bmi,
   integerExtensions,
   crypto,
+  avx,
 ];
 
 export const semantics: ReadonlyMap<string, Semantic> = new Map(families.flatMap((family) => Object.entries(family)));

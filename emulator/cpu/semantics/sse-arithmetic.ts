@@ -6,10 +6,10 @@
  * can change. Otherwise the core repeats the operation with all flags (core/softfloat-sse.ts); it is quick as well
  * for code that has been exact so far.
  */
-import { FP_ADD, FP_COMPARE, FP_DIV, FP_MAX, FP_MIN, FP_MUL, FP_SQRT, FP_SUB } from '../../core/softfloat-codes.ts';
+import { FP_ADD, FP_DIV, FP_MAX, FP_MIN, FP_MUL, FP_SQRT, FP_SUB } from '../../core/softfloat-codes.ts';
 import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
 import { FP_RESULT, MXCSR } from '../layout.ts';
-import { high64, laneMask, low64, splat, zero } from './vector.ts';
+import { high64, low64, splat, zero } from './vector.ts';
 import type { SemanticTable } from './vector.ts';
 
 /** RC, PM and PE of MXCSR, and their value when the native answer may stand. */
@@ -43,7 +43,7 @@ export function isExtreme(e: Emitter, size: 4 | 8, bits: Value): Value {
     : e.op('i32.ge_u', e.op('i32.sub', e.op('i32.shl', bits, e.i32(1)), e.i32(2 << 24)), e.i32(0xfd000000 | 0));
 }
 
-const shape = (size: 4 | 8) => (size === 8 ? 'f64x2' : 'f32x4');
+export const shape = (size: 4 | 8) => (size === 8 ? 'f64x2' : 'f32x4');
 const leastNormal = (e: Emitter, size: 4 | 8) => splat(e, size, size === 8 ? 1n << 52n : 1 << 23);
 const twiceLeastNormal = (e: Emitter, size: 4 | 8) => splat(e, size, size === 8 ? 2n << 52n : 2 << 23);
 const greatest = (e: Emitter, size: 4 | 8) => splat(e, size, size === 8 ? 0x7fefffffffffffffn : 0x7f7fffff);
@@ -71,20 +71,20 @@ export function helperVector(e: Emitter): Value {
 }
 
 /** Repeats a packed operation in the core and puts its answer into `result`. */
-function redoPacked(e: Emitter, code: Value, size: 4 | 8, a: Value, b: Value): Value {
+export function redoPacked(e: Emitter, code: Value, size: 4 | 8, a: Value, b: Value): Value {
   e.faultIf(e.call('ssePacked', code, e.i32(size), low64(e, a), high64(e, a), low64(e, b), high64(e, b)));
   return helperVector(e);
 }
 
 /** Repeats a scalar operation in the core; operands are bits. */
-function redoScalar(e: Emitter, code: Value, size: 4 | 8, a: Value, b: Value): Value {
+export function redoScalar(e: Emitter, code: Value, size: 4 | 8, a: Value, b: Value): Value {
   const wide = (v: Value) => (size === 8 ? v : e.op('i64.extend_i32_u', v));
   e.faultIf(e.call('sseScalar', code, e.i32(size), wide(a), wide(b)));
   return e.loadState(FP_RESULT, size);
 }
 
-const float = (size: 4 | 8) => (size === 8 ? 'f64' : 'f32');
-const asFloat = (e: Emitter, size: 4 | 8, bits: Value) =>
+export const float = (size: 4 | 8) => (size === 8 ? 'f64' : 'f32');
+export const asFloat = (e: Emitter, size: 4 | 8, bits: Value) =>
   e.op(size === 8 ? 'f64.reinterpret_i64' : 'f32.reinterpret_i32', bits);
 const asBits = (e: Emitter, size: 4 | 8, value: Value) =>
   e.op(size === 8 ? 'i64.reinterpret_f64' : 'i32.reinterpret_f32', value);
@@ -152,58 +152,20 @@ function packedMinimum(code: number, size: 4 | 8): Semantic {
   };
 }
 
-function scalarOperands(e: Emitter, { operands: [destination, source] }: Form, size: 4 | 8): [Value, Value] {
+export function scalarOperands(e: Emitter, { operands: [destination, source] }: Form, size: 4 | 8): [Value, Value] {
   const b = e.let(e.readVectorLow(source, size));
   return [e.let(e.readVectorLow(destination, size)), b];
 }
 
 /** i32: a NaN or a denormal among two operands: flags may have to be set. */
-function comparisonMatters(e: Emitter, size: 4 | 8, a: Value, b: Value): Value {
+export function comparisonMatters(e: Emitter, size: 4 | 8, a: Value, b: Value): Value {
   const isNaN = (bits: Value) => e.op(`${float(size)}.ne`, asFloat(e, size, bits), asFloat(e, size, bits));
   return or(e, isNaN(a), isNaN(b), isDenormal(e, size, a), isDenormal(e, size, b));
 }
 
-function packedComparisonMatters(e: Emitter, size: 4 | 8, a: Value, b: Value): Value {
+export function packedComparisonMatters(e: Emitter, size: 4 | 8, a: Value, b: Value): Value {
   const isNaN = (v: Value) => e.op(`${shape(size)}.ne`, v, v);
   return e.op('v128.any_true', or(e, isNaN(a), isNaN(b), denormalLanes(e, size, a), denormalLanes(e, size, b)));
-}
-
-/** CMPSS and CMPSD. Without NaNs the predicates are EQ LT LE false and, with bit 2, their negations. */
-function scalarCompare(size: 4 | 8): Semantic {
-  return (e, form) => {
-    const predicate = e.let(e.op('i32.and', e.read(form.operands[2], 1), e.i32(7)));
-    const [a, b] = scalarOperands(e, form, size);
-    const test = (name: string) => e.op(`${float(size)}.${name}`, asFloat(e, size, a), asFloat(e, size, b));
-    const kind = e.let(e.op('i32.and', predicate, e.i32(3)));
-    const is = (k: number) => e.op('i32.eq', kind, e.i32(k));
-    const holds = e.select(is(0), test('eq'), e.select(is(1), test('lt'), e.select(is(2), test('le'), e.i32(0))));
-    const flag = e.op('i32.xor', holds, e.op('i32.shr_u', predicate, e.i32(2)));
-    const mask = e.op('i32.sub', e.i32(0), flag);
-    const result = e.variable(size === 8 ? 'i64' : 'i32', size === 8 ? e.op('i64.extend_i32_s', mask) : mask);
-    e.if(comparisonMatters(e, size, a, b), () =>
-      e.set(result, redoScalar(e, e.op('i32.add', predicate, e.i32(FP_COMPARE)), size, a, b)),
-    );
-    e.writeVectorLow(form.operands[0], size, e.get(result));
-  };
-}
-
-function packedCompare(size: 4 | 8): Semantic {
-  return (e, { operands: [destination, source, immediate] }) => {
-    const a = e.let(e.readVector(destination));
-    const b = e.let(e.readVector(source, true));
-    const predicate = e.let(e.op('i32.and', e.read(immediate, 1), e.i32(7)));
-    const kind = e.let(e.op('i32.and', predicate, e.i32(3)));
-    const is = (k: number) => e.op('i32.eq', kind, e.i32(k));
-    const either = (x: number, y: number) => laneMask(e, e.op('i32.or', is(x), is(y)));
-    const equal = e.op('v128.and', e.op(`${shape(size)}.eq`, a, b), either(0, 2));
-    const less = e.op('v128.and', e.op(`${shape(size)}.lt`, a, b), either(1, 2));
-    const negated = laneMask(e, e.op('i32.shr_u', predicate, e.i32(2)));
-    const result = e.variable('v128', e.op('v128.xor', e.op('v128.or', equal, less), negated));
-    e.if(packedComparisonMatters(e, size, a, b), () =>
-      e.set(result, redoPacked(e, e.op('i32.add', predicate, e.i32(FP_COMPARE)), size, a, b)),
-    );
-    e.writeVector(destination, e.get(result));
-  };
 }
 
 /** COMISx and UCOMISx: ZF PF CF; OF SF AF cleared (SDM 2A COMISD). */
@@ -244,10 +206,6 @@ export const sseArithmetic: SemanticTable = {
   maxpd: packedMinimum(FP_MAX, 8),
   maxss: scalarMinimum(FP_MAX, 4),
   maxsd: scalarMinimum(FP_MAX, 8),
-  cmpps: packedCompare(4),
-  cmppd: packedCompare(8),
-  cmpss: scalarCompare(4),
-  cmpsd: scalarCompare(8),
   ucomiss: compareToFlags(4, 0),
   comiss: compareToFlags(4, 1),
   ucomisd: compareToFlags(8, 0),

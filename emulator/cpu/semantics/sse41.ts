@@ -58,13 +58,17 @@ function blend(bytes: LaneBytes): Semantic {
   };
 }
 
+/** Lanes of `b` where those of `mask` have their top bit set, else of `a`. */
+export function blendByTopBits(e: Emitter, instruction: string, bits: number, a: Value, b: Value, mask: Value): Value {
+  return e.op('v128.bitselect', b, a, e.op(instruction, mask, e.i32(bits - 1)));
+}
+
 /** By the top bits of the lanes of XMM0. */
 function blendByVector(instruction: string, bits: number): Semantic {
   return (e, { operands: [destination, source, mask] }) => {
     const a = e.let(e.readVector(destination));
     const b = e.let(e.readVector(source, true));
-    const chosen = e.op(instruction, e.readVector(mask), e.i32(bits - 1));
-    e.writeVector(destination, e.op('v128.bitselect', b, a, chosen));
+    e.writeVector(destination, blendByTopBits(e, instruction, bits, a, b, e.readVector(mask)));
   };
 }
 

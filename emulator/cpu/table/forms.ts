@@ -19,6 +19,7 @@ export interface TableForm extends Form {
 const KIND_LETTER: Record<Operand['kind'], string> = {
   gpr: 'r',
   xmm: 'x',
+  ymm: 'y',
   mmx: 'q',
   st: 't',
   segment: 's',
@@ -58,13 +59,15 @@ const memory = (addressSize: 64 | 32 | 16): MemoryOperand => ({
   addressSize,
 });
 
+const vector = (code: string): Operand => ({ kind: code.endsWith('qq') ? 'ymm' : 'xmm', register: 0 });
+
 /** The kinds an operand code can decode to. Every operand of a form is an object of its own: back-ends tell them apart by identity. */
 function alternatives(code: string, addressSize: 64 | 32 | 16): readonly Operand[] {
   switch (code[0]) {
     case 'E':
       return [{ kind: 'gpr', register: 0 }, memory(64)];
     case 'W':
-      return [{ kind: 'xmm', register: 0 }, memory(64)];
+      return [vector(code), memory(64)];
     case 'Q':
       return [{ kind: 'mmx', register: 0 }, memory(64)];
     case 'M':
@@ -77,8 +80,9 @@ function alternatives(code: string, addressSize: 64 | 32 | 16): readonly Operand
     case 'U':
     case 'H':
     case 'L':
+    case 'K':
     case 'x':
-      return [{ kind: 'xmm', register: 0 }];
+      return [vector(code)];
     case 'P':
     case 'N':
       return [{ kind: 'mmx', register: 0 }];

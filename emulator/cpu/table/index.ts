@@ -1,5 +1,6 @@
 /** The instruction table. */
 import { arithmetic } from './arithmetic.ts';
+import { avx } from './avx.ts';
 import { bits } from './bits.ts';
 import { bmi } from './bmi.ts';
 import { control } from './control.ts';
@@ -38,6 +39,7 @@ export const table: readonly OpcodeRow[] = [
   ...bmi,
   ...integerExtensions,
   ...crypto,
+  ...avx,
   ...systemRows,
   ...vmx,
 ];

@@ -9,10 +9,12 @@
  *  Ib Iw              immediates, zero-extended (counts, vectors, ports, frame sizes)
  *  Ibs Iz Iv          immediates of 1, 2 or 4, and the operand size in bytes, sign-extended
  *  Jb Jz              relative branch targets; Ap: far pointer
- *  M Mb Mw Md Mq Mdq Mt  memory only; Ob Ov  moffs
+ *  M Mb Mw Md Mq Mdq Mqq Mt  memory only; Ob Ov  moffs
  *  X Y                string operands: DS:rSI (override allowed), ES:rDI; Xbx, Xdi: DS:rBX, DS:rDI
  *  Vx Wx              xmm of reg; xmm of rm or 16 bytes of memory; Wss Wsd: xmm or 4/8 bytes; Ux: xmm of rm only
  *  By Hx Lx           VEX.vvvv: general register, xmm; xmm of the top four bits of an immediate
+ *  Vqq Wqq Uqq Hqq Lqq  the same as ymm registers or 32 bytes of memory
+ *  Mx Kx Kqq          of a gather: memory without its index; the index, an xmm or ymm register
  *  xmm0               that register
  *  Pq Qq Qd Nq        mmx of reg; mmx or memory; mmx of rm only
  *  Sw Cy Dy           segment, control, debug register

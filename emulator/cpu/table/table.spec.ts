@@ -6,13 +6,16 @@ import { table } from './index.ts';
 /** Decoded, and refused with #UD until core/ has the transcendental functions. */
 const WITHOUT_MEANING = /^(f2xm1|fyl2x|fyl2xp1|fptan|fpatan|fsin|fcos|fsincos)$/;
 
-const key = ({ encoding, prefix, invalid64, only64, operands }: (typeof table)[number]) =>
+const key = ({ encoding, prefix, invalid64, only64, operands, vex, w }: (typeof table)[number]) =>
   [
     encoding,
     prefix,
     invalid64 && 'legacy',
     only64 && '64',
     operands?.some((code) => code.startsWith('M')) && 'm',
+    operands?.some((code) => code.startsWith('U')) && 'r',
+    vex,
+    w,
   ].join();
 
 describe('instruction table', () => {

@@ -12,6 +12,8 @@ export const WINDOW_BYTES = 1024;
 /** Longest code of a case, in bytes; the jump to EXIT is appended. */
 export const MAX_CODE = CODE_STRIDE - 14;
 export const FX_BYTES = 512;
+/** Bits 255:128 of the sixteen vector registers. */
+export const HIGH_BYTES = 256;
 
 export interface Registers {
   /** RAX RCX RDX RBX RSP RBP RSI RDI R8..R15 */
@@ -19,6 +21,8 @@ export interface Registers {
   rflags: number;
   /** FXSAVE image. */
   readonly fx: Uint8Array;
+  /** Bits 255:128 of YMM0..15; zero when left out. */
+  readonly high?: Uint8Array;
 }
 
 export interface TestCase {

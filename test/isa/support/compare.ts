@@ -1,7 +1,7 @@
 /** Runs cases both ways and says where the emulator and the host CPU differ. */
 import { EmulatedHost } from './emulated.ts';
 import { runOnHost } from './host.ts';
-import type { Outcome, TestCase } from './case.ts';
+import type { Outcome, Registers, TestCase } from './case.ts';
 
 const NAMES = [
   'rax',
@@ -49,14 +49,14 @@ export function differences(
     found.push(
       `memory +${byte}: ${hexBytes(ours.window.subarray(byte, byte + 8))}, host ${hexBytes(theirs.window.subarray(byte, byte + 8))}`,
     );
-  if (floatingPoint) found.push(...floatingPointDifferences(ours.registers.fx, theirs.registers.fx));
+  if (floatingPoint) found.push(...floatingPointDifferences(ours.registers, theirs.registers));
   return found;
 }
 
-function floatingPointDifferences(ours: Uint8Array, theirs: Uint8Array): string[] {
+function floatingPointDifferences(ours: Registers, theirs: Registers): string[] {
   const found: string[] = [];
-  const part = (name: string, at: number, bytes: number) => {
-    const [a, b] = [ours.subarray(at, at + bytes), theirs.subarray(at, at + bytes)];
+  const part = (name: string, at: number, bytes: number, area: 'fx' | 'high' = 'fx') => {
+    const [a, b] = [ours[area]!.subarray(at, at + bytes), theirs[area]!.subarray(at, at + bytes)];
     if (a.some((value, index) => value !== b[index])) found.push(`${name} ${hexBytes(a)}, host ${hexBytes(b)}`);
   };
   part('fcw', 0, 2);
@@ -65,6 +65,7 @@ function floatingPointDifferences(ours: Uint8Array, theirs: Uint8Array): string[
   part('mxcsr', 24, 4);
   for (let i = 0; i < 8; i++) part(`st${i}`, 32 + i * 16, 10);
   for (let i = 0; i < 16; i++) part(`xmm${i}`, 160 + i * 16, 16);
+  for (let i = 0; i < 16; i++) part(`ymm${i} 255:128`, i * 16, 16, 'high');
   return found;
 }
 

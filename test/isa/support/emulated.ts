@@ -7,15 +7,18 @@ import { RunStop } from '../../../emulator/cpu/engine-api.ts';
 import { TlbBanks } from '../../../emulator/mmu/banks.ts';
 import type { MmuCore } from '../../../emulator/mmu/core.ts';
 import { ARITHMETIC_FLAGS } from '../../../emulator/cpu/semantics/operations.ts';
-import { caseAddress, DATA, EXIT, FX_BYTES, WINDOW, WINDOW_BYTES, withExit } from './case.ts';
+import { EVERYTHING } from '../../../emulator/cpu/system/model-test-support.ts';
+import { caseAddress, DATA, EXIT, FX_BYTES, HIGH_BYTES, WINDOW, WINDOW_BYTES, withExit } from './case.ts';
 import type { Outcome, TestCase } from './case.ts';
 
 const dist = process.env['DUNE_DIST'] ?? join(import.meta.dirname, '../../../dist');
 const RAM_BYTES = 0xc00000 + 0x10000;
 const HLT = 0xf4;
-/** PE, MP, NE: protected mode, no paging; CR4.OSFXSR and OSXMMEXCPT. */
+/** PE, MP, NE: protected mode, no paging; CR4.OSFXSR, OSXMMEXCPT and OSXSAVE. */
 const CR0 = 0x23n;
-const CR4 = 0x600n;
+const CR4 = 0x4_0600n;
+/** x87, SSE and AVX state. */
+const XCR0 = 7n;
 /** Instructions after which a case has gone astray. */
 const LIMIT = 100_000;
 const DATA_BYTES = 0x4000;
@@ -28,10 +31,11 @@ export class EmulatedHost {
     const wasm = (name: string) => new WebAssembly.Module(readFileSync(join(dist, name)));
     const forms = JSON.parse(readFileSync(join(dist, 'forms.json'), 'utf8'));
     const assets = { core: wasm('core.wasm'), interpreter: wasm('interpreter.wasm'), forms };
-    const engine = new ExecutionEngine(assets, { ramBytes: RAM_BYTES, physBits: 39 });
+    const engine = new ExecutionEngine(assets, { ramBytes: RAM_BYTES, physBits: 39, model: EVERYTHING });
     const { mem } = engine;
     mem.set64(L.CR0, CR0);
     mem.set64(L.CR4, CR4);
+    mem.set64(L.XCR0, XCR0);
     mem.set32(L.CODE_MODE, 2);
     const banks = new TlbBanks(mem, engine.core as unknown as MmuCore);
     engine.hooks = {
@@ -78,6 +82,7 @@ export class EmulatedHost {
     mem.set64(L.CC_A, BigInt(test.registers.rflags & ARITHMETIC_FLAGS));
     mem.set32(L.SYSTEM_FLAGS, test.registers.rflags & ~ARITHMETIC_FLAGS & ~2);
     setFx(mem.bytes, test.registers.fx);
+    setHigh(mem.bytes, test.registers.high ?? new Uint8Array(HIGH_BYTES));
     cpu.rip = BigInt(address);
     this.#vector = -1;
     const stop = engine.run(LIMIT);
@@ -85,8 +90,20 @@ export class EmulatedHost {
     const gpr = new BigUint64Array(16).map((_, register) => cpu.gpr(register));
     const rflags = (engine.core.arithmeticFlags() | mem.get32(L.SYSTEM_FLAGS) | 2) >>> 0;
     const window = mem.bytes.slice(L.RAM_BASE + WINDOW, L.RAM_BASE + WINDOW + WINDOW_BYTES);
-    return { vector: this.#vector, registers: { gpr, rflags, fx: getFx(mem.bytes) }, window };
+    return { vector: this.#vector, registers: { gpr, rflags, fx: getFx(mem.bytes), high: getHigh(mem.bytes) }, window };
   }
+}
+
+const upperHalf = (register: number) => L.XMM + register * L.XMM_STRIDE + 16;
+
+function setHigh(bytes: Uint8Array, high: Uint8Array): void {
+  for (let i = 0; i < 16; i++) bytes.set(high.subarray(i * 16, i * 16 + 16), upperHalf(i));
+}
+
+function getHigh(bytes: Uint8Array): Uint8Array {
+  const high = new Uint8Array(HIGH_BYTES);
+  for (let i = 0; i < 16; i++) high.set(bytes.subarray(upperHalf(i), upperHalf(i) + 16), i * 16);
+  return high;
 }
 
 /** Loads the parts of an FXSAVE image that the state page holds: XMM, MXCSR, x87 control, status, tags and stack. */

@@ -1,8 +1,10 @@
 /** Random encodings of SSE, MMX and x87 rows, with floating-point states made of numbers worth trying. */
 import { decode } from '../../../emulator/cpu/decode.ts';
 import type { OpcodeRow } from '../../../emulator/cpu/table/row.ts';
-import { caseAddress, FX_BYTES, WINDOW, WINDOW_BYTES } from './case.ts';
+import { decodeTableOf } from '../../../emulator/cpu/decode-table.ts';
+import { caseAddress, FX_BYTES, HIGH_BYTES, WINDOW, WINDOW_BYTES } from './case.ts';
 import type { TestCase } from './case.ts';
+import { EVERYTHING } from '../../../emulator/cpu/system/model-test-support.ts';
 import { Random } from './random.ts';
 
 const INTERRUPTS_ENABLED = 0x202;
@@ -101,6 +103,29 @@ function putStrings(random: Random, fx: Uint8Array, window: Uint8Array): void {
             : random.pick([1, 2, 3, 0x7f, 0x80, 0xff]);
 }
 
+/** Prefixes and opcode of a legacy encoding; `rex` has 40 set. */
+function legacyPrefix(row: OpcodeRow, size: number, rex: number, opcode: readonly number[]): number[] {
+  const prefixes = [...(PREFIX[row.prefix ?? 'NP'] ?? [])];
+  if ((row.sizes?.length ?? 0) > 1) {
+    if (size === 8) rex |= 8;
+    if (size === 2) prefixes.unshift(0x66);
+  }
+  return [...prefixes, ...(rex === 0x40 ? [] : [rex]), ...opcode];
+}
+
+/** VEX prefix and opcode; two bytes where that is possible, half of the time. */
+function vexPrefix(random: Random, row: OpcodeRow, size: number, rex: number, opcode: readonly number[]): number[] {
+  const map = opcode[1] === 0x38 ? 2 : opcode[1] === 0x3a ? 3 : 1;
+  const usesVvvv = (row.operands ?? []).some((code) => /^[BH]/.test(code));
+  const vvvv = usesVvvv ? random.below(16) : 0;
+  const l = row.vex === 'L1' || (row.vex === 'LIG' && random.oneIn(2)) ? 4 : 0;
+  const bySize = (row.sizes?.length ?? 0) > 1;
+  const w = row.w ?? (bySize ? (size === 8 ? 1 : 0) : random.below(2));
+  const last = ((~vvvv & 15) << 3) | l | ['NP', '66', 'F3', 'F2'].indexOf(row.prefix ?? 'NP');
+  if (map === 1 && !w && !(rex & 3) && random.oneIn(2)) return [0xc5, ((~rex & 4) << 5) | last, opcode.at(-1)!];
+  return [0xc4, ((~rex & 7) << 5) | map, (w << 7) | last, opcode.at(-1)!];
+}
+
 const PREFIX: Record<string, number[]> = { '66': [0x66], F2: [0xf2], F3: [0xf3], NP: [] };
 
 /** A random case of a row in one of its sizes; undefined if chance made one that is of no use. */
@@ -112,8 +137,8 @@ export function generateVector(random: Random, row: OpcodeRow, size: number): Te
   if (row.encoding.endsWith('+i')) opcode[opcode.length - 1]! += random.below(8);
   const gpr = BigUint64Array.from({ length: 16 }, () => random.operand());
   gpr[4] = BigInt(MIDDLE);
-  // 16-byte operands want alignment; now and then they do not get it.
-  const aligned = MIDDLE + 16 * random.below(8);
+  // 16- and 32-byte operands want alignment; now and then they do not get it.
+  const aligned = MIDDLE + (size === 32 && !random.oneIn(4) ? 32 : 16) * random.below(4);
   // SHA instructions want it by the SDM, and do without on AMD processors.
   const target = BigInt(random.oneIn(8) && !row.op.startsWith('sha') ? aligned + random.below(16) : aligned);
   gpr[RBX] = target;
@@ -132,15 +157,11 @@ export function generateVector(random: Random, row: OpcodeRow, size: number): Te
     rex |= ((reg & 8) >> 1) | (rm >> 3);
     modrm.push((memory ? 0 : 0xc0) | ((reg & 7) << 3) | (rm & 7));
   }
-  const prefixes = [...(PREFIX[row.prefix ?? 'NP'] ?? [])];
-  if ((row.sizes?.length ?? 0) > 1) {
-    if (size === 8) rex |= 8;
-    if (size === 2) prefixes.unshift(0x66);
-  }
-  if (rex !== 0x40) prefixes.push(rex);
-  const immediate = codes.includes('Ib') ? [random.oneIn(2) ? random.below(8) : random.below(256)] : [];
-  const code = Uint8Array.from([...prefixes, ...opcode, ...modrm, ...immediate]);
-  const instruction = decode(code, 0, BigInt(caseAddress(0)), 2);
+  const hasImmediate = codes.some((code) => code === 'Ib' || code.startsWith('L'));
+  const immediate = hasImmediate ? [random.oneIn(2) ? random.below(8) : random.below(256)] : [];
+  const start = row.vex ? vexPrefix(random, row, size, rex, opcode) : legacyPrefix(row, size, rex, opcode);
+  const code = Uint8Array.from([...start, ...modrm, ...immediate]);
+  const instruction = decode(code, 0, BigInt(caseAddress(0)), 2, decodeTableOf(EVERYTHING));
   if (instruction?.op !== row.op || instruction.length !== code.length) return undefined;
   const window = new Uint8Array(WINDOW_BYTES);
   const view = new DataView(window.buffer);
@@ -150,6 +171,8 @@ export function generateVector(random: Random, row: OpcodeRow, size: number): Te
     if (row.op === 'ldmxcsr' && !random.oneIn(4)) view.setUint32(at, mxcsr(random), true);
   }
   const fx = state(random);
+  const high = new Uint8Array(HIGH_BYTES);
+  for (let i = 0; i < 16; i++) putVector(random, new DataView(high.buffer), i * 16);
   // Whether a trapping conversion has already entered MMX state differs between processors.
   if (/^pcmp.str/.test(row.op)) putStrings(random, fx, window);
   if (/2pi$|^cvtpi2/.test(row.op)) fx.set([fx[24]! | 0x80, fx[25]! | 0x1f], 24);
@@ -157,7 +180,7 @@ export function generateVector(random: Random, row: OpcodeRow, size: number): Te
   return {
     name: `${instruction.op}/${size}`,
     code,
-    registers: { gpr, rflags: INTERRUPTS_ENABLED | flags, fx },
+    registers: { gpr, rflags: INTERRUPTS_ENABLED | flags, fx, high },
     window,
     undefinedFlags: 0,
   };

@@ -21,11 +21,15 @@
 #define WINDOW (DATA + 0xe00)
 #define WINDOW_BYTES 1024
 #define CODE_MAX 128
+/* Offsets in an XSAVE area. */
+#define XSTATE_BV 512
+#define YMM_HIGH 576
 
 struct registers {
   uint64_t gpr[16]; /* RAX RCX RDX RBX RSP RBP RSI RDI R8..R15 */
   uint64_t rflags;
-  uint8_t fx[512]; /* FXSAVE image */
+  uint8_t fx[512];   /* FXSAVE image */
+  uint8_t high[256]; /* bits 255:128 of the vector registers */
 } __attribute__((packed));
 
 struct test {
@@ -42,14 +46,19 @@ struct outcome {
   uint8_t window[WINDOW_BYTES];
 } __attribute__((packed));
 
-/* At SAVE: host RSP, then target, and at 0x100 and 0x400 the registers going in and coming out (fx at 0x1000 and 0x1400). */
+/*
+ * At SAVE: host RSP, target, whether there is AVX; at 0x100 and 0x400 the registers going in and coming out (XSAVE areas at 0x1000 and 0x1400).
+ */
 void enter_guest(void);
 void leave_guest(void);
 __asm__(".globl enter_guest, leave_guest\n"
         "enter_guest:\n"
         "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
         "  mov %rsp, 0x380000\n"
-        "  fxrstor64 0x381000\n"
+        "  cmpb $0, 0x380010; je 1f\n"
+        "  mov $7, %eax; xor %edx, %edx; xrstor64 0x381000; jmp 2f\n"
+        "1: fxrstor64 0x381000\n"
+        "2:\n"
         "  pushq 0x380180; popfq\n"
         "  mov 0x380100, %rax; mov 0x380108, %rcx; mov 0x380110, %rdx; mov 0x380118, %rbx\n"
         "  mov 0x380120, %rsp; mov 0x380128, %rbp; mov 0x380130, %rsi; mov 0x380138, %rdi\n"
@@ -63,13 +72,24 @@ __asm__(".globl enter_guest, leave_guest\n"
         "  mov %r12, 0x380460; mov %r13, 0x380468; mov %r14, 0x380470; mov %r15, 0x380478\n"
         "  mov 0x380000, %rsp\n"
         "  pushfq; popq 0x380480; cld\n"
-        "  fxsave64 0x381400\n"
+        "  cmpb $0, 0x380010; je 3f\n"
+        "  mov $7, %eax; xor %edx, %edx; xsave64 0x381400; vzeroupper; jmp 4f\n"
+        "3: fxsave64 0x381400\n"
+        "4:\n"
         "  fninit\n"
         "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "  ret\n");
 
 static sigjmp_buf escape;
 static struct outcome outcome;
+
+/* The upper halves in an XSAVE area in standard format; a signal frame has one behind its FXSAVE image if it says so. */
+static void take_high(const uint8_t *area) {
+  uint64_t present;
+  memcpy(&present, area + XSTATE_BV, 8);
+  memset(outcome.out.high, 0, 256);
+  if (present & 4) memcpy(outcome.out.high, area + YMM_HIGH, 256);
+}
 
 static void on_signal(int signal, siginfo_t *info, void *context) {
   static const int ORDER[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
@@ -79,7 +99,9 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
   outcome.signal = signal;
   for (int i = 0; i < 16; i++) outcome.out.gpr[i] = at->uc_mcontext.gregs[ORDER[i]];
   outcome.out.rflags = at->uc_mcontext.gregs[REG_EFL];
-  memcpy(outcome.out.fx, at->uc_mcontext.fpregs, 512);
+  const uint8_t *frame = (const uint8_t *)at->uc_mcontext.fpregs;
+  memcpy(outcome.out.fx, frame, 512);
+  if (*(uint32_t *)(frame + 464) == 0x46505853) take_high(frame);
   siglongjmp(escape, 1);
 }
 
@@ -97,6 +119,7 @@ int main(void) {
   map(DATA, DATA_BYTES, PROT_READ | PROT_WRITE);
   uint8_t *gate = map(EXIT, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
   uint8_t *save = map(SAVE, 0x2000, PROT_READ | PROT_WRITE);
+  save[16] = __builtin_cpu_supports("avx") != 0;
   /* jmp *0(%rip) */
   memcpy(gate, "\xff\x25\0\0\0\0", 6);
   void (*leave)(void) = leave_guest;
@@ -116,11 +139,15 @@ int main(void) {
     memcpy(save + 8, &test.address, 8);
     memcpy(save + 0x100, test.in.gpr, 0x88);
     memcpy(save + 0x1000, test.in.fx, 512);
+    save[0x1000 + XSTATE_BV] = 7;
+    memcpy(save + 0x1000 + YMM_HIGH, test.in.high, 256);
+    memset(outcome.out.high, 0, 256);
     outcome.signal = 0;
     if (sigsetjmp(escape, 1) == 0) {
       enter_guest();
       memcpy(outcome.out.gpr, save + 0x400, 0x88);
       memcpy(outcome.out.fx, save + 0x1400, 512);
+      if (save[16]) take_high(save + 0x1400);
     }
     memcpy(outcome.window, (void *)WINDOW, WINDOW_BYTES);
     fwrite(&outcome, sizeof outcome, 1, stdout);

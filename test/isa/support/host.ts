@@ -2,14 +2,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { caseAddress, CODE_STRIDE, FX_BYTES, MAX_CASES, WINDOW_BYTES, withExit } from './case.ts';
+import { caseAddress, CODE_STRIDE, FX_BYTES, HIGH_BYTES, MAX_CASES, WINDOW_BYTES, withExit } from './case.ts';
 import type { Outcome, TestCase } from './case.ts';
 
 const source = join(import.meta.dirname, 'host.c');
 const directory = join(import.meta.dirname, '../../../dist/test-isa');
 const program = join(directory, 'host');
 
-const REGISTER_BYTES = 16 * 8 + 8 + FX_BYTES;
+const REGISTER_BYTES = 16 * 8 + 8 + FX_BYTES + HIGH_BYTES;
 const CODE_AT = 16;
 const REGISTERS_AT = CODE_AT + CODE_STRIDE;
 const FX_AT = REGISTERS_AT + 17 * 8;
@@ -42,7 +42,8 @@ function encode(cases: readonly TestCase[]): Uint8Array {
     test.registers.gpr.forEach((value, register) => view.setBigUint64(at + REGISTERS_AT + register * 8, value, true));
     view.setBigUint64(at + REGISTERS_AT + 128, BigInt(test.registers.rflags), true);
     bytes.set(test.registers.fx, at + FX_AT);
-    bytes.set(test.window, at + FX_AT + FX_BYTES);
+    if (test.registers.high) bytes.set(test.registers.high, at + FX_AT + FX_BYTES);
+    bytes.set(test.window, at + FX_AT + FX_BYTES + HIGH_BYTES);
   });
   return bytes;
 }
@@ -54,8 +55,9 @@ function outcomeAt(bytes: Uint8Array, at: number): Outcome {
   if (vector === undefined) throw new Error(`signal ${signal}`);
   const gpr = new BigUint64Array(16).map((_, register) => view.getBigUint64(8 + register * 8, true));
   const fx = bytes.slice(at + 144, at + 144 + FX_BYTES);
-  const window = bytes.slice(at + 144 + FX_BYTES, at + OUTCOME_BYTES);
-  return { vector, registers: { gpr, rflags: Number(view.getBigUint64(136, true)), fx }, window };
+  const high = bytes.slice(at + 144 + FX_BYTES, at + 144 + FX_BYTES + HIGH_BYTES);
+  const window = bytes.slice(at + 144 + FX_BYTES + HIGH_BYTES, at + OUTCOME_BYTES);
+  return { vector, registers: { gpr, rflags: Number(view.getBigUint64(136, true)), fx, high }, window };
 }
 
 export function runOnHost(cases: readonly TestCase[]): Outcome[] {
