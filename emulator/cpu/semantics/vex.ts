@@ -169,7 +169,7 @@ export function vexForm(sse: Semantic, options: VexOptions = {}): Semantic {
     const [destination, ...sources] = form.operands as [Operand, ...Operand[]];
     // Compares and the like read the first operand and write none.
     const first = options.three ? sources.shift()! : destination;
-    const wide = form.operands.some((operand) => operand.kind === 'ymm');
+    const wide = isWide(form);
     const vex = new VexEmitter(e, first, wide, options);
     const operands = [isVector(destination) ? vex.target : destination, ...sources];
     const halves = wide ? ([0, 1] as const) : ([0] as const);
@@ -195,7 +195,8 @@ export function writeHalves(e: Emitter, operand: Operand, [low, high]: readonly 
   e.writeVectorHigh(operand, halves[1]);
 }
 
-export const isWide = (form: Form): boolean => form.operands.some((operand) => operand.kind === 'ymm');
+/** Whether a form is VEX.256: the size says so, since not every operand has to be 256 bits wide. */
+export const isWide = (form: Form): boolean => form.size === 32;
 
 /** Eight 64-bit halves of vectors as helpers take them. */
 export const quadwords = (e: Emitter, ...vectors: Value[]): Value[] =>
