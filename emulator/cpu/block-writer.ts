@@ -5,7 +5,7 @@ import { FUSED, handlerKey } from './interpreter/keys.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import type { MemoryOperand } from './instruction.ts';
 import * as L from './layout.ts';
-import { writeGva } from './fetch.ts';
+import { writeGva } from './code-address.ts';
 import {
   HANDLER,
   LINEAR_32,

@@ -3,7 +3,8 @@
  * outlive address-space switches; which of them a context may run is decided by the fetch, then by the jump cache of the TLB bank in force.
  */
 import type { CodeFetcher } from './fetch.ts';
-import { pageOf, readGva, writeGva } from './fetch.ts';
+import { readGva, toNumber, writeGva } from './code-address.ts';
+import { pageOf } from './fetch.ts';
 import type { DecodedInstruction } from './decode.ts';
 import { CODE_CONTEXTS, fpuRefusal, modeOf } from './fpu-traps.ts';
 import type { CodeContext } from './fpu-traps.ts';
@@ -278,7 +279,7 @@ export class BlockCache {
     const target = insns.at(-1)!.operands.find((operand) => operand.kind === 'target');
     if (!target) return free;
     const handler = single ? HANDLER.stop : HANDLER.unlinked;
-    [end, Number(BigInt.asIntN(64, target.gva))].forEach((gva, index) => {
+    [end, toNumber(target.gva)].forEach((gva, index) => {
       const cell = terminator + TERMINATOR.links + index * 4;
       const stub = free + index * L.RECORD_SIZE;
       writer.writeStub(stub, handler, gva, cell);

@@ -16,7 +16,8 @@ import type { CpuModel } from './system/cpuid.ts';
 import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
 import { codeContext } from './fpu-traps.ts';
-import { CodeFetcher, isCanonical, readGva, toBigint, toNumber, writeGva } from './fetch.ts';
+import { MOST_FAR_REGIONS, isCanonical, readGva, toBigint, toNumber, writeGva } from './code-address.ts';
+import { CodeFetcher } from './fetch.ts';
 import type { Instruction } from './instruction.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
@@ -181,12 +182,16 @@ export class ExecutionEngine implements Engine {
   }
   /** RIP as a number; undefined after delivering the #GP of one that is not canonical. */
   #rip(): number | undefined {
-    if (isCanonical(this.mem, L.RIP)) return readGva(this.mem, L.RIP);
+    const canonical = isCanonical(this.mem, L.RIP);
+    const gva = canonical ? readGva(this.mem, L.RIP) : NaN;
+    if (!Number.isNaN(gva)) return gva;
     this.#deliver({
       kind: 'exception',
       vector: VECTOR_GP,
       errorCode: 0,
-      because: 'the branch target is not a canonical address',
+      because: canonical
+        ? `code in more than ${MOST_FAR_REGIONS} regions of 128 TB beyond 2^52 is not part of this CPU model`
+        : 'the branch target is not a canonical address',
     });
     return undefined;
   }

@@ -1,8 +1,6 @@
-/**
- * Code addresses and bytes. Inside the driver a linear address is a number: canonical 48-bit addresses, sign-extended, are exact in one
- * (the negative half is the kernel's).
- */
+/** Bytes of code. Inside the driver a linear address is a number (code-address.ts). */
 import { ACCESS_EXEC } from './codes.ts';
+import { highHalf, toBigint } from './code-address.ts';
 import type { CoreExports } from './context.ts';
 import type { CodeMode, DecodeTable } from './decode-table.ts';
 import { decode, decodeFailure, MAX_INSTRUCTION_LENGTH } from './decode.ts';
@@ -10,25 +8,9 @@ import type { DecodedInstruction } from './decode.ts';
 import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
 
-const TWO_32 = 0x1_0000_0000;
 const PAGE = 4096;
 
-export const toNumber = (gva: bigint): number => Number(BigInt.asIntN(64, gva));
-export const toBigint = (gva: number): bigint => BigInt.asUintN(64, BigInt(gva));
 export const pageOf = (gva: number): number => Math.floor(gva / PAGE);
-
-export function readGva(mem: LinearMemory, at: number): number {
-  return (mem.u32[(at + 4) >>> 2]! | 0) * TWO_32 + mem.u32[at >>> 2]!;
-}
-export function writeGva(mem: LinearMemory, at: number, gva: number): void {
-  mem.u32[at >>> 2] = gva;
-  mem.u32[(at + 4) >>> 2] = Math.floor(gva / TWO_32);
-}
-/** Whether bits 63:47 of the u64 at `at` are equal. */
-export function isCanonical(mem: LinearMemory, at: number): boolean {
-  const high = mem.u32[(at + 4) >>> 2]! | 0;
-  return (high << 16) >> 16 === high;
-}
 
 /** Where the bytes of a page of code are. */
 export interface CodePage {
@@ -69,8 +51,7 @@ export class CodeFetcher {
     const entry = this.mem.get32(L.TLB_BASE) + ((pageOf(gva) & (L.TLB_ENTRIES - 1)) << L.TLB_SHIFT);
     const pageLow = (gva & ~(PAGE - 1)) >>> 0;
     const hit =
-      this.mem.get32(entry + L.TLB_EXEC) === pageLow &&
-      this.mem.get32(entry + L.TLB_EXEC + 4) === Math.floor(gva / TWO_32) >>> 0;
+      this.mem.get32(entry + L.TLB_EXEC) === pageLow && this.mem.get32(entry + L.TLB_EXEC + 4) === highHalf(gva) >>> 0;
     return hit ? (gva + this.mem.get32(entry + L.TLB_ADDEND)) >>> 0 : this.#translate(gva);
   }
   #translate(gva: number): number {

@@ -72,7 +72,7 @@ describe('registers', () => {
     ['cr4', 0x40000n, /reserved on this CPU/],
     ['cr3', 1n << 60n, /physical-address width/],
     ['efer', 2n, /reserved bits 2h of EFER/],
-    ['lstar', 1n << 50n, /canonical/],
+    ['lstar', 1n << 60n, /canonical/],
     ['ds', 0x1fbn, /^ds cannot be 0x1fb: selector 0x1fb is outside the GDT/],
     ['cs', 0x33n, /^cs cannot be set\.$/],
     ['mxcsr', 1n << 20n, /reserved/],

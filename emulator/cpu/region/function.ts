@@ -5,6 +5,7 @@
  * Counting: a block's instructions are taken off the budget at its end, as the interpreter does it, so that a fault inside a block needs no correction. The
  * budget is compared on entry and at the head of each loop, with what the longest way between two of them takes.
  */
+import { toBigint } from '../code-address.ts';
 import { EXIT_LOOKUP, EXIT_REGION_LOW, EXIT_SYSTEM } from '../codes.ts';
 import type { Semantic, Value } from '../emitter.ts';
 import type { Expression, Helper } from '../interpreter/values.ts';
@@ -243,7 +244,7 @@ class RegionFunction {
       const low = guard >>> 0;
       const offset = ((low ^ (low >>> 12)) & JC_MASK) << L.JC_SHIFT;
       const base = e.at('i32.load', e.i32(0), L.JC_BASE);
-      const hit = e.op('i64.eq', e.at('i64.load', base, offset), e.i64(BigInt.asUintN(64, BigInt(guard))));
+      const hit = e.op('i64.eq', e.at('i64.load', base, offset), e.i64(toBigint(guard)));
       const same = e.op('i32.eq', e.at('i32.load', base, offset + 8), e.i32(target.code.block.record));
       e.when(e.op('i32.and', hit, same));
       const state: FlagState | undefined = e.known;

@@ -9,7 +9,8 @@ import { decode } from '../decode.ts';
 import type { DecodedInstruction } from '../decode.ts';
 import type { CodeContext } from '../fpu-traps.ts';
 import { modeOf } from '../fpu-traps.ts';
-import { pageOf, readGva, toBigint } from '../fetch.ts';
+import { readGva, toBigint } from '../code-address.ts';
+import { pageOf } from '../fetch.ts';
 import * as L from '../layout.ts';
 import { HANDLER, STUB, TERMINATOR } from '../records.ts';
 
