@@ -15,6 +15,7 @@ import type { DefinedFunction } from '../wasm/module.ts';
 import { Writer } from '../wasm/writer.ts';
 import { RegionEmitter } from './emitter.ts';
 import type { Ending, FlagState } from './emitter.ts';
+import type { CodeMark } from './observer.ts';
 import type { Edge, RegionGraph, RegionNode } from './graph.ts';
 import { structureOf } from './structure.ts';
 import type { Shape, Structure } from './structure.ts';
@@ -27,6 +28,14 @@ export interface RegionParts {
   readonly helper: (name: string) => Helper;
   /** Whether a handler is of the kind that writes no flags. */
   readonly isFlagless: (handler: number) => boolean;
+  /** Function to tell of every exit: (region, outcome, instructions). */
+  readonly left?: number | undefined;
+}
+
+export interface EmittedRegion {
+  readonly definition: DefinedFunction;
+  readonly structure: Structure;
+  readonly marks: readonly CodeMark[];
 }
 
 const upperHalf = (register: number): number => L.XMM + register * L.XMM_STRIDE + 16;
@@ -34,8 +43,8 @@ const upperHalf = (register: number): number => L.XMM + register * L.XMM_STRIDE 
 /** Their helpers read or write registers in memory. */
 const INTERPRETED = new Set(['fxsave', 'fxrstor']);
 
-export function emitRegion(graph: RegionGraph, parts: RegionParts, exportName: string): DefinedFunction {
-  return new RegionFunction(graph, parts).emit(exportName);
+export function emitRegion(graph: RegionGraph, parts: RegionParts, exportName: string, id: number): EmittedRegion {
+  return new RegionFunction(graph, parts, id).emit(exportName);
 }
 
 class RegionFunction {
@@ -49,7 +58,13 @@ class RegionFunction {
   /** Below it the budget may not suffice. */
   readonly #least: number;
 
-  constructor(graph: RegionGraph, parts: RegionParts) {
+  readonly #marks: { offset: number; gva: bigint }[] = [];
+
+  constructor(
+    graph: RegionGraph,
+    parts: RegionParts,
+    readonly id: number,
+  ) {
     this.#graph = graph;
     this.#parts = parts;
     this.#structure = structureOf(graph);
@@ -57,7 +72,7 @@ class RegionFunction {
     this.#least = graph.instructions + BUDGET_MARGIN;
   }
 
-  emit(exportName: string): DefinedFunction {
+  emit(exportName: string): EmittedRegion {
     const w = this.#w;
     const e = this.#e;
     // The body comes first: only then is it known which registers it uses.
@@ -68,15 +83,17 @@ class RegionFunction {
     this.#epilogue();
     const body = w.finish();
     const prologue = this.#prologue();
+    for (const mark of this.#marks) mark.offset += prologue.length;
     const whole = new Uint8Array(prologue.length + body.length);
     whole.set(prologue);
     whole.set(body, prologue.length);
-    return {
+    const definition: DefinedFunction = {
       type: { parameters: ['i32', 'i32'], results: ['i32'] },
       locals: e.locals,
       body: whole,
       export: exportName,
     };
+    return { definition, structure: this.#structure, marks: this.#marks };
   }
 
   // ---------------------------------------------------------------- entry and exit
@@ -128,10 +145,24 @@ class RegionFunction {
       store('i64.store', L.CC_A, e.flags.a);
       store('i64.store', L.CC_B, e.flags.b);
     }
+    if (this.#parts.left !== undefined) this.#tellLeft(this.#parts.left);
     store('i32.store', L.BUDGET, e.fixed.budget);
     store('i32.store', L.OP, e.fixed.at);
     w.localGet(e.fixed.outcome);
     w.return();
+  }
+
+  /** BUDGET in memory is what was left on entry: whoever called the region put it there. */
+  #tellLeft(left: number): void {
+    const e = this.#e;
+    const w = this.#w;
+    w.i32Const(this.id);
+    w.localGet(e.fixed.outcome);
+    w.i32Const(0);
+    w.memory('i32.load', L.BUDGET);
+    w.localGet(e.fixed.budget);
+    w.plain(0x6b); // i32.sub
+    w.call(left);
   }
 
   // ---------------------------------------------------------------- structure
@@ -197,6 +228,7 @@ class RegionFunction {
       // The interpreter goes on in the middle of the block; it counts all of it at the end.
       if (INTERPRETED.has(insn.op)) return e.leave(e.i32(record));
       const next = BigInt.asUintN(64, insn.gva + BigInt(insn.length));
+      this.#marks.push({ offset: this.#w.length, gva: insn.gva });
       e.beginInstruction(record, next, this.#parts.isFlagless(handler));
       semantic(e, insn);
       if (e.ending?.kind === 'left') return;

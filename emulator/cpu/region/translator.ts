@@ -14,10 +14,11 @@ import * as L from '../layout.ts';
 import { BUDGET_MARGIN, TERMINATOR } from '../records.ts';
 import type { LinearMemory } from '../state.ts';
 import { buildModule } from '../wasm/module.ts';
-import type { DefinedFunction, FunctionType, ImportedFunction } from '../wasm/module.ts';
+import type { FunctionType, ImportedFunction } from '../wasm/module.ts';
 import { emitRegion } from './function.ts';
 import { RegionGrower } from './graph.ts';
 import type { RegionGraph } from './graph.ts';
+import type { RegionObserver } from './observer.ts';
 
 export interface TranslatorOptions {
   /** Executions after which a block is hot. */
@@ -26,6 +27,7 @@ export interface TranslatorOptions {
   readonly batch: number;
   /** Live modules before everything is dropped. */
   readonly modules: number;
+  readonly observer?: RegionObserver;
 }
 
 export const TRANSLATOR_DEFAULTS: TranslatorOptions = { threshold: 1000, batch: 8, modules: 2000 };
@@ -55,6 +57,8 @@ interface Module {
 }
 
 const MODE_64 = 2;
+const PAGE = 4096;
+const OBSERVER_TYPE: FunctionType = { parameters: ['i32', 'i32', 'i32'], results: [] };
 /** A hot block waits for others to share its module for this many entries of the interpreter. */
 const PATIENCE = 4;
 
@@ -79,6 +83,8 @@ export class RegionTranslator {
   #suspended: Region[] = [];
   /** Regions made so far. */
   translated = 0;
+  /** Number of the next region to be made. */
+  #made = 0;
 
   constructor(parts: TranslatorParts, options: TranslatorOptions = TRANSLATOR_DEFAULTS) {
     this.#parts = parts;
@@ -169,15 +175,31 @@ export class RegionTranslator {
       }
       return known;
     };
+    const { observer } = this.#options;
+    const left = observer && imports.push({ module: 'observer', name: 'left', type: OBSERVER_TYPE }) - 1;
     const parts = {
+      left,
       semantics: this.#parts.semantics,
       helper,
       isFlagless: (handler: number) => this.#flagless.has(handler),
     };
-    const functions: DefinedFunction[] = graphs.map(({ graph }, index) => emitRegion(graph, parts, `region${index}`));
+    const first = this.#made;
+    this.#made += graphs.length;
+    const regions = graphs.map(({ graph }, index) => emitRegion(graph, parts, `region${index}`, first + index));
+    const functions = regions.map(({ definition }) => definition);
+    if (observer)
+      regions.forEach(({ definition: { body }, structure, marks }, index) => {
+        const { graph } = graphs[index]!;
+        const functionName = (number: number): string => imports[number]!.name;
+        const bytes = this.#bytesOf(graph);
+        observer.made({ id: first + index, graph, structure, body, marks, functionName, bytes });
+      });
     const bytes = buildModule({ imports, memory: { module: 'env', name: 'memory', pages: 1 }, functions });
     const compiled = new WebAssembly.Module(bytes as BufferSource);
-    const { exports } = new WebAssembly.Instance(compiled, this.#parts.imports);
+    const { exports } = new WebAssembly.Instance(compiled, {
+      ...this.#parts.imports,
+      ...(observer ? { observer: { left: observer.left.bind(observer) } } : {}),
+    });
     const module: Module = { live: graphs.length };
     this.#liveModules++;
     graphs.forEach(({ block, graph }, index) => {
@@ -204,6 +226,17 @@ export class RegionTranslator {
       this.#hook(region);
       this.translated++;
     });
+  }
+
+  #bytesOf(graph: RegionGraph): Map<bigint, Uint8Array> {
+    const { mem } = this.#parts;
+    const bytes = new Map<bigint, Uint8Array>();
+    for (const { code } of graph.nodes)
+      for (const { gva, length } of code.insns) {
+        const host = L.RAM_BASE + code.block.pfn * PAGE + Number(gva & BigInt(PAGE - 1));
+        bytes.set(gva, mem.bytes.slice(host, host + length));
+      }
+    return bytes;
   }
 
   #allocate(): number | undefined {
