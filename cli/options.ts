@@ -1,7 +1,6 @@
 /** Command-line options of `dune-debug run`, one table: parsing, help text and defaults come from it. */
 import { EVENT_KINDS, type EventKind } from '../emulator/machine/events.ts';
-import { CPU_MODEL_NAMES } from '../emulator/cpu/system/cpuid.ts';
-import type { CpuModelName } from '../emulator/cpu/system/cpuid.ts';
+import { CPU_MODEL_NAMES, CpuModelError, cpuModelOf } from '../emulator/cpu/system/models.ts';
 
 export interface RunOptions {
   program: string;
@@ -9,7 +8,8 @@ export interface RunOptions {
   strict: boolean;
   physBits: number;
   cpus: number;
-  cpu: CpuModelName;
+  /** A description that cpuModelOf takes. */
+  cpu: string;
   /** Bytes. */
   memory: number;
   seed: number;
@@ -58,10 +58,13 @@ function traceOf(value: string): Trace {
   return { kinds: names.includes('all') ? EVENT_KINDS : (names as EventKind[]), file };
 }
 
-function oneOf<T extends string>(name: string, choices: readonly T[], value: string): T {
-  const found = choices.find((choice) => choice === value);
-  if (!found) throw new UsageError(`${name} takes ${choices.join(' or ')}, not "${value}".`);
-  return found;
+function checkCpu(description: string): string {
+  try {
+    cpuModelOf(description);
+  } catch (error) {
+    throw error instanceof CpuModelError ? new UsageError(`--cpu: ${error.message}`) : error;
+  }
+  return description;
 }
 
 export const OPTION_ROWS: readonly OptionRow[] = [
@@ -85,8 +88,8 @@ export const OPTION_ROWS: readonly OptionRow[] = [
   {
     name: '--cpu',
     value: 'MODEL',
-    help: 'what CPUID presents: max, all that is implemented (default), or baseline, x86-64 without extensions',
-    set: (o, v) => (o.cpu = oneOf('--cpu', CPU_MODEL_NAMES, v)),
+    help: `what CPUID presents: ${CPU_MODEL_NAMES.join(', ')} (default max: all that is implemented), then +FEATURE or -FEATURE, separated by commas`,
+    set: (o, v) => (o.cpu = checkCpu(v)),
   },
   {
     name: '--memory',

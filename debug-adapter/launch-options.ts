@@ -1,6 +1,6 @@
 /** The attributes of a launch configuration, once: checking, defaults, the JSON schema in package.json and the docs come from here. */
 import * as v from 'valibot';
-import { CPU_MODEL_NAMES } from '../emulator/cpu/system/cpuid.ts';
+import { CPU_MODEL_NAMES, CpuModelError, cpuModelOf } from '../emulator/cpu/system/models.ts';
 import { EVENT_KINDS } from '../emulator/machine/events.ts';
 import { RequestError } from './request.ts';
 
@@ -16,6 +16,15 @@ const Grant = v.union([
     write: v.optional(v.pipe(v.boolean(), v.description('Let the program write there too.')), false),
   }),
 ]);
+
+function checkCpu({ dataset, addIssue }: v.RawCheckContext<string>): void {
+  try {
+    if (dataset.typed) cpuModelOf(dataset.value);
+  } catch (error) {
+    if (!(error instanceof CpuModelError)) throw error;
+    addIssue({ message: error.message.replace(/\.$/, '') });
+  }
+}
 
 /** Every attribute has a description, and a default unless it is required. */
 export const LAUNCH_ATTRIBUTES = {
@@ -43,9 +52,10 @@ export const LAUNCH_ATTRIBUTES = {
   ),
   cpu: v.optional(
     v.pipe(
-      v.picklist(CPU_MODEL_NAMES),
+      v.union([v.picklist(CPU_MODEL_NAMES), v.string()]),
+      v.rawCheck(checkCpu),
       v.description(
-        'Processor that CPUID presents: everything the emulator implements (max), or x86-64 without extensions (baseline).',
+        'Processor that CPUID presents: everything the emulator implements (`max`), x86-64 without extensions (`baseline`), or an Intel server of its day (`ivybridge`, `haswell`); with features added or taken out after it: `haswell,-avx2,+sha`.',
       ),
     ),
     'max',

@@ -5,7 +5,7 @@ import type { PhysicalMemory } from '../mmu/physical.ts';
 import type { Vmx } from '../vmx/api.ts';
 import type { Engine, Fault } from './engine-api.ts';
 import type { Instruction } from './instruction.ts';
-import type { CpuModel } from './system/cpuid.ts';
+import type { CpuModel } from './system/models.ts';
 import type { CpuState, LinearMemory } from './state.ts';
 
 /**
@@ -26,6 +26,10 @@ export interface CoreExports {
   /** As in mmu/core.ts. */
   readPdptes(cr3: bigint): number;
   setCareful(on: number): void;
+  /** FXSAVE's image of the running state at FP_IMAGE; `wide`: with 64-bit pointers. */
+  fxStore(wide: number): void;
+  /** Loads the image at FP_IMAGE; 1 if reserved bits of MXCSR are set, and then nothing was changed. */
+  fxLoad(wide: number): number;
 }
 
 export interface CpuContext {

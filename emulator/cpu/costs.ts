@@ -11,6 +11,8 @@ export const CPU_COSTS = {
   /** MOV to CR3 and other serialising writes. */
   controlWrite: 100,
   cpuid: 100,
+  /** XSAVE, XRSTOR and their kin. */
+  xsave: 60,
   wrmsr: 80,
   vmExit: 400,
   vmEntry: 350,

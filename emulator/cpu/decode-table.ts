@@ -3,7 +3,7 @@
  * 256 of them by ModRM byte. Made from the instruction table as opcodes are met: a short program meets few of them, and
  * the whole would be a third of its start-up.
  */
-import type { CpuModel } from './system/cpuid.ts';
+import type { CpuModel } from './system/models.ts';
 import { table } from './table/index.ts';
 import type { OpcodeRow } from './table/row.ts';
 

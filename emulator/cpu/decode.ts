@@ -2,7 +2,7 @@
 import { decodeTableOf, EXCHANGE_ACCUMULATOR, Read, SizeRule } from './decode-table.ts';
 import type { CodeMode, CompiledRow, DecodeTable } from './decode-table.ts';
 import type { Instruction, Operand } from './instruction.ts';
-import { DEFAULT_MODEL } from './system/cpuid.ts';
+import { DEFAULT_MODEL } from './system/models.ts';
 import { shiftByZero } from './table/shifts.ts';
 import type { OpcodeRow } from './table/row.ts';
 

@@ -103,12 +103,15 @@ export const RETIRED = 0x12c0;
 /** Modelled cycles of this vCPU, 8 bytes. */
 export const CYCLES = 0x12c8;
 
+/** IA32_XSS: there are no supervisor state components, so it stays 0. */
+export const MSR_XSS = 0x12d0;
+
 /** Rights of the protection keys: bit 2i access disabled, bit 2i + 1 write disabled (SDM 3A 4.6.2). 4 bytes. */
 export const PKRU = 0x1340;
 /** The four PDPTE registers of PAE paging (SDM 3A 4.4.1), 8 bytes each. */
 export const PDPTE = 0x1348;
 
-/** XMM/YMM0..15, 32 bytes each (the upper halves arrive with AVX). */
+/** XMM/YMM0..15, 32 bytes each: the upper half of a YMM register is at 16. */
 export const XMM = 0x1400;
 export const XMM_STRIDE = 32;
 /** x87 physical registers R0..R7 (not ST order), 16 bytes each: 64-bit significand, 16-bit sign and exponent. MMX aliases the significands. */

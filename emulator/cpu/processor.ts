@@ -11,12 +11,12 @@ import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
 import { TRANSLATOR_DEFAULTS } from './region/translator.ts';
 import type { TranslatorOptions } from './region/translator.ts';
-import { CPU_MODELS, DEFAULT_MODEL } from './system/cpuid.ts';
-import type { CpuModelName } from './system/cpuid.ts';
 import { deliver } from './system/exceptions.ts';
 import { explainAlignment } from './system/alignment.ts';
 import { takeCoreFault } from './system/fault.ts';
 import { executeSystem } from './system/index.ts';
+import { DEFAULT_MODEL } from './system/models.ts';
+import type { CpuModel } from './system/models.ts';
 
 export interface ProcessorOptions {
   /** Bytes of RAM, a multiple of 64 KB. */
@@ -28,7 +28,7 @@ export interface ProcessorOptions {
   /** Translate hot code (default false). */
   readonly translate?: boolean | Partial<TranslatorOptions>;
   /** Absent: all that is implemented. */
-  readonly cpuModel?: CpuModelName;
+  readonly model?: CpuModel;
   readonly events: EventBus;
   readonly createVmx: (context: CpuContext) => Vmx;
   readonly pendingInterrupt: PendingInterrupt;
@@ -36,8 +36,7 @@ export interface ProcessorOptions {
 
 /** State is all zero afterwards: the caller resets it (cpu/system/reset.ts) and calls `engine.contextChanged()`. */
 export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, options: ProcessorOptions): CpuContext {
-  const { events, cpus, translate } = options;
-  const model = options.cpuModel ? CPU_MODELS[options.cpuModel] : DEFAULT_MODEL;
+  const { events, cpus, translate, model = DEFAULT_MODEL } = options;
   const engine = new ExecutionEngine(
     { core: assets.core, interpreter: assets.interpreter, forms: assets.forms as HandlerTable },
     {

@@ -1,6 +1,5 @@
 /** VM exits, by reason. */
-import * as L from '../cpu/layout.ts';
-import { cpuid } from '../cpu/system/cpuid.ts';
+import { cpuid, cpuidEnvironment } from '../cpu/system/cpuid.ts';
 import { ENTRY_FAILURE, ExitReason } from '../vmx/exit-reasons.ts';
 import { Field } from '../vmx/fields.ts';
 import type { Thread } from '../linux/api.ts';
@@ -88,12 +87,7 @@ function skipInstruction(dune: Dune): void {
 function hostCpuid(dune: Dune, vcpu: Vcpu): void {
   const { context } = dune;
   const { registers } = vcpu;
-  const environment = {
-    physBits: context.mem.get32(L.PHYS_BITS),
-    apicId: context.cpuIndex,
-    cpus: context.cpus,
-    cr4: context.cpu.cr4,
-  };
+  const environment = cpuidEnvironment(context);
   const result = cpuid(context.model, environment, Number(registers[RAX]! & LOW32), Number(registers[RCX]! & LOW32));
   [RAX, RBX, RCX, RDX].forEach((register, index) => (registers[register] = BigInt(result[index]!)));
 }

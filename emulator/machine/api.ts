@@ -2,7 +2,6 @@
  * The Machine API: all that the debug adapter, the runner and the tests know of the emulator.
  * No Node, no DAP in here. Addresses: gva bigint; gpa, hpa number.
  */
-import type { CpuModelName } from '../cpu/system/cpuid.ts';
 import type { disassemble } from '../cpu/disassemble.ts';
 import type { TranslatorOptions } from '../cpu/region/translator.ts';
 import type { Walk, TlbEntry } from '../mmu/api.ts';
@@ -59,8 +58,8 @@ export interface MachineOptions {
   readonly physBits: number;
   /** Model CPUs, 1..64. */
   readonly cpus: number;
-  /** What CPUID presents (cpu/system/cpuid.ts); `max`, all that is implemented, when absent. */
-  readonly cpuModel?: CpuModelName;
+  /** What CPUID presents, as cpu/system/models.ts describes it ("haswell,-avx2"); `max`, all that is implemented, when absent. */
+  readonly cpuModel?: string;
   /** Bytes of RAM. */
   readonly memory: number;
   /** Seeds getrandom, AT_RANDOM, layout randomisation, the scheduler. */

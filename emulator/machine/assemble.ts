@@ -1,6 +1,8 @@
 /** Puts the parts of a machine together: processor, memory, VT-x, Linux personality, Dune module. */
 import type { CpuContext } from '../cpu/context.ts';
 import { createProcessor } from '../cpu/processor.ts';
+import { CpuModelError, cpuModelOf, DEFAULT_MODEL } from '../cpu/system/models.ts';
+import type { CpuModel } from '../cpu/system/models.ts';
 import { createDuneDevice } from '../dune/device.ts';
 import { type Kernel, LaunchError } from '../linux/api.ts';
 import { createKernel } from '../linux/kernel.ts';
@@ -29,6 +31,14 @@ function check({ physBits, cpus, memory }: MachineOptions): void {
     throw new LaunchError(`memory is ${Math.round(memory / MEGABYTE)} MB: use 64 to 3072.`);
 }
 
+function modelOf({ cpuModel }: MachineOptions): CpuModel {
+  try {
+    return cpuModel === undefined ? DEFAULT_MODEL : cpuModelOf(cpuModel);
+  } catch (error) {
+    throw error instanceof CpuModelError ? new LaunchError(error.message) : error;
+  }
+}
+
 export function assemble(assets: MachineAssets, options: MachineOptions): MachineParts {
   check(options);
   const { physBits, cpus, syscalls } = options;
@@ -37,7 +47,7 @@ export function assemble(assets: MachineAssets, options: MachineOptions): Machin
     physBits,
     cpus,
     translate: options.translate ?? true,
-    ...(options.cpuModel && { cpuModel: options.cpuModel }),
+    model: modelOf(options),
     events: new EventBus(),
     createVmx,
     pendingInterrupt: (processor) => {

@@ -69,7 +69,7 @@ describe('registers', () => {
     ['rflags', 1n << 40n, /reserved/],
     ['al', 256n, /^0x100 does not fit in the 8 bits of al\.$/],
     ['cr0', 0x8000_0000n, /^cr0 cannot be 0x80000000: CR0.PG needs CR0.PE\.$/],
-    ['cr4', 0x40000n, /reserved on this CPU/],
+    ['cr4', 0x80000n, /reserved on this CPU/],
     ['cr3', 1n << 60n, /physical-address width/],
     ['efer', 2n, /reserved bits 2h of EFER/],
     ['lstar', 1n << 60n, /canonical/],

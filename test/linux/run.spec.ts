@@ -43,6 +43,14 @@ describe('Processor models', () => {
       assert.deepEqual({ out, status }, { out: native.out, status: 0 });
     });
 
+  for (const translate of [false, true])
+    it(`max has XSAVE as the host CPU has it, ${translate ? 'translated' : 'interpreted'}`, function () {
+      const native = runNative(program('xsave'), ['3']);
+      if (native.status === 132) return this.skip();
+      const { out, status } = runEmulated(program('xsave'), ['3'], '', { translate });
+      assert.deepEqual({ out, status }, { out: native.out, status: 0 });
+    });
+
   it('baseline has none of them, and runs what the C library picks for it', () => {
     assert.equal(runEmulated(program('extensions'), [], '', { cpuModel: 'baseline' }).status, 132);
     const { out } = runEmulated(program('numbers'), [], '', { cpuModel: 'baseline' });

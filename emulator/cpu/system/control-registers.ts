@@ -5,7 +5,7 @@ import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
 import { Field } from '../../vmx/fields.ts';
 import { BITS } from '../../describe/bits.ts';
-import type { CpuModel } from './cpuid.ts';
+import type { CpuModel } from './models.ts';
 import { Rights, updateDerived } from './descriptors.ts';
 import { controlRegisterEvent } from './events.ts';
 import { ExitReason, Primary, Secondary, exit, primary, secondary } from './exits.ts';

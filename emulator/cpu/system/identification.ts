@@ -3,7 +3,7 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
-import { cpuid } from './cpuid.ts';
+import { cpuid, cpuidEnvironment } from './cpuid.ts';
 import { msrEvent } from './events.ts';
 import { ExitReason, exit } from './exits.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
@@ -16,9 +16,9 @@ const CR4_FSGSBASE = 0x10000n;
 const LOW32 = 0xffff_ffffn;
 
 export function executeCpuid(context: CpuContext, instruction: Instruction): SystemOutcome {
-  const { cpu, mem, model } = context;
+  const { cpu, model } = context;
   if (cpu.nonRoot) return exit(context, instruction, ExitReason.Cpuid);
-  const environment = { physBits: mem.get32(L.PHYS_BITS), apicId: context.cpuIndex, cpus: context.cpus, cr4: cpu.cr4 };
+  const environment = cpuidEnvironment(context);
   const leaf = Number(cpu.gpr(0) & LOW32);
   const [eax, ebx, ecx, edx] = cpuid(model, environment, leaf, Number(cpu.gpr(1) & LOW32));
   context.addCycles(CPU_COSTS.cpuid);

@@ -20,6 +20,7 @@ import { swapgs, syscall, sysenter, sysexit, sysret } from './syscall.ts';
 import { arpl, lar, lldt, loadTable, lsl, ltr, storeTable, storeTableSelector, verify } from './tables.ts';
 import { rdpmc, rdtsc, rdtscp } from './tsc.ts';
 import * as vmx from './vmx-instructions.ts';
+import { restore, save, xgetbv, xsetbv } from './xsave.ts';
 
 /** Throws GuestFault before changing anything, or says how the instruction ended. */
 export type Handler = (context: CpuContext, instruction: Instruction) => SystemOutcome;
@@ -56,6 +57,15 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   rdgsbase: readBase(L.GS),
   wrfsbase: writeBase(L.FS),
   wrgsbase: writeBase(L.GS),
+
+  xsave: save('xsave'),
+  xsaveopt: save('xsaveopt'),
+  xsavec: save('xsavec'),
+  xsaves: save('xsaves'),
+  xrstor: restore('xrstor'),
+  xrstors: restore('xrstors'),
+  xgetbv,
+  xsetbv,
 
   mov_from_control: movFromControl,
   mov_to_control: movToControl,

@@ -75,6 +75,50 @@ function writeBytes(context: CpuContext, gva: bigint, bytes: number, value: bigi
   });
 }
 
+/** Bytes with a linear address, for transfers larger than a register. */
+export interface MemoryBlock {
+  readonly gva: bigint;
+  readonly data: Uint8Array;
+}
+
+/** Reads with the rights of the CPL. Throws GuestFault. */
+export function readBlock(context: CpuContext, gva: bigint, bytes: number): Uint8Array {
+  const data = new Uint8Array(bytes);
+  for (const { from, at, count } of pagesOf(context, gva, bytes, C.ACCESS_READ)) {
+    if (at === NOWHERE) data.fill(0xff, from, from + count);
+    else data.set(context.mem.bytes.subarray(at, at + count), from);
+  }
+  return data;
+}
+
+/** Writes with the rights of the CPL; nothing is written if any byte of any block is refused. Throws GuestFault. */
+export function writeBlocks(context: CpuContext, blocks: readonly MemoryBlock[]): void {
+  const writes = blocks.flatMap(({ gva, data }) =>
+    pagesOf(context, gva, data.length, C.ACCESS_WRITE).map((page) => ({ ...page, data })),
+  );
+  for (const { from, at, count, data } of writes)
+    if (at !== NOWHERE) context.physical.write(at - L.RAM_BASE, data.subarray(from, from + count));
+}
+
+interface PagePart {
+  /** Offset in the block. */
+  readonly from: number;
+  readonly count: number;
+  /** Offset in linear memory, or NOWHERE. */
+  readonly at: number;
+}
+
+function pagesOf(context: CpuContext, gva: bigint, bytes: number, access: number): PagePart[] {
+  const parts: PagePart[] = [];
+  for (let from = 0; from < bytes;) {
+    const start = (gva + BigInt(from)) & ALL;
+    const count = Math.min(bytes - from, 4096 - Number(start & 0xfffn));
+    parts.push({ from, count, at: translate(context, start, access, 'cpl') });
+    from += count;
+  }
+  return parts;
+}
+
 const REFUSED = -1;
 /** No memory behind the address: reads all ones, writes go nowhere. */
 const NOWHERE = -2;

@@ -1,6 +1,7 @@
 /** A processor with every feature that has a name, for tests of instructions that no model may have yet. */
-import { CPU_MODELS, FEATURES } from './cpuid.ts';
-import type { CpuModel } from './cpuid.ts';
+import { FEATURES } from './features.ts';
+import { CPU_MODELS } from './models.ts';
+import type { CpuModel } from './models.ts';
 
 export const EVERYTHING: CpuModel = {
   ...CPU_MODELS.max,

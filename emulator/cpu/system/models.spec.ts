@@ -4,12 +4,14 @@ import { decodeTableOf } from '../decode-table.ts';
 import { decode } from '../decode.ts';
 import { semantics } from '../semantics/index.ts';
 import { table } from '../table/index.ts';
-import { CPU_MODELS, cpuid, FEATURES } from './cpuid.ts';
+import { cpuid } from './cpuid.ts';
+import { FEATURES } from './features.ts';
 import { cr4Known } from './control-registers.ts';
 import { SYSTEM_OPS } from './index.ts';
+import { CPU_MODELS } from './models.ts';
 import { createTestMachine } from './system-test-support.ts';
 
-const environment = { physBits: 46, apicId: 0, cpus: 1, cr4: 0n };
+const environment = { physBits: 46, apicId: 0, cpus: 1, cr4: 0n, xcr0: 3 };
 
 function opOf(model: 'max' | 'baseline', ...code: number[]): string | undefined {
   return decode(Uint8Array.from([...code, 0, 0, 0, 0]), 0, 0n, 2, decodeTableOf(CPU_MODELS[model]))?.op;
@@ -58,9 +60,10 @@ describe('processor models', () => {
     assert.equal(opOf('baseline', 0xc4, 0xe2, 0x70, 0xf2, 0xc1), undefined);
   });
 
-  it('differ in CR4 by what their features bring', () => {
-    const brought = (1n << 12n) | (1n << 22n);
-    assert.equal(cr4Known(CPU_MODELS.baseline), cr4Known(CPU_MODELS.max) & ~brought, 'LA57 and PKE');
+  it('have the control register bits of their features', () => {
+    const brought = (1n << 12n) | (1n << 18n) | (1n << 22n);
+    assert.equal(cr4Known(CPU_MODELS.max), cr4Known(CPU_MODELS.baseline) | brought, 'LA57, OSXSAVE and PKE');
+    assert.equal(cr4Known(CPU_MODELS.ivybridge) & (1n << 21n), 0n, 'SMAP');
   });
 });
 

@@ -21,6 +21,8 @@ export interface Msr {
   readonly canonical?: boolean;
   /** A further rule: says what is wrong, or undefined. */
   readonly check?: (context: CpuContext, value: bigint) => string | undefined;
+  /** It exists only with this feature of CPUID. */
+  readonly feature?: string;
   /** Translations depend on it. */
   readonly context?: boolean;
 }
@@ -67,6 +69,7 @@ export const MSRS: readonly Msr[] = [
     write: ({ mem }, value) => mem.set64(L.CR8, value >> 4n),
     writable: 0xf0n,
   },
+  { number: 0xda0, name: 'XSS', at: L.MSR_XSS, writable: 0n, feature: 'xsaves' },
   {
     number: 0xc0000080,
     name: 'EFER',
@@ -87,6 +90,11 @@ export const MSRS: readonly Msr[] = [
 ];
 
 const BY_NUMBER = new Map(MSRS.map((msr) => [msr.number, msr]));
+
+function existing({ model }: CpuContext, number: number): Msr | undefined {
+  const msr = BY_NUMBER.get(number);
+  return msr?.feature === undefined || model.features.has(msr.feature) ? msr : undefined;
+}
 
 /** 480h to 491h, in order (SDM 3D appendix A); vmx/ has the values. */
 export const VMX_CAPABILITY_MSRS: readonly { readonly number: number; readonly name: string }[] = [
@@ -118,14 +126,14 @@ export function msrName(number: number): string | undefined {
 
 /** Undefined: there is no such MSR. */
 export function readMsr(context: CpuContext, number: number): bigint | undefined {
-  const msr = BY_NUMBER.get(number);
+  const msr = existing(context, number);
   if (msr) return msr.read ? msr.read(context) : context.mem.get64(msr.at!);
   return context.vmx.capability(number);
 }
 
 /** Why the MSR cannot be written with this value; undefined if it can. */
 export function refuseMsr(context: CpuContext, number: number, value: bigint): string | undefined {
-  const msr = BY_NUMBER.get(number);
+  const msr = existing(context, number);
   if (msr) return refusal(context, msr, value);
   const exists = context.vmx.capability(number) !== undefined;
   return exists ? `${msrName(number)} is read-only` : `there is no MSR ${number.toString(16)}h`;

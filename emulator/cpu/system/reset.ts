@@ -2,8 +2,9 @@
 import type { CpuContext } from '../context.ts';
 import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
+import { PKRU_STATE, xcr0Known } from '../xstate.ts';
 import type { SegmentRegister } from '../state.ts';
-import { xcr0Known } from './cpuid.ts';
+import { cr4Known } from './control-registers.ts';
 import { nullSegment, updateDerived } from './descriptors.ts';
 import { LINUX_GDT_LIMIT } from './linux-gdt.ts';
 
@@ -11,9 +12,8 @@ export { updateDerived } from './descriptors.ts';
 
 /** PE MP ET NE WP AM PG: what Linux runs with. */
 export const LINUX_CR0 = 0x8005_0033n;
-/** PAE PGE OSFXSR OSXMMEXCPT VMXE FSGSBASE PCIDE SMEP, as Linux sets them on this CPU model. */
-const LINUX_CR4 = 0x0013_26a0n;
-const CR4_OSXSAVE = 0x4_0000n;
+/** PAE PGE OSFXSR OSXMMEXCPT VMXE FSGSBASE PCIDE OSXSAVE SMEP: what Linux sets where the processor has it. */
+const LINUX_CR4 = 0x0017_26a0n;
 /** SCE LME LMA NXE. */
 export const LINUX_EFER = 0xd01n;
 export const LINUX_STAR = 0x0023_0010_0000_0000n;
@@ -56,9 +56,8 @@ export function initFpu(context: CpuContext): void {
   mem.set32(L.MXCSR, 0x1f80);
 }
 
-/** CR4 as Linux runs with it: OSXSAVE where the processor has XSAVE. */
 function linuxCr4({ model }: CpuContext): bigint {
-  return model.features.has('xsave') ? LINUX_CR4 | CR4_OSXSAVE : LINUX_CR4;
+  return LINUX_CR4 & cr4Known(model);
 }
 
 /** A 64-bit process at CPL 3 as Linux starts one; RIP, RSP and CR3 are the caller's. */
@@ -68,7 +67,7 @@ export function resetLinux(context: CpuContext, cr3: bigint): void {
   mem.set64(L.CR0, LINUX_CR0);
   mem.set64(L.CR3, cr3);
   mem.set64(L.CR4, linuxCr4(context));
-  mem.set64(L.XCR0, xcr0Known(context.model));
+  mem.set64(L.XCR0, BigInt(xcr0Known(context.model) & ~PKRU_STATE));
   mem.set64(L.MSR_EFER, LINUX_EFER);
   mem.set64(L.MSR_STAR, LINUX_STAR);
   mem.set64(L.MSR_LSTAR, LINUX_LSTAR);

@@ -12,6 +12,8 @@ import { RunStop } from '../engine-api.ts';
 import * as L from '../layout.ts';
 import { createProcessor } from '../processor.ts';
 import { Segment } from '../state.ts';
+import { DEFAULT_MODEL } from './models.ts';
+import type { CpuModel } from './models.ts';
 import { resetFlat64 } from './reset.ts';
 
 const DIST = join(import.meta.dirname, '../../../dist');
@@ -95,21 +97,32 @@ export interface TestMachine {
   ): void;
 }
 
-let processor: CpuContext | undefined;
+const processors = new Map<CpuModel, CpuContext>();
 
-/** One for all specs of a file; every test finds its memory zeroed and its state reset. */
-function sharedProcessor(): CpuContext {
+/** One a model for all specs of a file; every test finds its memory zeroed and its state reset. */
+function sharedProcessor(model: CpuModel): CpuContext {
   const compile = (name: string): WebAssembly.Module => new WebAssembly.Module(readFileSync(join(DIST, name)));
-  processor ??= withPositions(
-    createProcessor(
-      {
-        core: compile('core.wasm'),
-        interpreter: compile('interpreter.wasm'),
-        forms: JSON.parse(readFileSync(join(DIST, 'forms.json'), 'utf8')) as unknown,
-      },
-      { ramBytes: RAM, physBits: 36, cpus: 1, events: new EventBus(), createVmx, pendingInterrupt: () => undefined },
-    ),
-  );
+  const processor =
+    processors.get(model) ??
+    withPositions(
+      createProcessor(
+        {
+          core: compile('core.wasm'),
+          interpreter: compile('interpreter.wasm'),
+          forms: JSON.parse(readFileSync(join(DIST, 'forms.json'), 'utf8')) as unknown,
+        },
+        {
+          ramBytes: RAM,
+          physBits: 36,
+          cpus: 1,
+          model,
+          events: new EventBus(),
+          createVmx,
+          pendingInterrupt: () => undefined,
+        },
+      ),
+    );
+  processors.set(model, processor);
   processor.physical.fill(0, RAM);
   processor.engine.reset();
   processor.mmu.flushAll();
@@ -126,8 +139,8 @@ function withPositions(context: CpuContext): CpuContext {
 }
 
 /** Starts at the first instruction of `source` in ring 0. */
-export function createTestMachine(source: string): TestMachine {
-  const context = sharedProcessor();
+export function createTestMachine(source: string, model: CpuModel = DEFAULT_MODEL): TestMachine {
+  const context = sharedProcessor(model);
   const { mem, cpu, physical, engine } = context;
   mapIdentity(context);
   const program = assemble(`${source}\n${HANDLERS}`, CODE);

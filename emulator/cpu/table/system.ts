@@ -4,6 +4,16 @@ import type { OpcodeRow } from './row.ts';
 
 const NP = { prefix: 'NP' } as const;
 
+/** With REX.W (size 8) the x87 pointers are 64 bits wide. */
+const XSAVE = [
+  ['0F AE /4', 'xsave', 'xsave'],
+  ['0F AE /5', 'xrstor', 'xsave'],
+  ['0F AE /6', 'xsaveopt', 'xsaveopt'],
+  ['0F C7 /4', 'xsavec', 'xsavec'],
+  ['0F C7 /3', 'xrstors', 'xsaves'],
+  ['0F C7 /5', 'xsaves', 'xsaves'],
+] as const;
+
 export const systemRows: readonly OpcodeRow[] = [
   system('F4', 'hlt'),
   system('FA', 'cli'),
@@ -78,6 +88,8 @@ export const systemRows: readonly OpcodeRow[] = [
   row('0F AE /1', 'fxrstor', 'M', { prefix: 'NP', sizes: [4, 8] }),
   row('0F AE /2', 'ldmxcsr', 'Md', { prefix: 'NP', sizes: [4] }),
   row('0F AE /3', 'stmxcsr', 'Md', { prefix: 'NP', sizes: [4] }),
+
+  ...XSAVE.map(([encoding, op, feature]) => system(encoding, op, 'M', { ...NP, sizes: [4, 8], feature })),
 
   ...(['rdrand', 'rdseed'] as const).flatMap((op, index) => [
     system(`0F C7 /${6 + index}`, op, 'Rv', { prefix: 'NP', sizes: [4, 8], writes: 'oszapc', feature: op }),

@@ -1,0 +1,148 @@
+/**
+ * Processor models. A model is a list of features with a name that CPUID shows; the leaves follow from it (cpuid.ts), and so do the instructions that
+ * decode, the bits that CR4 and XCR0 accept and the MSRs that exist. No model has what the emulator does not execute.
+ */
+import { NO_PAGE_1GB, NO_PSE36 } from '../layout.ts';
+import { FEATURES, unmetNeed } from './features.ts';
+
+export interface CpuModel {
+  readonly name: string;
+  /** Twelve characters. */
+  readonly vendor: string;
+  /** EAX of leaf 1: family, model, stepping. */
+  readonly signature: number;
+  /** Up to 47 characters. */
+  readonly brand: string;
+  /** The highest basic leaf. */
+  readonly maxBasic: number;
+  readonly features: ReadonlySet<string>;
+}
+
+/** What no x86-64 processor, and no Dune, can do without. */
+const REQUIRED: readonly string[] = [
+  ...['fpu', 'de', 'pse', 'tsc', 'msr', 'pae', 'cx8', 'apic', 'sep', 'pge', 'cmov', 'pat', 'clfsh', 'mmx', 'fxsr'],
+  ...['pse36', 'sse', 'sse2', 'syscall', 'nx', 'lm', 'vmx'],
+];
+
+const BASELINE: readonly string[] = [
+  ...REQUIRED,
+  ...['monitor', 'cx16', 'pcid', 'x2apic', 'fsgsbase', 'smep', 'invpcid', 'smap', 'umip', 'lahf', 'page1gb', 'rdtscp'],
+];
+
+/** Xeon E5 v2, the server of Dune's days. */
+const IVY_BRIDGE: readonly string[] = [
+  ...REQUIRED,
+  ...['monitor', 'cx16', 'pcid', 'x2apic', 'fsgsbase', 'smep', 'erms', 'lahf', 'page1gb', 'rdtscp'],
+  ...['sse3', 'pclmulqdq', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'aes', 'rdrand', 'xsave', 'xsaveopt', 'avx', 'f16c'],
+];
+
+/** Xeon E5 v3. */
+const HASWELL: readonly string[] = [...IVY_BRIDGE, ...['fma', 'movbe', 'bmi1', 'avx2', 'bmi2', 'invpcid', 'lzcnt']];
+
+/** Not all of their instructions exist yet: no model has them. */
+const UNFINISHED: ReadonlySet<string> = new Set(['avx', 'f16c', 'avx2', 'fma']);
+const finished = (names: readonly string[]): ReadonlySet<string> =>
+  new Set(names.filter((name) => !UNFINISHED.has(name)));
+
+const INTEL = 'GenuineIntel';
+
+export const CPU_MODELS = {
+  /** All that the emulator implements. */
+  max: {
+    name: 'max',
+    vendor: INTEL,
+    signature: 0x000306f2,
+    brand: 'Dune Debug model CPU',
+    maxBasic: 0xd,
+    features: finished(FEATURES.map(({ name }) => name)),
+  },
+  /** Nothing that x86-64 does not require but what the systems that run here use. */
+  baseline: {
+    name: 'baseline',
+    vendor: INTEL,
+    signature: 0x000306f2,
+    brand: 'Dune Debug model CPU',
+    maxBasic: 0xb,
+    features: finished(BASELINE),
+  },
+  ivybridge: {
+    name: 'ivybridge',
+    vendor: INTEL,
+    signature: 0x000306e4,
+    brand: 'Intel(R) Xeon(R) CPU E5-2690 v2 @ 3.00GHz',
+    maxBasic: 0xd,
+    features: finished(IVY_BRIDGE),
+  },
+  haswell: {
+    name: 'haswell',
+    vendor: INTEL,
+    signature: 0x000306f2,
+    brand: 'Intel(R) Xeon(R) CPU E5-1660 v3 @ 3.00GHz',
+    maxBasic: 0xf,
+    features: finished(HASWELL),
+  },
+} as const satisfies Readonly<Record<string, CpuModel>>;
+
+export type CpuModelName = keyof typeof CPU_MODELS;
+export const CPU_MODEL_NAMES = Object.keys(CPU_MODELS) as readonly CpuModelName[];
+export const DEFAULT_MODEL: CpuModel = CPU_MODELS.max;
+
+/** What of paging a model lacks, as the page walker wants it (PAGING_ABSENT). */
+export function pagingAbsent({ features }: CpuModel): number {
+  return (features.has('page1gb') ? 0 : NO_PAGE_1GB) | (features.has('pse36') ? 0 : NO_PSE36);
+}
+
+/** One sentence on what is wrong with the description of a processor. */
+export class CpuModelError extends Error {}
+
+const made = new Map<string, CpuModel>();
+
+/**
+ * The processor of a description: the name of a model, then `+feature` and `-feature` in any number ("haswell,-avx2,+sha"). Without a name, `max` is
+ * changed. Throws CpuModelError.
+ */
+export function cpuModelOf(description: string): CpuModel {
+  let model = made.get(description);
+  if (!model) made.set(description, (model = describedModel(description)));
+  return model;
+}
+
+function describedModel(description: string): CpuModel {
+  const words = description.split(',').map((word) => word.trim().toLowerCase());
+  const named = /^[+-]/.test(words[0]!) ? undefined : words.shift()!;
+  const base =
+    named === undefined
+      ? DEFAULT_MODEL
+      : CPU_MODEL_NAMES.includes(named as CpuModelName) && CPU_MODELS[named as CpuModelName];
+  if (!base)
+    throw new CpuModelError(
+      `There is no processor model "${named}"; there are: ${CPU_MODEL_NAMES.join(', ')}, each with +feature or -feature after it.`,
+    );
+  if (words.length === 0) return base;
+  const features = new Set(base.features);
+  for (const word of words) change(features, word);
+  const unmet = unmetNeed(features);
+  if (unmet)
+    throw new CpuModelError(
+      `A processor "${description}" cannot be: ${unmet.feature} needs ${unmet.needs}. Add "+${unmet.needs}" or "-${unmet.feature}".`,
+    );
+  return { ...base, name: description, features };
+}
+
+function change(features: Set<string>, word: string): void {
+  const name = word.slice(1).replaceAll('.', '_');
+  if (!/^[+-]/.test(word))
+    throw new CpuModelError(`"${word}" should be a processor feature with + or - before it, such as "-${word}".`);
+  if (!FEATURES.some((feature) => feature.name === name))
+    throw new CpuModelError(
+      `There is no processor feature "${name}"; there are: ${FEATURES.map((feature) => feature.name).join(', ')}.`,
+    );
+  if (UNFINISHED.has(name) && word.startsWith('+'))
+    throw new CpuModelError(`The emulator does not implement the processor feature ${name} yet.`);
+  if (word.startsWith('+')) features.add(name);
+  else if (REQUIRED.includes(name))
+    throw new CpuModelError(
+      `The processor feature ${name} cannot be taken out: every processor that runs Dune has it.`,
+    );
+  else features.delete(name);
+}
