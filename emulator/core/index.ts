@@ -3,6 +3,7 @@ export { arithmeticFlags, condition } from './flags';
 export * from './mmu';
 export * from './int128';
 export * from './integer';
+export { segmentAddress } from './segments';
 export * from './strings';
 export {
   sseCompare,

@@ -1,6 +1,6 @@
 /** Slow paths of memory access (AssemblyScript): what the interpreter and translated code call when a TLB tag does not match. */
 import {
-  BOUNCE, CODE_BITMAP, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
+  BOUNCE, CODE_BITMAP, CODE_MODE, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
   FRAME_WATCHED, MSR_EFER, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE,
 } from '../cpu/layout';
 import {
@@ -111,10 +111,11 @@ function written(host: i32, bytes: i32): void {
   return <i32>(gva & 0xfff) + bytes > 4096;
 }
 
-/** First byte on the page after `gva`'s; wraps at the top of the address space as the CPU does: that of 32 bits outside IA-32e mode. */
+/** First byte on the page after `gva`'s; wraps at the top of the address space as the CPU does: that of 32 bits outside 64-bit mode. */
 @inline function nextPage(gva: u64): u64 {
   const next = (gva & PAGE_MASK) + 4096;
-  return load<u64>(MSR_EFER) & EFER_LMA ? next : next & 0xffff_ffff;
+  const wide = load<u64>(MSR_EFER) & EFER_LMA && (load<u32>(CODE_MODE) == 2 || gva > 0xffff_ffff);
+  return wide ? next : next & 0xffff_ffff;
 }
 
 /** #AC at CPL 3 with CR0.AM and RFLAGS.AC set; such contexts run with the TLB empty (TLB_UNCACHED). */

@@ -1,7 +1,9 @@
 /** Writes decoded instructions as records (records.ts) and picks the handler of each. */
 import type { DecodedInstruction } from './decode.ts';
 import { canDropFlags, FUSED_JUMP } from './interpreter/hot.ts';
-import { FUSED, handlerKey } from './interpreter/keys.ts';
+import { legacyForm } from './code-segments.ts';
+import type { CodeSegments } from './code-segments.ts';
+import { CHECK_SEGMENT, FUSED, handlerKey } from './interpreter/keys.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import type { MemoryOperand } from './instruction.ts';
 import * as L from './layout.ts';
@@ -36,6 +38,8 @@ export interface RecordPlan {
   /** Offset of the terminator from the first record, or -1 if it does not end the block. */
   readonly terminator: number;
   readonly needsNext: boolean;
+  /** What the record before the first one's asks of the memory operand's segment (`segmentAccess`); 0: there is no such record. */
+  readonly check: number;
 }
 
 /** What the instructions of one shape and addressing have in common: found once, as names take time to make. */
@@ -58,6 +62,9 @@ export class RecordWriter {
   readonly #needNext: ReadonlySet<number>;
   /** By shape and addressing. */
   readonly #shapes = new Map<number, Shape>();
+  readonly #legacyShapes = new Map<string, Shape>();
+  readonly #accesses: Readonly<Record<string, number>>;
+  readonly #checkHandler: number;
   /** Handler of the jump that ends a block no branch ends. */
   readonly jumpHandler: number;
 
@@ -68,11 +75,13 @@ export class RecordWriter {
     this.#handlers = new Map(Object.entries(table.handlers));
     this.#needNext = new Set(table.needNext);
     this.jumpHandler = this.#handlers.get('jmp/8/j')!;
+    this.#checkHandler = this.#handlers.get(CHECK_SEGMENT)!;
+    this.#accesses = table.accesses;
   }
 
   /** The records of a block: flags that are never read are dropped, a compare before the last jump is fused with it. */
-  plan(insns: readonly DecodedInstruction[], mode: number, alone: boolean): RecordPlan[] {
-    const shapes = insns.map((insn) => this.#shape(insn, mode));
+  plan(insns: readonly DecodedInstruction[], mode: number, alone: boolean, segments?: CodeSegments): RecordPlan[] {
+    const shapes = insns.map((insn) => (segments ? this.#legacyShape(insn, segments) : this.#shape(insn, mode)));
     const last = shapes.length - 1;
     const pair =
       last > 0 && insns[last]!.op === FUSED_JUMP ? this.#pair(shapes[last - 1]!, insns[last]!, mode) : undefined;
@@ -95,17 +104,31 @@ export class RecordWriter {
     if (!shape) this.#shapes.set(number, (shape = this.#makeShape(insn, ADDRESSINGS[how]!)));
     return shape;
   }
-  #makeShape(insn: DecodedInstruction, how: Addressing): Shape {
+  /** As `#shape` outside 64-bit mode. */
+  #legacyShape(insn: DecodedInstruction, segments: CodeSegments): Shape {
+    const legacy = legacyForm(insn, segments);
+    const memory = insn.operands.find((operand) => operand.kind === 'memory');
+    const check = memory !== undefined && !((segments.flat >> memory.segment) & 1);
+    const variant = `${insn.shape} ${legacy ?? ''} ${check}`;
+    let shape = this.#legacyShapes.get(variant);
+    if (!shape) {
+      const form = legacy === undefined ? insn : { ...insn, legacy };
+      shape = this.#makeShape(form, 'g', check ? (this.#accesses[formKey(form)] ?? 0) : 0);
+      this.#legacyShapes.set(variant, shape);
+    }
+    return shape;
+  }
+  #makeShape(insn: DecodedInstruction, how: Addressing, check = 0): Shape {
     const { row, operands } = insn;
     const key = handlerKey(formKey(insn), operands, how, false);
     const handler =
       this.#handlers.get(key) ?? this.#handlers.get(handlerKey(formKey(insn), operands, 'g', false)) ?? HANDLER.system;
-    const plan = this.#plan(insn, row.system ? HANDLER.system : handler);
+    const plan = this.#plan(insn, row.system ? HANDLER.system : handler, row.system ? 0 : check);
     const flagless = row.system ? undefined : this.#handlers.get(key + '!');
     return {
       key,
       plan,
-      flagless: flagless === undefined ? plan : this.#plan(insn, flagless),
+      flagless: flagless === undefined ? plan : this.#plan(insn, flagless, check),
       fused: new Map(),
       canDropFlags: canDropFlags(row),
       writesAllFlags: [...ALL_FLAGS].every((flag) => row.writes?.includes(flag)),
@@ -113,12 +136,13 @@ export class RecordWriter {
       harmless: HARMLESS.has(row.op) && (row.op === 'lea' || operands.every((operand) => operand.kind !== 'memory')),
     };
   }
-  #plan({ row, operands }: DecodedInstruction, handler: number): RecordPlan {
+  #plan({ row, operands }: DecodedInstruction, handler: number, check: number): RecordPlan {
     const needsNext = this.#needNext.has(handler);
     const endsBlock = handler === HANDLER.system || row.branch !== undefined;
     const follows = endsBlock ? terminatorFollows(operands, needsNext) : needsNext;
-    const terminator = endsBlock ? (follows ? L.RECORD_SIZE : 0) : -1;
-    return { handler, instructions: 1, records: follows ? 2 : 1, terminator, needsNext };
+    const first = check ? L.RECORD_SIZE : 0;
+    const terminator = endsBlock ? first + (follows ? L.RECORD_SIZE : 0) : -1;
+    return { handler, instructions: 1, records: (follows ? 2 : 1) + (check ? 1 : 0), terminator, needsNext, check };
   }
   #pair(first: Shape, jump: DecodedInstruction, mode: number): RecordPlan | undefined {
     if (first.fused.has(jump.shape)) return first.fused.get(jump.shape);
@@ -126,22 +150,43 @@ export class RecordWriter {
     const plan =
       handler === undefined
         ? undefined
-        : { handler, instructions: 2, records: 2, terminator: L.RECORD_SIZE, needsNext: false };
+        : { handler, instructions: 2, records: 2, terminator: L.RECORD_SIZE, needsNext: false, check: 0 };
     first.fused.set(jump.shape, plan);
     return plan;
   }
 
   /** Writes the records of the plan at `at`, all but links, count and countdown. `index`: its first instruction. */
-  write(at: number, plan: RecordPlan, insns: readonly DecodedInstruction[], index: number, mode: number): void {
-    const { handler, instructions, records, terminator, needsNext } = plan;
-    this.mem.u32.fill(0, at >>> 2, (at + records * L.RECORD_SIZE) >>> 2);
+  write(
+    first: number,
+    plan: RecordPlan,
+    insns: readonly DecodedInstruction[],
+    index: number,
+    mode: number,
+    base = 0,
+  ): void {
+    const { handler, instructions, records, terminator, needsNext, check } = plan;
+    this.mem.u32.fill(0, first >>> 2, (first + records * L.RECORD_SIZE) >>> 2);
+    if (check) this.#writeCheck(first, insns[index]!, mode, check);
+    const at = check ? first + L.RECORD_SIZE : first;
     for (let i = 0; i < instructions; i++) this.#writeOperands(at + i * L.RECORD_SIZE, insns[index + i]!, mode);
     this.mem.set16(at + RECORD.handler, handler);
     if (needsNext) {
       const insn = insns[index]!;
-      const next = at + (terminator > 0 ? terminator : L.RECORD_SIZE) + TERMINATOR.next;
-      this.mem.set64(next, BigInt.asUintN(64, insn.gva + BigInt(insn.length)));
+      const next = terminator > 0 ? first + terminator : at + L.RECORD_SIZE;
+      const rip = insn.gva + BigInt(insn.length - base);
+      this.mem.set64(next + TERMINATOR.next, BigInt.asUintN(mode === MODE_64 ? 64 : 32, rip));
     }
+  }
+
+  /** The record that checks the memory operand of the instruction after it. */
+  #writeCheck(at: number, { operands }: DecodedInstruction, mode: number, access: number): void {
+    this.#writeMemory(
+      at,
+      operands.find((operand) => operand.kind === 'memory')!,
+      mode,
+    );
+    this.mem.set32(at + RECORD.immediate, access);
+    this.mem.set16(at + RECORD.handler, this.#checkHandler);
   }
 
   #writeOperands(at: number, insn: DecodedInstruction, mode: number): void {

@@ -6,6 +6,8 @@ import type { CodeFetcher } from './fetch.ts';
 import { readGva, toNumber, writeGva } from './code-address.ts';
 import { pageOf } from './fetch.ts';
 import type { DecodedInstruction } from './decode.ts';
+import { leavesSegment } from './code-segments.ts';
+import type { CodeSegments } from './code-segments.ts';
 import { CODE_CONTEXTS, fpuRefusal, modeOf } from './fpu-traps.ts';
 import type { CodeContext } from './fpu-traps.ts';
 import * as L from './layout.ts';
@@ -49,6 +51,9 @@ export interface Block {
 }
 
 const PAGE = 4096;
+const MODE_64 = 2;
+const VECTOR_UD = 6;
+const VECTOR_GP = 13;
 const GRANULE = 64;
 /** A countdown that never ends. */
 const NEVER = 0x7fff_ffff;
@@ -60,7 +65,28 @@ const RECENT = 1024;
 const LARGEST = (MAX_BLOCK * 2 + 8) * L.RECORD_SIZE;
 
 const setKey = (pfn: number, context: CodeContext, single: boolean): number =>
-  (pfn * CODE_CONTEXTS + context) * 2 + (single ? 1 : 0);
+  (context * L.MAX_FRAMES + pfn) * 2 + (single ? 1 : 0);
+
+/** What the op of a branch ends with if it leads out of the code segment: cpu/system/ executes it. */
+const LEAVING = '_leaving';
+
+/** An instruction that does not lie within CS, or that these modes do not have. */
+function segmentRefusal(
+  { length, row }: DecodedInstruction,
+  gva: number,
+  segments: CodeSegments,
+): Omit<Refused, 'insn'> | undefined {
+  const last = ((gva - segments.base) >>> 0) + length - 1;
+  if (last > segments.limit)
+    return {
+      vector: VECTOR_GP,
+      because: `an instruction that ends at ${hex(last)}, beyond CS's limit ${hex(segments.limit)}`,
+    };
+  if (row.vex !== undefined && segments.without === 'vex')
+    return { vector: VECTOR_UD, because: 'a VEX prefix in real or virtual-8086 mode' };
+  return undefined;
+}
+const hex = (value: number): string => `0x${value.toString(16)}`;
 
 export class BlockCache {
   /** Blocks by frame, context and whether for one step (`setKey`), then by linear address. */
@@ -95,10 +121,14 @@ export class BlockCache {
     readonly writer: RecordWriter,
   ) {}
 
-  /** The block at an address in the current context, decoded if need be; undefined with FAULT_* filled if it cannot be fetched. */
-  at(gva: number, context: CodeContext, single: boolean): Block | undefined {
+  /**
+   * The block at an address in the current context, decoded if need be; undefined with FAULT_* filled if it cannot be fetched.
+   * @param segments outside 64-bit mode
+   */
+  at(gva: number, mode: CodeContext, single: boolean, segments?: CodeSegments): Block | undefined {
     const host = this.fetcher.locate(gva);
     if (host === 0) return undefined;
+    const context = segments ? mode + segments.id * CODE_CONTEXTS : mode;
     const pfn = (host - L.RAM_BASE) >>> 12;
     const slot = ((gva >>> 0) ^ ((gva >>> 0) >>> 10)) & (RECENT - 1);
     const recent = this.#recent[slot];
@@ -109,7 +139,7 @@ export class BlockCache {
       if (!single && known.secondPfn < 0) this.#recent[slot] = known;
       return known;
     }
-    const made = this.#decode(gva, host, pfn, context, single);
+    const made = this.#decode(gva, host, pfn, context, single, segments);
     if (!made) return undefined;
     this.#setOf(made.pfn, context, single).set(gva, made);
     if (made.secondPfn >= 0) this.#tails.set(made.secondPfn, [...(this.#tails.get(made.secondPfn) ?? []), made]);
@@ -159,13 +189,21 @@ export class BlockCache {
   /** Linear address that a record (a stub or the first of a block) stands for. */
   gvaOf(record: number): number {
     const handler = this.mem.get16(record + STUB.handler);
-    if (handler >= HANDLER.unlinked && handler <= HANDLER.breakpoint) return readGva(this.mem, record + STUB.target);
+    const stub = (handler >= HANDLER.unlinked && handler <= HANDLER.breakpoint) || handler === HANDLER.farInSegment;
+    if (stub) return readGva(this.mem, record + STUB.target);
     return this.holding(record).gva;
   }
 
   // ---------------------------------------------------------------- decoding
 
-  #decode(gva: number, host: number, pfn: number, context: CodeContext, single: boolean): Block | undefined {
+  #decode(
+    gva: number,
+    host: number,
+    pfn: number,
+    context: CodeContext,
+    single: boolean,
+    segments: CodeSegments | undefined,
+  ): Block | undefined {
     if (this.#next + LARGEST > L.RECORDS_END || this.#dead > MOST_DEAD) this.flush();
     if (!single && this.breakpoints.has(gva)) return this.#breakpointBlock(gva, pfn, context);
     const insns: DecodedInstruction[] = [];
@@ -174,7 +212,13 @@ export class BlockCache {
     let system: SystemStep | undefined;
     for (;;) {
       // An instruction on two pages is a block of its own, so that only it depends on the second.
-      const fetched = this.fetcher.instruction(at, host + (at - gva), modeOf(context), insns.length === 0);
+      const fetched = this.fetcher.instruction(
+        at,
+        host + (at - gva),
+        modeOf(context),
+        insns.length === 0,
+        segments?.base,
+      );
       if (fetched === 'fault') return undefined;
       if (fetched === 'crosses') break;
       if (fetched.insn === undefined) {
@@ -185,10 +229,11 @@ export class BlockCache {
         break;
       }
       const { insn } = fetched;
-      const refusal = fpuRefusal(insn, context);
-      if (refusal) {
+      const refusal = (segments && segmentRefusal(insn, at, segments)) ?? fpuRefusal(insn, context);
+      const outside = segments && !refusal && leavesSegment(insn, segments);
+      if (refusal || outside) {
         if (insns.length > 0) break;
-        system = { insn: undefined, ...refusal };
+        system = refusal ? { insn: undefined, ...refusal } : { insn: { ...insn, op: insn.op + LEAVING } };
         secondPfn = fetched.secondPfn;
         at += insn.length;
         break;
@@ -206,7 +251,7 @@ export class BlockCache {
       )
         break;
     }
-    return this.#lay(gva, at, pfn, secondPfn, insns, context, single, system);
+    return this.#lay(gva, at, pfn, secondPfn, insns, context, single, system, segments);
   }
 
   #breakpointBlock(gva: number, pfn: number, context: CodeContext): Block {
@@ -237,6 +282,7 @@ export class BlockCache {
     context: CodeContext,
     single: boolean,
     undecodable: SystemStep | undefined,
+    segments: CodeSegments | undefined,
   ): Block {
     const mode = modeOf(context);
     const record = this.#next;
@@ -246,8 +292,8 @@ export class BlockCache {
     let terminator = -1;
     let last: RecordPlan | undefined;
     let offset = 0;
-    for (const plan of this.writer.plan(insns, mode, single)) {
-      this.writer.write(at, plan, insns, starts.length, mode);
+    for (const plan of this.writer.plan(insns, mode, single, segments)) {
+      this.writer.write(at, plan, insns, starts.length, mode, segments?.base);
       const slot = (at - record) / L.RECORD_SIZE;
       for (let i = 0; i < plan.instructions; i++) {
         starts.push(offset);
@@ -324,13 +370,14 @@ export class BlockCache {
 
   /** After an exit at a stub whose target turned out to be `block`: the link goes there directly if both are on one page. */
   connect(stub: number, block: Block): void {
+    const wide = this.mem.get32(L.CODE_MODE) === MODE_64;
     const cell = this.mem.get32(stub + STUB.cell);
     if (cell === 0) return;
     const source = this.holding(cell);
     const samePage = source.pfn === block.pfn && pageOf(source.gva) === pageOf(block.gva);
     const near = source.live && samePage && block.secondPfn < 0;
     if (near) this.mem.set32(cell, block.record);
-    else this.mem.set16(stub + STUB.handler, HANDLER.far);
+    else this.mem.set16(stub + STUB.handler, wide ? HANDLER.far : HANDLER.farInSegment);
   }
   /** Enters a block in the jump cache of the bank in force. */
   cacheJump({ gva, record }: Block): void {

@@ -34,6 +34,8 @@ export const FAULT_EPT_MISCONFIG = 3;
 export const FAULT_BAIL = 4;
 /** FAULT_GVA is not canonical: #SS(0) for references to the stack, else #GP(0). */
 export const FAULT_NOT_CANONICAL = 5;
+/** An access outside a segment, or that its type forbids: #SS(0) or #GP(0). FAULT_ERROR is the segment's number, FAULT_GVA the offset. */
+export const FAULT_SEGMENT = 6;
 
 // Lazy-flag kinds (CC_OP >> 2).
 /** CC_A holds the six flags in RFLAGS positions. */

@@ -30,6 +30,11 @@ export interface CoreExports {
   fxStore(wide: number): void;
   /** Loads the image at FP_IMAGE; 1 if reserved bits of MXCSR are set, and then nothing was changed. */
   fxLoad(wide: number): number;
+  /**
+   * Outside 64-bit mode: linear address of an access, checked against the segment register at `segment`; `access` as `segmentAccess` (cpu/records.ts).
+   * -1 (asUintN) with FAULT_* filled if it is refused.
+   */
+  segmentAddress(segment: number, offset: bigint, access: number): bigint;
 }
 
 export interface CpuContext {

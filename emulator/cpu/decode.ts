@@ -81,6 +81,9 @@ let modrm = 0;
 /** VEX.vvvv, not inverted. */
 let vvvv = 0;
 let addressSize: 64 | 32 | 16 = 64;
+/** Operand size in bytes, and base of CS outside 64-bit mode: a branch target is an offset of that size in CS. */
+let branchSize = 4;
+let codeBase = 0;
 /** Segment override, or -1. */
 let override = -1;
 let ripRelative = false;
@@ -173,13 +176,13 @@ function implicitMemory(register: number, segment: number): Operand {
   return { kind: 'memory', base: register, index: -1, scale: 0, displacement: 0n, segment, addressSize };
 }
 
-/**
- * A direct branch target; the displacement counts from the end of the instruction. Outside 64-bit mode the offset wraps at 4 GB; a wrap of
- * IP at 64 KB would need the base of CS.
- */
+/** A direct branch target; the displacement counts from the end of the instruction. Outside 64-bit mode IP wraps at 64 KB, EIP at 4 GB. */
 function target(distance: number, gva: bigint, length: number, mode: CodeMode): Operand {
   const address = gva + BigInt(distance + length);
-  return { kind: 'target', gva: BigInt.asUintN(mode === 2 ? 64 : 32, address) };
+  if (mode === 2) return { kind: 'target', gva: BigInt.asUintN(64, address) };
+  const offset = Number(BigInt.asUintN(32, address)) - codeBase;
+  const wrapped = branchSize === 2 ? offset & 0xffff : offset;
+  return { kind: 'target', gva: BigInt((codeBase + wrapped) >>> 0) };
 }
 
 function byteRegister(register: number): Operand {
@@ -318,7 +321,7 @@ const DEFAULT_TABLE = decodeTableOf(DEFAULT_MODEL);
 
 /**
  * Decodes the instruction at `offset` of `bytes`, which stands at linear address `gva`. Undefined for #UD, for more than
- * 15 bytes and when `bytes` ends too early; `decodeFailure()` tells which.
+ * 15 bytes and when `bytes` ends too early; `decodeFailure()` tells which. `base` is that of CS, outside 64-bit mode.
  */
 export function decode(
   bytes: Uint8Array,
@@ -326,7 +329,9 @@ export function decode(
   gva: bigint,
   mode: CodeMode,
   table = DEFAULT_TABLE,
+  base = 0,
 ): DecodedInstruction | undefined {
+  codeBase = base;
   code = bytes;
   at = offset;
   const instruction = decodeHere(offset, gva, mode, table);
@@ -363,6 +368,7 @@ function decodeHere(start: number, gva: bigint, mode: CodeMode, table: DecodeTab
 
   addressSize = mode === 2 ? (addressSizePrefix ? 32 : 64) : (mode === 1) !== addressSizePrefix ? 32 : 16;
   const operandSize = rex & 8 ? 8 : (mode === 0) !== operandSizePrefix ? 2 : 4;
+  branchSize = operandSize;
 
   if ((byte & 0xfe) === 0xc4 && (mode === 2 || code[at]! >= 0xc0)) {
     // After these prefixes VEX is #UD (SDM 2A 2.3.2-2.3.4).

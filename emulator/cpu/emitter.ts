@@ -92,6 +92,8 @@ export interface Emitter {
   elementAddress(operand: Operand, index: Value): Value;
   /** Offset part only, truncated to the address size (LEA). */
   effectiveAddress(operand: Operand): Value;
+  /** An i64 cut to the address size of a memory operand. */
+  truncatedAddress(operand: Operand, offset: Value): Value;
   /** Loads at a linear address; i64 for 8 bytes, else i32. `forWrite` checks write permission as well. */
   load(address: Value, size: Size, forWrite?: boolean): Value;
   store(address: Value, size: Size, value: Value): void;
@@ -100,6 +102,11 @@ export interface Emitter {
   /** 32 bytes, the lower half first. They are one access: a store that faults has written nothing. */
   load256(address: Value): readonly [Value, Value];
   store256(address: Value, low: Value, high: Value): void;
+  /**
+   * Outside 64-bit mode: linear address (i64) of `bytes` at an offset (i64) of a memory operand's segment or of the stack segment, checked against
+   * limit and type. Takes the fault now.
+   */
+  segmentAddress(segment: Operand | 'stack', offset: Value, bytes: number, write: boolean): Value;
   /** Checks that `bytes` at the address can be written (and takes the fault now). */
   probeWrite(address: Value, bytes: number): void;
 
@@ -136,9 +143,11 @@ export interface Emitter {
   jump(): void;
   /** To the target if the condition (i32) holds, else falls through. */
   jumpIf(condition: Value): void;
-  /** To a computed linear address (i64). */
+  /** To a computed RIP (i64), which `checkTarget` has let pass. */
   jumpTo(target: Value): void;
-  /** Linear address of the next instruction (i64). */
+  /** Outside 64-bit mode: faults unless a computed RIP lies within the code segment. To be called before anything is written. */
+  checkTarget(target: Value): void;
+  /** RIP of the next instruction (i64). */
   nextRip(): Value;
   /** Leaves the instruction to TypeScript (cpu/system/): state is exactly at its start. */
   system(): void;
@@ -155,7 +164,15 @@ export interface Form {
   readonly operands: readonly Operand[];
   readonly condition?: number;
   readonly rep: 'none' | 'rep' | 'repne';
+  /** Outside 64-bit mode, where that needs a handler of its own; see table/legacy.ts. */
+  readonly legacy?: LegacyForm;
 }
+
+/**
+ * How an instruction is to go about segments outside 64-bit mode: `f` a 32-bit stack without bounds at base 0, `4` and `2` a 32- or 16-bit stack that is checked,
+ * `c` memory operands or branch targets that the meaning itself has to check.
+ */
+export type LegacyForm = 'f' | '4' | '2' | 'c';
 
 /** An instruction's meaning. Registered by op name in cpu/semantics/index.ts. An op without one is left to cpu/system/. */
 export type Semantic = (e: Emitter, form: Form) => void;

@@ -15,7 +15,9 @@ import { DEFAULT_MODEL, pagingAbsent } from './system/models.ts';
 import type { CpuModel } from './system/models.ts';
 import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
-import { codeContext } from './fpu-traps.ts';
+import { CodeSegmentTable } from './code-segments.ts';
+import type { CodeSegments } from './code-segments.ts';
+import { CODE_CONTEXTS, codeContext } from './fpu-traps.ts';
 import { MOST_FAR_REGIONS, isCanonical, readGva, toBigint, toNumber, writeGva } from './code-address.ts';
 import { CodeFetcher } from './fetch.ts';
 import type { Instruction } from './instruction.ts';
@@ -95,7 +97,10 @@ export class ExecutionEngine implements Engine {
   #uncounted = 0;
   #stopRequested = false;
   /** Code context that each bank's jump cache was filled in. */
-  readonly #bankContext = new Int8Array(L.TLB_BANKS).fill(-1);
+  readonly #bankContext = new Int32Array(L.TLB_BANKS).fill(-1);
+  readonly #segmentTable: CodeSegmentTable;
+  /** Outside 64-bit mode: what the segments make of code. */
+  #segments: CodeSegments | undefined;
   /** Frames with code that the careful instruction in progress wrote to. */
   readonly #written = new Set<number>();
 
@@ -104,6 +109,7 @@ export class ExecutionEngine implements Engine {
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.mem = new LinearMemory(memory);
     this.cpu = new CpuState(this.mem);
+    this.#segmentTable = new CodeSegmentTable(this.mem);
     this.mem.set32(L.RAM_SIZE, options.ramBytes);
     this.mem.set32(L.PHYS_BITS, options.physBits);
     this.mem.set32(L.PAGING_ABSENT, pagingAbsent(options.model ?? DEFAULT_MODEL));
@@ -180,8 +186,9 @@ export class ExecutionEngine implements Engine {
   #stepsSingly(): boolean {
     return (this.mem.get32(L.SYSTEM_FLAGS) & FLAG_TF) !== 0 || (this.mem.get32(L.INTERRUPTIBILITY) & SHADOW) !== 0;
   }
-  /** RIP as a number; undefined after delivering the #GP of one that is not canonical. */
+  /** Linear address of the next instruction, as a number; undefined after delivering the #GP of one that is not canonical. */
   #rip(): number | undefined {
+    if (this.#segments) return (this.#segments.base + this.mem.get32(L.RIP)) >>> 0;
     const canonical = isCanonical(this.mem, L.RIP);
     const gva = canonical ? readGva(this.mem, L.RIP) : NaN;
     if (!Number.isNaN(gva)) return gva;
@@ -195,8 +202,9 @@ export class ExecutionEngine implements Engine {
     });
     return undefined;
   }
+  /** Sets RIP by the linear address. */
   #setRip(gva: number): void {
-    writeGva(this.mem, L.RIP, gva);
+    writeGva(this.mem, L.RIP, this.#segments ? (gva - this.#segments.base) >>> 0 : gva);
   }
   get #mode(): CodeMode {
     return this.mem.get32(L.CODE_MODE) as CodeMode;
@@ -215,9 +223,9 @@ export class ExecutionEngine implements Engine {
     switch (exit) {
       case C.EXIT_UNLINKED: {
         const { generation } = blocks;
-        const target = blocks.gvaOf(op);
-        this.#setRip(target);
-        const next = this.#blockAt(target, false);
+        this.#setRip(blocks.gvaOf(op));
+        const target = this.#rip();
+        const next = target === undefined ? undefined : this.#blockAt(target, false);
         if (!next || blocks.generation !== generation) return false;
         blocks.connect(op, next);
         blocks.cacheJump(next);
@@ -280,7 +288,7 @@ export class ExecutionEngine implements Engine {
   }
 
   #blockAt(gva: number, single: boolean): Block | undefined {
-    const block = this.blocks.at(gva, codeContext(this.mem), single);
+    const block = this.blocks.at(gva, codeContext(this.mem), single, this.#segments);
     if (!block) this.#deliver(this.#fetchFault());
     return block;
   }
@@ -298,7 +306,7 @@ export class ExecutionEngine implements Engine {
     const { slots } = block;
     const slot = ((op - block.record) / L.RECORD_SIZE) | 0;
     const last = slots.length - 1;
-    const index = slots[last] === slot && (last === 0 || slots[last - 1] !== slot) ? last : slots.indexOf(slot);
+    const index = slots[last] === slot && (last === 0 || slots[last - 1] !== slot) ? last : instructionAt(block, slot);
     const gva = block.gva + block.starts[index]!;
     this.#setRip(gva);
     this.#count(index);
@@ -329,7 +337,7 @@ export class ExecutionEngine implements Engine {
   #systemStep(block: Block, index: number, gva: number): SystemStep {
     if (block.system && index === block.starts.length - 1) return block.system;
     const page = this.#fetcher.page(gva);
-    const fetched = page && this.#fetcher.instruction(gva, page.host, this.#mode, true);
+    const fetched = page && this.#fetcher.instruction(gva, page.host, this.#mode, true, this.#segments?.base);
     if (!fetched || typeof fetched === 'string')
       throw new Error(`the instruction at ${toBigint(gva).toString(16)} has gone`);
     return fetched;
@@ -396,7 +404,8 @@ export class ExecutionEngine implements Engine {
   contextChanged(): void {
     this.hooks.selectBank();
     const bank = (this.mem.get32(L.JC_BASE) - L.JC) / L.JC_BANK_BYTES;
-    const context = codeContext(this.mem);
+    this.#segments = this.#segmentTable.current();
+    const context = codeContext(this.mem) + (this.#segments ? this.#segments.id * CODE_CONTEXTS : 0);
     if (this.#bankContext[bank] === context) return;
     if (this.#bankContext[bank] !== -1)
       this.mem.bytes.fill(0xff, L.JC + bank * L.JC_BANK_BYTES, L.JC + (bank + 1) * L.JC_BANK_BYTES);
@@ -424,6 +433,12 @@ export class ExecutionEngine implements Engine {
       if (hpa < 0) break;
       code[length] = this.mem.bytes[L.RAM_BASE + hpa]!;
     }
-    return decode(code.subarray(0, length), 0, gva, this.#mode, this.#decodeTable);
+    return decode(code.subarray(0, length), 0, gva, this.#mode, this.#decodeTable, this.#segments?.base);
   }
+}
+
+/** Index of the instruction that a record belongs to: the first of those that share its slot. */
+function instructionAt({ slots }: Block, slot: number): number {
+  const own = slots.findLast((first) => first <= slot)!;
+  return slots.indexOf(own);
 }

@@ -9,6 +9,8 @@ import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
 
 const PAGE = 4096;
+const MODE_64 = 2;
+const TWO_32 = 0x1_0000_0000;
 
 export const pageOf = (gva: number): number => Math.floor(gva / PAGE);
 
@@ -62,23 +64,31 @@ export class CodeFetcher {
   /**
    * The instruction at an address whose page is known.
    * @param mayCross false: nothing is fetched from the next page, which the program may never reach
+   * @param base of CS, outside 64-bit mode
    */
-  instruction(gva: number, host: number, mode: CodeMode, mayCross: boolean): Fetched {
+  instruction(gva: number, host: number, mode: CodeMode, mayCross: boolean, base = 0): Fetched {
     const { bytes } = this.mem;
     const left = PAGE - (host & (PAGE - 1));
-    if (left >= MAX_INSTRUCTION_LENGTH) return this.#decode(bytes, host, gva, mode, -1);
-    const alone = this.#decode(bytes.slice(host, host + left), 0, gva, mode, -1);
+    if (left >= MAX_INSTRUCTION_LENGTH) return this.#decode(bytes, host, gva, mode, -1, base);
+    const alone = this.#decode(bytes.slice(host, host + left), 0, gva, mode, -1, base);
     if (alone.insn !== undefined || decodeFailure() !== 'truncated') return alone;
     if (!mayCross) return 'crosses';
-    const second = this.page(gva + left);
+    const second = this.page(mode === MODE_64 ? gva + left : (gva + left) % TWO_32);
     if (!second) return 'fault';
     const joined = new Uint8Array(left + MAX_INSTRUCTION_LENGTH);
     joined.set(bytes.subarray(host, host + left));
     joined.set(bytes.subarray(second.host, second.host + MAX_INSTRUCTION_LENGTH), left);
-    return this.#decode(joined, 0, gva, mode, second.pfn);
+    return this.#decode(joined, 0, gva, mode, second.pfn, base);
   }
-  #decode(code: Uint8Array, offset: number, gva: number, mode: CodeMode, secondPfn: number): Exclude<Fetched, string> {
-    const insn = decode(code, offset, toBigint(gva), mode, this.table);
+  #decode(
+    code: Uint8Array,
+    offset: number,
+    gva: number,
+    mode: CodeMode,
+    secondPfn: number,
+    base: number,
+  ): Exclude<Fetched, string> {
+    const insn = decode(code, offset, toBigint(gva), mode, this.table, base);
     if (insn) return { insn, secondPfn };
     const bytes = code.slice(offset, offset + MAX_INSTRUCTION_LENGTH);
     if (decodeFailure() === 'too-long')

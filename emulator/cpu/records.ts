@@ -66,6 +66,8 @@ export const HANDLER = {
   breakpoint: 4,
   /** An instruction that TypeScript executes, or that does not exist. */
   system: 5,
+  /** As `far`, outside 64-bit mode: RIP is an offset in CS. */
+  farInSegment: 6,
   firstForm: 8,
 } as const;
 
@@ -77,6 +79,9 @@ export type Addressing =
   | 'x'
   /** Everything: segment base, address size. */
   | 'g';
+
+/** What a segment is asked for: bytes, and whether they are written. Third argument of the core's `segmentAddress`. */
+export const segmentAccess = (bytes: number, write: boolean): number => bytes | (write ? 0x10000 : 0);
 
 /** Budget below which `enter` does not begin a block; longer than any block. */
 export const BUDGET_MARGIN = 64;

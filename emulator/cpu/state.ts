@@ -95,6 +95,11 @@ export class CpuState {
   set rip(value: bigint) {
     this.mem.set64(L.RIP, value);
   }
+  /** Linear address of the instruction at RIP, which outside 64-bit mode is an offset in CS. */
+  get codeAddress(): bigint {
+    if (this.mem.get32(L.CODE_MODE) === 2) return this.rip;
+    return BigInt((this.mem.get32(L.CS + L.SEG_BASE) + this.mem.get32(L.RIP)) >>> 0);
+  }
   get rsp(): bigint {
     return this.gpr(4);
   }

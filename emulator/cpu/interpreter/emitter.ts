@@ -9,6 +9,7 @@ import {
   LINEAR_32,
   RECORD,
   registerField,
+  segmentAccess,
   SECOND_IMMEDIATE,
   SECOND_MEMORY,
   STUB,
@@ -41,6 +42,7 @@ export interface HandlerOptions {
 /** Offset of bits 255:128 in a vector register. */
 const UPPER_HALF = 16;
 
+const VECTOR_GP = 13;
 const VECTORS_WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 
 export class InterpreterEmitter extends MemoryEmitter implements Emitter {
@@ -331,6 +333,30 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     return this.let(this.#effective(operand as MemoryOperand));
   }
 
+  truncatedAddress(operand: Operand, offset: Value): Expression {
+    if (this.#isSecondMemory(operand))
+      throw new Error(`${this.#form.op}: only the first memory operand says its address size`);
+    return this.#truncated(offset as Expression);
+  }
+  segmentAddress(segment: Operand | 'stack', offset: Value, bytes: number, write: boolean): Expression {
+    const place =
+      segment === 'stack'
+        ? this.i32(L.SS)
+        : this.#field(this.#isSecondMemory(segment) ? SECOND_MEMORY.segment : RECORD.segment, 'i32.load16_u');
+    return this.#checkedAddress(place, offset, this.i32(segmentAccess(bytes, write)));
+  }
+  #checkedAddress(segment: Value, offset: Value, access: Value): Expression {
+    const linear = this.call('segmentAddress', segment, offset, access);
+    this.faultIf(this.op('i64.eq', linear, this.i64(-1)));
+    return linear;
+  }
+  /** The whole of the record that checks an operand before its instruction. */
+  checkSegment(): void {
+    const [operand] = this.#form.operands as [MemoryOperand];
+    const segment = this.#field(RECORD.segment, 'i32.load16_u');
+    this.#checkedAddress(segment, this.#effective(operand), this.peek('i32.load', this.#record, RECORD.immediate));
+  }
+
   // ---- flags
 
   setFlags(kind: FlagKind, size: Size, a: Value, b?: Value): void {
@@ -413,14 +439,24 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     this.#go(this.let(this.peek('i32.load', link, this.#terminator + TERMINATOR.links)));
   }
   jumpTo(target: Value): void {
-    const gva = this.let(target);
+    const rip = this.let(target);
+    const gva = this.#form.legacy ? this.let(this.#inCodeSegment(rip)) : rip;
     const entry = this.#jumpCacheEntry(gva);
     this.if(this.op('i64.ne', this.peek('i64.load', entry, 0), gva), () => {
-      this.poke('i64.store', this.i32(0), L.RIP, gva);
+      this.poke('i64.store', this.i32(0), L.RIP, rip);
       this.#spend();
       this.exit(EXIT_LOOKUP);
     });
     this.#go(this.let(this.peek('i32.load', entry, 8)));
+  }
+  #inCodeSegment(rip: Expression): Expression {
+    const sum = this.op('i64.add', this.peek('i64.load', this.i32(0), L.CS + L.SEG_BASE), rip);
+    return this.op('i64.and', sum, this.i64(0xffff_ffff));
+  }
+  checkTarget(target: Value): void {
+    if (!this.#form.legacy) return;
+    const limit = this.op('i64.extend_i32_u', this.peek('i32.load', this.i32(0), L.CS + L.SEG_LIMIT));
+    this.raiseIf(this.op('i64.gt_u', target, limit), VECTOR_GP, 0);
   }
   #jumpCacheEntry(gva: Expression): Expression {
     const low = this.let(this.op('i32.wrap_i64', gva));
@@ -437,14 +473,16 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   // ---- handlers of stubs
 
   emitStub(handler: number, exitCode: number): void {
-    if (handler !== HANDLER.far) {
+    if (handler !== HANDLER.far && handler !== HANDLER.farInSegment) {
       this.exitAtRecord(exitCode);
       return;
     }
     const gva = this.let(this.peek('i64.load', this.#record, STUB.target));
     const entry = this.#jumpCacheEntry(gva);
     this.if(this.op('i64.ne', this.peek('i64.load', entry, 0), gva), () => {
-      this.poke('i64.store', this.i32(0), L.RIP, gva);
+      const base = this.peek('i64.load', this.i32(0), L.CS + L.SEG_BASE);
+      const offset = this.op('i64.and', this.op('i64.sub', gva, base), this.i64(0xffff_ffff));
+      this.poke('i64.store', this.i32(0), L.RIP, handler === HANDLER.far ? gva : offset);
       this.exit(exitCode);
     });
     this.#continueAt(this.peek('i32.load', entry, 8));

@@ -6,14 +6,17 @@ import { EXIT_BREAK, EXIT_LOOKUP, EXIT_STOP, EXIT_SYSTEM, EXIT_UNLINKED } from '
 import type { Semantic } from '../emitter.ts';
 import * as L from '../layout.ts';
 import { HANDLER, terminatorFollows } from '../records.ts';
+import type { Operand } from '../instruction.ts';
 import type { TableForm } from '../table/forms.ts';
+import { isString } from '../table/legacy.ts';
 import { buildModule } from '../wasm/module.ts';
 import type { DefinedFunction, FunctionType, ImportedFunction } from '../wasm/module.ts';
 import { Writer } from '../wasm/writer.ts';
 import { InterpreterEmitter, PARAMETER } from './emitter.ts';
 import type { HandlerOptions, Placement } from './emitter.ts';
 import { canDropFlags, FUSED_JUMP, fusedConditions, hasFlaglessHandler, inSwitch } from './hot.ts';
-import { FUSED, handlerKey } from './keys.ts';
+import { AccessProbe } from './accesses.ts';
+import { CHECK_SEGMENT, FUSED, handlerKey } from './keys.ts';
 import type { HandlerTable } from './keys.ts';
 import type { Helper } from './values.ts';
 
@@ -63,7 +66,9 @@ export function generateInterpreter(
     return known;
   };
 
-  const { hot, cold } = select(forms.filter((form) => semantics(form.op)));
+  const meaningful = forms.filter((form) => semantics(form.op));
+  const { hot, cold } = select(meaningful);
+  cold.push({ key: CHECK_SEGMENT, steps: [] });
   const emit = (emitter: InterpreterEmitter, handler: Handler): boolean =>
     emitHandler(emitter, handler, semantics, helper);
   const needNext: number[] = [];
@@ -78,6 +83,7 @@ export function generateInterpreter(
   placed(cold, switchEnd);
 
   const functions: DefinedFunction[] = cold.map((handler, index) => {
+    if (handler.key === CHECK_SEGMENT) return emitSegmentCheck(helper);
     const w = new Writer(256);
     const emitter = new InterpreterEmitter(w, helper, { tlbBase: undefined, dispatch: undefined }, 2);
     if (emit(emitter, handler)) needNext.push(switchEnd + index);
@@ -101,7 +107,13 @@ export function generateInterpreter(
   const end = switchEnd + cold.length;
   return {
     module,
-    handlers: { handlers, needNext, end, helpers: Object.fromEntries(signatures) },
+    handlers: {
+      handlers,
+      needNext,
+      accesses: findAccesses(meaningful, semantics, helper),
+      end,
+      helpers: Object.fromEntries(signatures),
+    },
     hot: hot.length,
     switchBytes: enter.body.length,
   };
@@ -170,6 +182,48 @@ function emitHandler(
   return needsNext;
 }
 
+/** The handler of the record that checks an operand before its instruction. */
+function emitSegmentCheck(helper: (name: string) => Helper): DefinedFunction {
+  const w = new Writer(64);
+  const emitter = new InterpreterEmitter(w, helper, { tlbBase: undefined, dispatch: undefined }, 2);
+  emitter.beginHandler();
+  emitter.beginInstruction(
+    { op: CHECK_SEGMENT, size: 0, operands: [CHECKED_OPERAND], rep: 'none' },
+    { addressing: 'g', dropFlags: false },
+    0,
+    0,
+  );
+  emitter.checkSegment();
+  emitter.next(L.RECORD_SIZE);
+  return { type: HANDLER_TYPE, locals: emitter.locals, body: w.finish() };
+}
+const CHECKED_OPERAND: Operand = {
+  kind: 'memory',
+  base: 0,
+  index: 0,
+  scale: 0,
+  displacement: 0n,
+  segment: 0,
+  addressSize: 32,
+};
+
+function findAccesses(
+  forms: readonly TableForm[],
+  semantics: (op: string) => Semantic | undefined,
+  helper: (name: string) => Helper,
+): Record<string, number> {
+  const accesses: Record<string, number> = {};
+  for (const form of forms) {
+    if (isString(form.op) || !form.operands.some(({ kind }) => kind === 'memory')) continue;
+    const probe = new AccessProbe(helper);
+    probe.beginHandler();
+    probe.beginInstruction(form, { addressing: 'g', dropFlags: false }, 0, 0);
+    semantics(form.op)!(probe, form);
+    if (probe.access !== 0) accesses[form.key] = probe.access;
+  }
+  return accesses;
+}
+
 /** Emits the instruction to nowhere to see whether it asks for the next address. */
 function usesNext(
   { form, options }: Step,
@@ -218,6 +272,7 @@ function emitSwitch(
     [HANDLER.unlinked, EXIT_UNLINKED],
     [HANDLER.stop, EXIT_STOP],
     [HANDLER.far, EXIT_LOOKUP],
+    [HANDLER.farInSegment, EXIT_LOOKUP],
     [HANDLER.breakpoint, EXIT_BREAK],
     [HANDLER.system, EXIT_SYSTEM],
   ]);

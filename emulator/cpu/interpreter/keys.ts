@@ -9,11 +9,16 @@ export interface HandlerTable {
   readonly handlers: Readonly<Record<string, number>>;
   /** Handlers that want the address of the next instruction in the record after the instruction's. */
   readonly needNext: readonly number[];
+  /** What a form does with its memory operand (`segmentAccess`); absent if nothing, or if its meaning checks it itself. */
+  readonly accesses: Readonly<Record<string, number>>;
   /** First table entry that no handler has. */
   readonly end: number;
   /** Signatures of the core's functions, which the JavaScript API does not tell. */
   readonly helpers: Readonly<Record<string, FunctionType>>;
 }
+
+/** The handler that checks a memory operand against its segment, in a record before the instruction's. */
+export const CHECK_SEGMENT = 'check_segment';
 
 /** Between the keys of a fused pair. */
 export const FUSED = '+';

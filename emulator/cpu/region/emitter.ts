@@ -453,6 +453,13 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   jumpTo(target: Value): void {
     this.ending = { kind: 'indirect', target: this.let(target) };
   }
+  checkTarget(): void {}
+  segmentAddress(): never {
+    throw new Error('only 64-bit code is translated');
+  }
+  truncatedAddress(): never {
+    throw new Error('only 64-bit code is translated');
+  }
   nextRip(): Expression {
     return this.i64(this.#next);
   }

@@ -35,7 +35,17 @@ function bitTest(change?: Change): Semantic {
     const extended =
       size === 8 ? wideOffset : e.op('i64.extend_i32_s', size === 2 ? e.op('i32.extend16_s', wideOffset) : wideOffset);
     const elements = e.op('i64.shr_s', extended, e.i64(size === 8 ? 6 : size === 4 ? 5 : 4));
-    const address = e.let(e.op('i64.add', e.address(destination), e.op('i64.mul', elements, e.i64(size))));
+    const distance = e.op('i64.mul', elements, e.i64(size));
+    const address = e.let(
+      form.legacy
+        ? e.segmentAddress(
+            destination,
+            e.truncatedAddress(destination, e.op('i64.add', e.effectiveAddress(destination), distance)),
+            size,
+            change !== undefined,
+          )
+        : e.op('i64.add', e.address(destination), distance),
+    );
     const offset = masked(e, size, wideOffset);
     const value = e.let(e.load(address, size, change !== undefined));
     if (change) e.store(address, size, changed(value, offset));

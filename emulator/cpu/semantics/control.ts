@@ -1,17 +1,25 @@
-/** Branches, calls, no-operations and flag instructions (SDM 2A, 2B) in 64-bit mode. */
-import type { Emitter, Semantic, Value } from '../emitter.ts';
+/** Branches, calls, no-operations and flag instructions (SDM 2A, 2B). */
+import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
 import { NON_ROOT, SYSTEM_FLAGS } from '../layout.ts';
-import { CF, compare, constant, DF, OF, RAX, RCX, replaceFlags, RSP, sizeOf, wide } from './operations.ts';
+import { CF, compare, constant, DF, OF, RAX, RCX, replaceFlags, sizeOf, toI64, wide } from './operations.ts';
+import { item, loadStack, push, setStackPointer, stackPointer, wrapped } from './stack-pointer.ts';
 
 const INVALID_OPCODE = 6;
 
 const nothing: Semantic = () => undefined;
 const invalid: Semantic = (e) => e.raise(INVALID_OPCODE);
 
-function pushReturnAddress(e: Emitter): void {
-  const top = e.let(e.op('i64.sub', e.gpr(RSP, 8), e.i64(8)));
-  e.store(top, 8, e.nextRip());
-  e.setGpr(RSP, 8, top);
+function pushReturnAddress(e: Emitter, form: Form): void {
+  const size = sizeOf(form);
+  push(e, form, size, item(e, size, e.nextRip()));
+}
+
+/** Where a branch through a register or memory leads: RIP, EIP or IP, as an i64. */
+function indirectTarget(e: Emitter, form: Form): Value {
+  const size = sizeOf(form);
+  const target = e.let(toI64(e, size, e.read(form.operands[0]!, size)));
+  e.checkTarget(target);
+  return target;
 }
 
 /** LOOP, LOOPE, LOOPNE: `size` is that of the count register (the address size). */
@@ -57,24 +65,27 @@ export const control: Record<string, Semantic> = {
 
   jcc: (e, form) => e.jumpIf(e.condition(form.condition!)),
   jmp: (e) => e.jump(),
-  jmp_indirect: (e, form) => e.jumpTo(e.let(e.read(form.operands[0]!, 8))),
+  jmp_indirect: (e, form) => e.jumpTo(indirectTarget(e, form)),
 
-  call: (e) => {
-    pushReturnAddress(e);
+  call: (e, form) => {
+    pushReturnAddress(e, form);
     e.jump();
   },
 
   call_indirect: (e, form) => {
-    const target = e.let(e.read(form.operands[0]!, 8));
-    pushReturnAddress(e);
+    const target = indirectTarget(e, form);
+    pushReturnAddress(e, form);
     e.jumpTo(target);
   },
 
   ret: (e, form) => {
-    const top = e.let(e.gpr(RSP, 8));
-    const target = e.let(e.load(top, 8));
+    const size = sizeOf(form);
+    const top = e.let(stackPointer(e, form));
+    const target = e.let(toI64(e, size, loadStack(e, form, top, size)));
+    e.checkTarget(target);
     const released = form.operands[0] ? e.op('i64.extend_i32_u', e.read(form.operands[0], 4)) : e.i64(0);
-    e.setGpr(RSP, 8, e.op('i64.add', e.op('i64.add', top, e.i64(8)), released));
+    const popped = e.op('i64.add', top, e.i64(size));
+    setStackPointer(e, form, wrapped(e, form, e.op('i64.add', popped, released)));
     e.jumpTo(target);
   },
 
@@ -92,6 +103,8 @@ export const control: Record<string, Semantic> = {
   stc: (e) => replaceFlags(e, CF, e.i32(CF)),
   cld: direction(false),
   std: direction(true),
+
+  salc: (e) => e.setGpr(RAX, 1, e.op('i32.and', e.op('i32.sub', e.i32(0), e.carry()), e.i32(0xff))),
 
   lahf: (e) => {
     const flags = e.op('i32.or', e.op('i32.and', e.arithmeticFlags(), e.i32(AH_FLAGS)), e.i32(2));

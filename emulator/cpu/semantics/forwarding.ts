@@ -101,6 +101,12 @@ export class ForwardingEmitter implements Emitter {
   effectiveAddress(operand: Operand): Value {
     return this.e.effectiveAddress(operand);
   }
+  truncatedAddress(operand: Operand, offset: Value): Value {
+    return this.e.truncatedAddress(operand, offset);
+  }
+  segmentAddress(segment: Operand | 'stack', offset: Value, bytes: number, write: boolean): Value {
+    return this.e.segmentAddress(segment, offset, bytes, write);
+  }
   load(address: Value, size: Size, forWrite?: boolean): Value {
     return this.e.load(address, size, forWrite);
   }
@@ -169,6 +175,9 @@ export class ForwardingEmitter implements Emitter {
   }
   jumpTo(target: Value): void {
     this.e.jumpTo(target);
+  }
+  checkTarget(target: Value): void {
+    this.e.checkTarget(target);
   }
   nextRip(): Value {
     return this.e.nextRip();

@@ -6,6 +6,7 @@ import { bits } from './bits.ts';
 import { bmi } from './bmi.ts';
 import { control } from './control.ts';
 import { crypto } from './crypto.ts';
+import { decimal } from './decimal.ts';
 import { divisions } from './division.ts';
 import { integerExtensions } from './integer-extensions.ts';
 import { mmx } from './mmx.ts';
@@ -31,6 +32,7 @@ const families = [
   arithmetic,
   bits,
   control,
+  decimal,
   divisions,
   movement,
   shifts,

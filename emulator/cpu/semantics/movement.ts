@@ -1,5 +1,6 @@
 /** MOV, MOVZX, LEA, XCHG, CMOVcc and the like (SDM 2A, 2B). */
 import type { Emitter, Semantic, Size, Value } from '../emitter.ts';
+import type { MemoryOperand } from '../instruction.ts';
 import { fromI64, RAX, sizeOf, toI64 } from './operations.ts';
 
 const copy: Semantic = (e, form) => {
@@ -74,8 +75,12 @@ export const movement: Record<string, Semantic> = {
   },
 
   xlat: (e, form) => {
-    const address = e.op('i64.add', e.address(form.operands[0]!), e.op('i64.extend_i32_u', e.gpr(RAX, 1)));
-    e.setGpr(RAX, 1, e.load(e.let(address), 1));
+    const table = form.operands[0] as MemoryOperand;
+    const index = e.op('i64.extend_i32_u', e.gpr(RAX, 1));
+    if (!form.legacy) return e.setGpr(RAX, 1, e.load(e.let(e.op('i64.add', e.address(table), index)), 1));
+    const offset = e.op('i64.add', e.effectiveAddress(table), index);
+    const address = e.segmentAddress(table, e.truncatedAddress(table, offset), 1, false);
+    e.setGpr(RAX, 1, e.load(address, 1));
   },
 
   // The source is read, and a 32-bit destination zero-extended, whether or not the condition holds.

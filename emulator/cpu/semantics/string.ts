@@ -6,7 +6,7 @@
  * core/strings.ts.
  */
 import type { Emitter, Form, Semantic, Size, Value } from '../emitter.ts';
-import type { MemoryOperand } from '../instruction.ts';
+import type { MemoryOperand, Operand } from '../instruction.ts';
 import { INTEGER_RESULT } from '../layout.ts';
 import { fromI64, RAX, RCX, RDI, RSI, sizeOf, toI64 } from './operations.ts';
 
@@ -30,16 +30,37 @@ function stepOf(e: Emitter, form: Form): Value {
   return e.let(e.op('i64.mul', e.direction(), e.i64(form.size)));
 }
 
-/** The segment base of a string operand: what its address has beyond the pointer register. */
-function baseOf(e: Emitter, form: Form, operand: number, register: number): Value {
-  return e.let(e.op('i64.sub', e.address(form.operands[operand]!), pointer(e, form, register)));
+/** A string operand in the course of a repetition. */
+interface Place {
+  readonly operand: Operand;
+  readonly register: number;
+  readonly write: boolean;
+  /** The segment's base: what the address has beyond the pointer register. Undefined if every element is checked against its segment. */
+  readonly base: Value | undefined;
+}
+const READS = false;
+const WRITES = true;
+
+function placeOf(e: Emitter, form: Form, index: number, register: number, write: boolean): Place {
+  const operand = form.operands[index]!;
+  const base = form.legacy ? undefined : e.let(e.op('i64.sub', e.address(operand), pointer(e, form, register)));
+  return { operand, register, write, base };
+}
+/** Linear address in a string operand, now. */
+function addressIn(e: Emitter, form: Form, { operand, register, write, base }: Place): Value {
+  const offset = pointer(e, form, register);
+  return base ? e.op('i64.add', base, offset) : e.segmentAddress(operand, offset, form.size, write);
+}
+/** Linear address of the one element of an instruction that is not repeated. */
+function element(e: Emitter, form: Form, index: number, register: number, write: boolean): Value {
+  const operand = form.operands[index]!;
+  return form.legacy ? e.segmentAddress(operand, pointer(e, form, register), form.size, write) : e.address(operand);
 }
 
 interface Repeat {
   readonly step: Value;
+  /** Elements left that a helper may handle at once. */
   readonly count: Value;
-  /** Linear address in a string operand with this segment base, now. */
-  address(base: Value, register: number): Value;
 }
 
 /**
@@ -58,9 +79,7 @@ function repeat(
   e.loop((exit, again) => {
     const count = e.let(pointer(e, form, RCX));
     e.if(e.op('i64.eqz', count), exit);
-    const done = e.let(
-      body({ step, count, address: (base, register) => e.op('i64.add', base, pointer(e, form, register)) }),
-    );
+    const done = e.let(body({ step, count: form.legacy ? e.i64(1) : count }));
     e.faultIf(e.op('i64.eqz', done));
     e.setGpr(RCX, size, fromI64(e, size, e.op('i64.sub', count, done)));
     const distance = e.let(e.op('i64.mul', done, step));
@@ -74,44 +93,45 @@ const step32 = (e: Emitter, step: Value) => e.op('i32.wrap_i64', step);
 
 const movs: Semantic = (e, form) => {
   const size = sizeOf(form);
-  const destination = baseOf(e, form, 0, RDI);
-  const source = baseOf(e, form, 1, RSI);
   if (form.rep === 'none') {
-    const value = e.let(e.load(e.address(form.operands[1]!), size));
-    e.store(e.address(form.operands[0]!), size, value);
+    const value = e.let(e.load(element(e, form, 1, RSI, READS), size));
+    e.store(element(e, form, 0, RDI, WRITES), size, value);
     const step = stepOf(e, form);
     advance(e, form, RSI, step);
     advance(e, form, RDI, step);
     return;
   }
-  repeat(e, form, [RSI, RDI], ({ step, count, address }) =>
-    e.call('repMovs', address(destination, RDI), address(source, RSI), count, step32(e, step)),
-  );
+  const destination = placeOf(e, form, 0, RDI, WRITES);
+  const source = placeOf(e, form, 1, RSI, READS);
+  repeat(e, form, [RSI, RDI], ({ step, count }) => {
+    const from = addressIn(e, form, source);
+    return e.call('repMovs', addressIn(e, form, destination), from, count, step32(e, step));
+  });
 };
 
 const stos: Semantic = (e, form) => {
   const size = sizeOf(form);
   const value = e.let(e.gpr(RAX, size));
   if (form.rep === 'none') {
-    e.store(e.address(form.operands[0]!), size, value);
+    e.store(element(e, form, 0, RDI, WRITES), size, value);
     return advance(e, form, RDI, stepOf(e, form));
   }
-  const destination = baseOf(e, form, 0, RDI);
+  const destination = placeOf(e, form, 0, RDI, WRITES);
   const wide = e.let(toI64(e, size, value));
-  repeat(e, form, [RDI], ({ step, count, address }) =>
-    e.call('repStos', address(destination, RDI), wide, count, step32(e, step)),
+  repeat(e, form, [RDI], ({ step, count }) =>
+    e.call('repStos', addressIn(e, form, destination), wide, count, step32(e, step)),
   );
 };
 
 const lods: Semantic = (e, form) => {
   const size = sizeOf(form);
   if (form.rep === 'none') {
-    e.setGpr(RAX, size, e.let(e.load(e.address(form.operands[0]!), size)));
+    e.setGpr(RAX, size, e.let(e.load(element(e, form, 0, RSI, READS), size)));
     return advance(e, form, RSI, stepOf(e, form));
   }
-  const source = baseOf(e, form, 0, RSI);
-  repeat(e, form, [RSI], ({ address }) => {
-    e.setGpr(RAX, size, e.let(e.load(e.let(address(source, RSI)), size)));
+  const source = placeOf(e, form, 0, RSI, READS);
+  repeat(e, form, [RSI], () => {
+    e.setGpr(RAX, size, e.let(e.load(e.let(addressIn(e, form, source)), size)));
     return e.i64(1);
   });
 };
@@ -123,11 +143,11 @@ const scas: Semantic = (e, form) => {
   const size = sizeOf(form);
   const value = e.let(e.gpr(RAX, size));
   if (form.rep === 'none') {
-    const element = e.let(e.load(e.address(form.operands[0]!), size));
+    const compared = e.let(e.load(element(e, form, 0, RDI, READS), size));
     advance(e, form, RDI, stepOf(e, form));
-    return e.setFlags('sub', size, value, element);
+    return e.setFlags('sub', size, value, compared);
   }
-  const destination = baseOf(e, form, 0, RDI);
+  const destination = placeOf(e, form, 0, RDI, READS);
   const wide = e.let(toI64(e, size, value));
   const compared = e.variable('i32', e.i32(0));
   const last = e.variable('i64', e.i64(0));
@@ -136,8 +156,8 @@ const scas: Semantic = (e, form) => {
     e,
     form,
     [RDI],
-    ({ step, count, address }) => {
-      const done = e.let(e.call('repScas', address(destination, RDI), wide, count, step32(e, step), until));
+    ({ step, count }) => {
+      const done = e.let(e.call('repScas', addressIn(e, form, destination), wide, count, step32(e, step), until));
       e.set(last, e.loadState(INTEGER_RESULT, 8));
       e.set(compared, e.i32(1));
       return done;
@@ -150,15 +170,16 @@ const scas: Semantic = (e, form) => {
 const cmps: Semantic = (e, form) => {
   const size = sizeOf(form);
   if (form.rep === 'none') {
-    const a = e.let(e.load(e.address(form.operands[0]!), size));
-    const b = e.let(e.load(e.address(form.operands[1]!), size));
+    const destination = form.legacy && element(e, form, 1, RDI, READS);
+    const a = e.let(e.load(element(e, form, 0, RSI, READS), size));
+    const b = e.let(e.load(destination ?? e.address(form.operands[1]!), size));
     const step = stepOf(e, form);
     advance(e, form, RSI, step);
     advance(e, form, RDI, step);
     return e.setFlags('sub', size, a, b);
   }
-  const source = baseOf(e, form, 0, RSI);
-  const destination = baseOf(e, form, 1, RDI);
+  const source = placeOf(e, form, 0, RSI, READS);
+  const destination = placeOf(e, form, 1, RDI, READS);
   const compared = e.variable('i32', e.i32(0));
   const type = size === 8 ? 'i64' : 'i32';
   const [first, second] = [e.variable(type), e.variable(type)];
@@ -166,9 +187,9 @@ const cmps: Semantic = (e, form) => {
     e,
     form,
     [RSI, RDI],
-    ({ address }) => {
-      const a = e.let(e.load(e.let(address(source, RSI)), size));
-      const b = e.let(e.load(e.let(address(destination, RDI)), size));
+    () => {
+      const a = e.let(e.load(e.let(addressIn(e, form, source)), size));
+      const b = e.let(e.load(e.let(addressIn(e, form, destination)), size));
       e.set(first, a);
       e.set(second, b);
       e.set(compared, e.i32(1));

@@ -20,7 +20,7 @@ export interface Misalignment {
 /** What the instruction at RIP wants aligned and is not; undefined if that is not its fault. */
 export function misalignedVector(context: CpuContext): Misalignment | undefined {
   const { cpu, engine } = context;
-  const instruction = engine.decodeAt(cpu.rip);
+  const instruction = engine.decodeAt(cpu.codeAddress);
   const memory = instruction?.operands.find((operand): operand is MemoryOperand => operand.kind === 'memory');
   if (!instruction || !memory || !instruction.operands.some((operand) => operand.kind === 'xmm')) return undefined;
   if (memory.segment === Segment.FS || memory.segment === Segment.GS) return undefined;

@@ -32,6 +32,8 @@ interface FarPointer {
 
 function farOperand(context: CpuContext, instruction: Instruction): FarPointer {
   const [operand] = instruction.operands;
+  if (operand?.kind === 'immediate')
+    return { offset: operand.value & 0xffff_ffffn, selector: Number(operand.value >> 32n) };
   if (operand?.kind !== 'memory') undefinedOpcode('far target must be in memory');
   const bytes = instruction.size as Bytes;
   const gva = linearAddress(context, operand, bytes + 2);

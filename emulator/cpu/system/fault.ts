@@ -100,6 +100,8 @@ export function takeCoreFault(context: CpuContext): Fault {
         errorCode: 0,
         because: `address 0x${gva.toString(16)} is not canonical`,
       };
+    case C.FAULT_SEGMENT:
+      return segmentFault(context, mem.get32(L.FAULT_ERROR), gva);
     case C.FAULT_EPT_VIOLATION:
       return {
         kind: 'ept-violation',
@@ -112,6 +114,20 @@ export function takeCoreFault(context: CpuContext): Fault {
     default:
       throw new Error(`the core reported fault kind ${kind}, which is not the guest's`);
   }
+}
+
+const SEGMENT_NAMES: readonly string[] = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
+const UNUSABLE = 0x10000;
+
+function segmentFault({ cpu }: CpuContext, segment: Segment, offset: bigint): Fault {
+  const { rights, limit } = cpu.segment(segment);
+  const refused = rights & UNUSABLE ? 'which is null' : `whose limit 0x${limit.toString(16)} or type forbids it`;
+  return {
+    kind: 'exception',
+    vector: segment === Segment.SS ? Vector.SS : Vector.GP,
+    errorCode: 0,
+    because: `access at offset 0x${offset.toString(16)} of ${SEGMENT_NAMES[segment]}, ${refused}`,
+  };
 }
 
 const STACK_OPS: ReadonlySet<string> = new Set([
@@ -136,7 +152,7 @@ const STACK_REACH = 0x200n;
 /** Whether the access of the instruction at RIP went to the stack segment: by an operand, or by a push or pop. */
 function referencesStack(context: CpuContext, gva: bigint): boolean {
   const { cpu, engine } = context;
-  const instruction = engine.decodeAt(cpu.rip);
+  const instruction = engine.decodeAt(cpu.codeAddress);
   if (!instruction) return false;
   const memory = instruction.operands.find((operand) => operand.kind === 'memory');
   if (memory?.segment === Segment.SS) return true;

@@ -4,8 +4,9 @@ import type { CpuContext } from '../context.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
 import * as L from '../layout.ts';
 import { isCanonicalIn, linearBits } from '../../mmu/modes.ts';
+import { segmentAccess } from '../records.ts';
 import { Segment } from '../state.ts';
-import { GuestFault, Vector, generalProtection, raise, takeCoreFault, undefinedOpcode } from './fault.ts';
+import { GuestFault, Vector, raise, takeCoreFault, undefinedOpcode } from './fault.ts';
 
 export type Bytes = 1 | 2 | 4 | 8;
 
@@ -141,7 +142,7 @@ export function effectiveAddress(context: CpuContext, operand: MemoryOperand): b
 }
 
 /** Linear address of an access of `bytes`; #GP(0) or #SS(0) outside the segment or if not canonical. */
-export function linearAddress(context: CpuContext, operand: MemoryOperand, bytes: number): bigint {
+export function linearAddress(context: CpuContext, operand: MemoryOperand, bytes: number, write = false): bigint {
   const offset = effectiveAddress(context, operand);
   const segment = context.cpu.segment(operand.segment as Segment);
   const vector = operand.segment === Segment.SS ? Vector.SS : Vector.GP;
@@ -153,10 +154,21 @@ export function linearAddress(context: CpuContext, operand: MemoryOperand, bytes
     }
     return gva;
   }
-  if (segment.rights & 0x10000) generalProtection('access through a null segment');
-  if (offset + BigInt(bytes - 1) > BigInt(segment.limit))
-    raise(vector, 0, `offset ${hex(offset)} is outside the segment`);
-  return (segment.base + offset) & MASKS[4];
+  return segmentAddress(context, operand.segment, offset, bytes, write);
+}
+
+/** Outside 64-bit mode: linear address of an access, checked against its segment. */
+export function segmentAddress(
+  context: CpuContext,
+  segment: Segment,
+  offset: bigint,
+  bytes: number,
+  write: boolean,
+): bigint {
+  const at = L.SEG + segment * L.SEG_STRIDE;
+  const gva = context.core.segmentAddress(at, offset, segmentAccess(bytes, write));
+  if (gva < 0n) throw new GuestFault(takeCoreFault(context));
+  return gva;
 }
 
 /** Reads a general register, immediate or memory operand, zero-extended. Memory is read with the rights of the CPL. */
@@ -179,7 +191,7 @@ export function readOperand(context: CpuContext, operand: Operand, bytes: Bytes)
 export function writeOperand(context: CpuContext, operand: Operand, bytes: Bytes, value: bigint): void {
   if (operand.kind === 'gpr') return writeGpr(context, operand.register, bytes, value);
   if (operand.kind !== 'memory') undefinedOpcode(`operand of kind ${operand.kind} as a destination`);
-  writeLinear(context, linearAddress(context, operand, bytes), bytes, value, 'cpl');
+  writeLinear(context, linearAddress(context, operand, bytes, true), bytes, value, 'cpl');
 }
 
 export function writeGpr(context: CpuContext, register: number, bytes: Bytes, value: bigint): void {

@@ -103,7 +103,8 @@ export function pushSegment(context: CpuContext, instruction: Instruction): Syst
 
 export function popSegment(context: CpuContext, instruction: Instruction): SystemOutcome {
   const segment = segmentOperand(instruction, 0);
-  loadSegment(context, segment, Number(peekStack(context, 0, 2)));
+  const bytes = instruction.size as Bytes;
+  loadSegment(context, segment, Number(peekStack(context, 0, bytes) & 0xffffn));
   moveStack(context, instruction.size);
   shadowIfStack(context, segment);
   return 'next';

@@ -5,6 +5,7 @@
  */
 import type { Form } from '../emitter.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
+import { legacyForms } from './legacy.ts';
 import type { OpcodeRow } from './row.ts';
 
 export interface TableForm extends Form {
@@ -30,15 +31,18 @@ const KIND_LETTER: Record<Operand['kind'], string> = {
   target: 'j',
 };
 
+const DIRECT_JUMPS = new Set(['jmp', 'jcc']);
+
 /** Ops whose meaning depends on the address size of an implicit memory operand. */
-const STRING_OPS = new Set(['movs', 'stos', 'lods', 'cmps', 'scas', 'ins', 'outs']);
+export const STRING_OPS: ReadonlySet<string> = new Set(['movs', 'stos', 'lods', 'cmps', 'scas', 'ins', 'outs']);
 
 /**
- * The key of a form or instruction: `op/size/kinds`, then `/cc<condition>`, `/rep` or `/repne`, and for string
- * instructions `/a32` or `/a16` where it matters. Memory operands of other instructions have one key for all address sizes.
+ * The key of a form or instruction: `op/size/kinds`, then `/cc<condition>`, `/rep` or `/repne`, for string
+ * instructions `/a32` or `/a16` where it matters, and `/l<form>` outside 64-bit mode. Memory operands of other instructions have one key for all
+ * address sizes; direct jumps have one for all operand sizes, as their target says it all.
  */
 export function formKey(form: Form): string {
-  let key = form.op + '/' + form.size + '/';
+  let key = form.op + '/' + (DIRECT_JUMPS.has(form.op) ? 8 : form.size) + '/';
   for (const operand of form.operands) key += KIND_LETTER[operand.kind];
   if (form.condition !== undefined) key += '/cc' + form.condition;
   if (form.rep !== 'none') key += '/' + form.rep;
@@ -46,6 +50,7 @@ export function formKey(form: Form): string {
     const { addressSize } = form.operands[0] as MemoryOperand;
     if (addressSize !== 64) key += '/a' + addressSize;
   }
+  if (form.legacy) key += '/l' + form.legacy;
   return key;
 }
 
@@ -106,13 +111,13 @@ function product<T>(choices: readonly (readonly T[])[]): T[][] {
 const CONDITIONS = Array.from({ length: 16 }, (_, condition) => condition);
 
 /**
- * Every form of the rows that 64-bit mode has and that cpu/system/ does not execute, each once.
+ * Every form of the rows that cpu/system/ does not execute, each once. Rows of 64-bit mode come first.
  * Forms of 16-bit size are never hot.
  */
 export function enumerateForms(rows: readonly OpcodeRow[]): TableForm[] {
   const forms = new Map<string, TableForm>();
   for (const row of rows) {
-    if (row.system || row.invalid64) continue;
+    if (row.system) continue;
     const conditions = row.encoding.includes('+cc') ? CONDITIONS : [undefined];
     const reps =
       row.rep === undefined
@@ -120,19 +125,28 @@ export function enumerateForms(rows: readonly OpcodeRow[]): TableForm[] {
         : row.rep === 'rep'
           ? (['none', 'rep'] as const)
           : (['none', 'rep', 'repne'] as const);
-    const addressSizes = STRING_OPS.has(row.op) ? ([64, 32] as const) : ([64] as const);
+    const addressSizes = STRING_OPS.has(row.op) ? ([64, 32, 16] as const) : ([64] as const);
     for (const size of row.sizes ?? [0])
       for (const addressSize of addressSizes)
         for (const operands of product((row.operands ?? []).map((code) => alternatives(code, addressSize))))
           for (const condition of conditions)
-            for (const rep of reps) {
-              const form: Form = { op: row.op, size, operands, rep, ...(condition === undefined ? {} : { condition }) };
-              const key = formKey(form);
-              const hot = row.hot === true && size !== 2 && addressSize === 64;
-              const previous = forms.get(key);
-              if (!previous) forms.set(key, { ...form, key, hot, row });
-              else if (hot && !previous.hot) forms.set(key, { ...previous, hot });
-            }
+            for (const rep of reps)
+              for (const legacy of legacyForms(row, operands, addressSize)) {
+                if (legacy && size === 8) continue;
+                const form: Form = {
+                  op: row.op,
+                  size,
+                  operands,
+                  rep,
+                  ...(condition === undefined ? {} : { condition }),
+                  ...(legacy === undefined ? {} : { legacy }),
+                };
+                const key = formKey(form);
+                const hot = row.hot === true && size !== 2 && addressSize === 64 && legacy === undefined;
+                const previous = forms.get(key);
+                if (!previous) forms.set(key, { ...form, key, hot, row });
+                else if (hot && !previous.hot) forms.set(key, { ...previous, hot });
+              }
   }
   return [...forms.values()];
 }
