@@ -22,6 +22,8 @@ export const EXIT_SYSTEM = 7;
 export const EXIT_BREAK = 8;
 /** The budget is too small for the translated region at OP; nothing was executed. */
 export const EXIT_REGION_LOW = 9;
+/** A translated region has been left often since accesses missed the TLB, lastly at OP; SITE is the region's first record. */
+export const EXIT_REGION_SLOW = 10;
 
 // FAULT_KIND: what kind of fault waits.
 export const FAULT_NONE = 0;

@@ -96,6 +96,8 @@ export class ExecutionEngine implements Engine {
   /** Retired instructions not yet added to RETIRED and CYCLES. */
   #uncounted = 0;
   #stopRequested = false;
+  /** Budget of the stay in the interpreter in progress. */
+  #slice = 0;
   /** Code context that each bank's jump cache was filled in. */
   readonly #bankContext = new Int32Array(L.TLB_BANKS).fill(-1);
   readonly #segmentTable: CodeSegmentTable;
@@ -134,6 +136,7 @@ export class ExecutionEngine implements Engine {
           table: interpreter['table'] as WebAssembly.Table,
           imports: { env, core },
           semantics: (op) => semantics.get(op),
+          clock: () => this.retired + this.#slice - (this.mem.get32(L.BUDGET) | 0),
         },
         options.translate,
       );
@@ -216,6 +219,7 @@ export class ExecutionEngine implements Engine {
     if (!block) return false;
     const { mem, blocks, translator } = this;
     translator?.prepare();
+    this.#slice = budget;
     let exit = this.#enter(block.record, budget);
     while (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
     this.#count(budget - (mem.get32(L.BUDGET) | 0));

@@ -17,6 +17,12 @@ const STORE: Record<Size, MemoryInstruction> = { 1: 'i32.store8', 2: 'i32.store1
 export const loadOf = (size: Size): MemoryInstruction => LOAD[size];
 export const storeOf = (size: Size): MemoryInstruction => STORE[size];
 
+/** Bytes that can be accessed for certain: at a host offset and a constant. */
+export interface DirectAccess {
+  readonly host: Expression;
+  readonly offset: number;
+}
+
 export abstract class MemoryEmitter extends ValueEmitter {
   /** Host offsets of addresses that `load(..., forWrite)` found directly writable (0: not so), by address value. */
   readonly #writable = new Map<Value, Expression>();
@@ -28,12 +34,17 @@ export abstract class MemoryEmitter extends ValueEmitter {
   /** Ends the instruction: FAULT_* is filled. */
   protected abstract fault(): void;
 
+  /** Asked before each access: a back-end may have made sure of it. Undefined: the TLB is looked up here. */
+  protected direct(_address: Value, _bytes: number, _write: boolean): DirectAccess | undefined {
+    return undefined;
+  }
+
   protected forgetAddresses(): void {
     this.#writable.clear();
   }
 
   /** Pushes "the entry of `address` has it, for `bytes` bytes" and answers the local that holds the entry. */
-  #pushHit(address: Expression, bytes: number, tag: number): Expression {
+  protected pushHit(address: Expression, bytes: number, tag: number): Expression {
     const page = this.op('i32.shr_u', this.op('i32.wrap_i64', address), this.i32(12 - L.TLB_SHIFT));
     const offset = this.op('i32.and', page, this.i32((L.TLB_ENTRIES - 1) << L.TLB_SHIFT));
     const entry = this.let(this.op('i32.add', offset, this.tlbBase()));
@@ -41,15 +52,15 @@ export abstract class MemoryEmitter extends ValueEmitter {
     this.push(this.op('i64.eq', this.peek('i64.load', entry, tag), this.op('i64.and', last, this.i64(PAGE))));
     return entry;
   }
-  #pushHost(address: Expression, entry: Expression): void {
+  protected pushHost(address: Expression, entry: Expression): void {
     this.push(this.op('i32.add', this.op('i32.wrap_i64', address), this.peek('i32.load', entry, L.TLB_ADDEND)));
   }
 
   /** Leaves the host offset of readable bytes on the stack. */
   #pushReadable(address: Expression, bytes: number): void {
-    const entry = this.#pushHit(address, bytes, L.TLB_READ);
+    const entry = this.pushHit(address, bytes, L.TLB_READ);
     this.w.if('i32');
-    this.#pushHost(address, entry);
+    this.pushHost(address, entry);
     this.w.else();
     this.#pushSlow('slowLoad', address, bytes);
     this.w.end();
@@ -65,6 +76,8 @@ export abstract class MemoryEmitter extends ValueEmitter {
   }
 
   load(address: Value, size: Size, forWrite = false): Expression {
+    const direct = this.direct(address, size, forWrite);
+    if (direct) return this.let(this.peek(LOAD[size], direct.host, direct.offset));
     const at = this.let(address);
     if (forWrite) this.#pushReadableForWrite(address, at, size);
     else this.#pushReadable(at, size);
@@ -78,9 +91,9 @@ export abstract class MemoryEmitter extends ValueEmitter {
   }
   #pushReadableForWrite(key: Value, address: Expression, size: Size): void {
     const host = this.variable('i32', this.i32(0));
-    const entry = this.#pushHit(address, size, L.TLB_WRITE);
+    const entry = this.pushHit(address, size, L.TLB_WRITE);
     this.w.if('i32');
-    this.#pushHost(address, entry);
+    this.pushHost(address, entry);
     const direct = this.#result('i32');
     this.set(host, direct);
     this.push(direct);
@@ -93,6 +106,8 @@ export abstract class MemoryEmitter extends ValueEmitter {
 
   store(address: Value, size: Size, value: Value): void {
     if (value.type !== (size === 8 ? 'i64' : 'i32')) throw new Error(`${value.type} stored to ${size} bytes`);
+    const direct = this.direct(address, size, true);
+    if (direct) return this.poke(STORE[size], direct.host, direct.offset, value);
     const at = this.let(address);
     const what = this.let(value);
     const host = this.#writable.get(address) ?? this.#writable.get(at);
@@ -101,9 +116,9 @@ export abstract class MemoryEmitter extends ValueEmitter {
       this.w.if();
       this.poke(STORE[size], host, 0, what);
     } else {
-      const entry = this.#pushHit(at, size, L.TLB_WRITE);
+      const entry = this.pushHit(at, size, L.TLB_WRITE);
       this.w.if();
-      this.#pushHost(at, entry);
+      this.pushHost(at, entry);
       this.push(what);
       this.w.memory(STORE[size], 0);
     }
@@ -116,6 +131,8 @@ export abstract class MemoryEmitter extends ValueEmitter {
   load128(address: Value, aligned = false): Expression {
     const at = this.let(address);
     if (aligned) this.#checkAlignment(at);
+    const direct = this.direct(address, 16, false);
+    if (direct) return this.let(this.peek('v128.load', direct.host, direct.offset));
     this.#pushReadable(at, 16);
     this.w.memory('v128.load', 0);
     return this.#result('v128');
@@ -124,9 +141,11 @@ export abstract class MemoryEmitter extends ValueEmitter {
     const at = this.let(address);
     const what = this.let(value);
     if (aligned) this.#checkAlignment(at);
-    const entry = this.#pushHit(at, 16, L.TLB_WRITE);
+    const direct = this.direct(address, 16, true);
+    if (direct) return this.poke('v128.store', direct.host, direct.offset, what);
+    const entry = this.pushHit(at, 16, L.TLB_WRITE);
     this.w.if();
-    this.#pushHost(at, entry);
+    this.pushHost(at, entry);
     this.push(what);
     this.w.memory('v128.store', 0);
     this.w.else();
@@ -144,9 +163,9 @@ export abstract class MemoryEmitter extends ValueEmitter {
   store256(address: Value, low: Value, high: Value): void {
     const at = this.let(address);
     const halves = [this.let(low), this.let(high)] as const;
-    const entry = this.#pushHit(at, 32, L.TLB_WRITE);
+    const entry = this.pushHit(at, 32, L.TLB_WRITE);
     this.w.if();
-    this.#pushHost(at, entry);
+    this.pushHost(at, entry);
     const host = this.#result('i32');
     halves.forEach((half, index) => this.poke('v128.store', host, index * 16, half));
     this.w.else();
@@ -156,7 +175,7 @@ export abstract class MemoryEmitter extends ValueEmitter {
   }
   probeWrite(address: Value, bytes: number): void {
     const at = this.let(address);
-    this.#pushHit(at, bytes, L.TLB_WRITE);
+    this.pushHit(at, bytes, L.TLB_WRITE);
     this.w.plain(0x45); // i32.eqz
     this.w.if();
     this.nesting++;

@@ -4,10 +4,13 @@ import type { Emitter, FlagKind, Size, Value } from '../emitter.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
 import { FLAG_KINDS, knownCondition } from '../interpreter/conditions.ts';
 import { loadOf, MemoryEmitter, storeOf } from '../interpreter/memory.ts';
+import type { DirectAccess } from '../interpreter/memory.ts';
 import type { Expression, Helper } from '../interpreter/values.ts';
 import * as L from '../layout.ts';
 import { registerField } from '../records.ts';
 import type { Writer } from '../wasm/writer.ts';
+import { AccessPlanner, FARTHEST, LEAVES_MEMORY_ALONE, placed } from './accesses.ts';
+import type { CheckedRange, Place, Placed } from './accesses.ts';
 import { anyCarry, INLINE, knownCarry, knownFlags } from './helpers.ts';
 
 const VECTORS_WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
@@ -15,6 +18,14 @@ const FIRST_BASED_SEGMENT = 4;
 const CARRY = 1;
 
 type VectorOperand = Extract<Operand, { kind: 'xmm' | 'ymm' }>;
+
+/** What is known at a point of the code. */
+export interface Knowledge {
+  readonly known: FlagState | undefined;
+  readonly places: readonly (Place | undefined)[];
+  readonly checked: readonly CheckedRange[];
+}
+export const NOTHING_KNOWN: Knowledge = { known: undefined, places: [], checked: [] };
 
 /** How a block ends; the translator goes on from there. */
 export type Ending =
@@ -60,8 +71,24 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   #next = 0n;
   #dropFlags = false;
   #addresses = new Map<Operand, Expression>();
+  readonly #accesses = new AccessPlanner();
+  /** What each general register holds, in terms of values it had before. */
+  #places: (Place | undefined)[] = [];
+  #names = 0;
+  /** Places of addresses that are no such sum. */
+  readonly #nameless = new Map<Value, Place>();
+  readonly #hosts: number[] = [];
+  /** Depth of the block that ends at what counts accesses that missed. */
+  missDepth = 0;
 
-  constructor(w: Writer, helper: (name: string) => Helper) {
+  /**
+   * @param mayLeave whether the region is left where an access of this record misses the TLB; otherwise the slow path is called
+   */
+  constructor(
+    w: Writer,
+    helper: (name: string) => Helper,
+    readonly mayLeave: (record: number) => boolean,
+  ) {
     super(w, 2, helper);
     this.fixed = {
       budget: 1,
@@ -86,7 +113,35 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     this.#next = next;
     this.#dropFlags = dropFlags;
     this.#addresses = new Map();
+    this.#nameless.clear();
     this.ending = undefined;
+  }
+
+  /** Emits a block: once to learn of its accesses, then in earnest. */
+  block(emit: (recording: boolean) => void): void {
+    const { known } = this;
+    const places = [...this.#places];
+    const names = this.#names;
+    const { checked } = this.#accesses;
+    const mark = this.w.mark();
+    this.#accesses.record();
+    emit(true);
+    this.w.rewind(mark);
+    this.#accesses.emit();
+    this.known = known;
+    this.#places = places;
+    this.#names = names;
+    this.#accesses.checked = checked;
+    emit(false);
+  }
+  /** What is known here: of flags, registers, checked pages. */
+  knowledge(): Knowledge {
+    return { known: this.known, places: [...this.#places], checked: this.#accesses.checked };
+  }
+  know({ known, places, checked }: Knowledge): void {
+    this.known = known;
+    this.#places = [...places];
+    this.#accesses.checked = checked;
   }
 
   /** Leaves the region: with an exit code about a record, or to a record. */
@@ -124,6 +179,53 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
 
   protected site(): Value {
     return this.i32(this.#record);
+  }
+  /** Makes sure of an access: leaves if the TLB does not have it. The interpreter does that instruction then, and what is left of its block. */
+  protected override direct(address: Value, bytes: number, write: boolean): DirectAccess | undefined {
+    if (this.nesting > 0) return undefined;
+    const place = this.#placeOf(address);
+    const range = this.#accesses.access(place, bytes, write);
+    if (range) return { host: this.local(range.host, 'i32'), offset: place.offset - range.low };
+    if (!this.mayLeave(this.#record)) return undefined;
+    if (this.#accesses.recording) return { host: this.i32(0), offset: 0 };
+    const { key, low, high, write: writes } = this.#accesses.rangeFrom(place, bytes, write);
+    const from = low === place.offset ? address : this.op('i64.add', address, this.i64(low - place.offset));
+    const first = this.let(from);
+    const entry = this.pushHit(first, high - low, writes ? L.TLB_WRITE : L.TLB_READ);
+    this.w.plain(0x45); // i32.eqz
+    this.w.if();
+    this.setLocal(this.fixed.at, this.i32(this.#record));
+    this.w.branch(this.missDepth);
+    this.w.end();
+    this.pushHost(first, entry);
+    const host = (this.#hosts[this.#accesses.checked.length] ??= this.newLocal('i32'));
+    this.w.localSet(host);
+    this.#accesses.add({ key, low, high, write: writes, host });
+    return { host: this.local(host, 'i32'), offset: place.offset - low };
+  }
+  #placeOf(address: Value): Place {
+    const { place } = address as Placed;
+    return place ?? known(this.#nameless, address, () => this.#newPlace());
+  }
+  #newPlace(): Place {
+    return { key: `v${this.#names++}`, offset: 0 };
+  }
+  #registerPlace(register: number): Place {
+    return (this.#places[register] ??= this.#newPlace());
+  }
+  override op(name: string, ...args: Value[]): Expression {
+    const result = super.op(name, ...args);
+    const { place } = args[0] as Placed;
+    if (!place || (name !== 'i64.add' && name !== 'i64.sub')) return result;
+    const constant = Number((args[1] as Expression).constant ?? NaN);
+    if (!(Math.abs(constant) < FARTHEST)) return result;
+    const offset = place.offset + (name === 'i64.add' ? constant : -constant);
+    return Math.abs(offset) < FARTHEST ? placed(result, { key: place.key, offset }) : result;
+  }
+  override let(value: Value): Expression {
+    const { place } = value as Placed;
+    const result = super.let(value);
+    return place && result !== value ? placed(result, place) : result;
   }
   protected tlbBase(): Value {
     return this.local(this.fixed.tlbBase, 'i32');
@@ -164,7 +266,7 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   }
   #readGpr(register: number, size: Size, high: boolean): Expression {
     const whole = this.local(this.#gpr(register), 'i64');
-    if (size === 8) return this.#copy(this.#gpr(register), 'i64');
+    if (size === 8) return placed(this.#copy(this.#gpr(register), 'i64'), this.#registerPlace(register));
     const low = this.op('i32.wrap_i64', high ? this.op('i64.shr_u', whole, this.i64(8)) : whole);
     return this.let(size === 4 ? low : this.op('i32.and', low, this.i32(size === 1 ? 0xff : 0xffff)));
   }
@@ -172,6 +274,7 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     if (value.type !== (size === 8 ? 'i64' : 'i32')) throw new Error(`${value.type} written to ${size} bytes`);
     const local = this.#gpr(register);
     this.writtenGprs.add(register);
+    this.#places[register] = this.nesting === 0 && size === 8 ? (value as Placed).place : this.#newPlace();
     if (size === 8) return this.setLocal(local, value);
     const wide = this.op('i64.extend_i32_u', value);
     if (size === 4) return this.setLocal(local, wide);
@@ -281,7 +384,8 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     if (found) return found;
     const memory = operand as MemoryOperand;
     const linear = this.#linear(memory, this.#effective(memory));
-    const value = this.let({ ...linear, stable: false } as Expression);
+    const place = this.#operandPlace(memory);
+    const value = this.let({ ...linear, stable: false, place } as Expression);
     this.#addresses.set(operand, value);
     return value;
   }
@@ -291,6 +395,22 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     const scaled = scale === 0 ? index : this.op('i64.shl', index, this.i64(scale));
     const sum = this.op('i64.add', this.#effective({ ...memory, addressSize: 64 }), scaled);
     return this.let(this.#linear(memory, this.#truncated(sum, addressSize)));
+  }
+  #operandPlace({ base, index, scale, displacement, segment, addressSize }: MemoryOperand): Place | undefined {
+    if (addressSize !== 64 || segment >= FIRST_BASED_SEGMENT) return undefined;
+    let key = '';
+    let offset = Number(displacement);
+    if (base >= 0) {
+      const place = this.#registerPlace(base);
+      key = place.key;
+      offset += place.offset;
+    }
+    if (index >= 0) {
+      const place = this.#registerPlace(index);
+      key += `+${place.key}*${scale}`;
+      offset += place.offset * 2 ** scale;
+    }
+    return Math.abs(offset) < FARTHEST ? { key, offset } : undefined;
   }
   #linear({ segment }: MemoryOperand, effective: Expression): Expression {
     if (segment < FIRST_BASED_SEGMENT) return effective;
@@ -433,13 +553,21 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   }
   override call(helper: string, ...args: Value[]): Expression {
     const inline = INLINE[helper];
-    if (!inline) return super.call(helper, ...args);
+    if (!inline) {
+      if (!LEAVES_MEMORY_ALONE.test(helper)) this.#accesses.forget();
+      return super.call(helper, ...args);
+    }
     return this.let(
       inline(
         this,
         args.map((value) => this.let(value)),
       ),
     );
+  }
+
+  override callVoid(helper: string, ...args: Value[]): void {
+    if (!LEAVES_MEMORY_ALONE.test(helper)) this.#accesses.forget();
+    super.callVoid(helper, ...args);
   }
 
   // ---- ends of blocks

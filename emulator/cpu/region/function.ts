@@ -6,17 +6,17 @@
  * budget is compared on entry and at the head of each loop, with what the longest way between two of them takes.
  */
 import { toBigint } from '../code-address.ts';
-import { EXIT_LOOKUP, EXIT_REGION_LOW, EXIT_SYSTEM } from '../codes.ts';
+import { EXIT_LOOKUP, EXIT_REGION_LOW, EXIT_REGION_SLOW, EXIT_SYSTEM } from '../codes.ts';
 import type { Semantic, Value } from '../emitter.ts';
 import type { Expression, Helper } from '../interpreter/values.ts';
 import * as L from '../layout.ts';
 import { BUDGET_MARGIN, HANDLER } from '../records.ts';
 import type { DefinedFunction } from '../wasm/module.ts';
 import { Writer } from '../wasm/writer.ts';
-import { RegionEmitter } from './emitter.ts';
-import type { Ending, FlagState } from './emitter.ts';
+import { NOTHING_KNOWN, RegionEmitter } from './emitter.ts';
+import type { Ending } from './emitter.ts';
 import type { CodeMark } from './observer.ts';
-import type { Edge, RegionGraph, RegionNode } from './graph.ts';
+import type { Edge, RegionBlock, RegionGraph, RegionNode } from './graph.ts';
 import { structureOf } from './structure.ts';
 import type { Shape, Structure } from './structure.ts';
 
@@ -30,6 +30,8 @@ export interface RegionParts {
   readonly isFlagless: (handler: number) => boolean;
   /** Function to tell of every exit: (region, outcome, instructions). */
   readonly left?: number | undefined;
+  /** Whether accesses of a record have missed the TLB so often that its slow path is better called. */
+  readonly isSlow: (region: number, record: number) => boolean;
 }
 
 export interface EmittedRegion {
@@ -43,8 +45,19 @@ const upperHalf = (register: number): number => L.XMM + register * L.XMM_STRIDE 
 /** Their helpers read or write registers in memory. */
 const INTERPRETED = new Set(['fxsave', 'fxrstor']);
 
-export function emitRegion(graph: RegionGraph, parts: RegionParts, exportName: string, id: number): EmittedRegion {
-  return new RegionFunction(graph, parts, id).emit(exportName);
+/** Where a region stands. */
+export interface RegionNames {
+  readonly exportName: string;
+  /** Global that counts its misses. */
+  readonly misses: number;
+  readonly id: number;
+}
+
+/** Misses until the driver is told of one. A prime, so that it hears of each of several that take turns. */
+const SAMPLING = 31;
+
+export function emitRegion(graph: RegionGraph, parts: RegionParts, names: RegionNames): EmittedRegion {
+  return new RegionFunction(graph, parts, names).emit();
 }
 
 class RegionFunction {
@@ -63,22 +76,27 @@ class RegionFunction {
   constructor(
     graph: RegionGraph,
     parts: RegionParts,
-    readonly id: number,
+    readonly names: RegionNames,
   ) {
     this.#graph = graph;
     this.#parts = parts;
     this.#structure = structureOf(graph);
-    this.#e = new RegionEmitter(this.#w, parts.helper);
+    // The interpreter would come back to the region from its first record.
+    const first = graph.entry.code.block.record;
+    this.#e = new RegionEmitter(this.#w, parts.helper, (record) => record !== first && !parts.isSlow(first, record));
     this.#least = graph.instructions + BUDGET_MARGIN;
   }
 
-  emit(exportName: string): EmittedRegion {
+  emit(): EmittedRegion {
     const w = this.#w;
     const e = this.#e;
     // The body comes first: only then is it known which registers it uses.
-    e.exitDepth = w.depth = 1;
+    e.exitDepth = 1;
+    e.missDepth = w.depth = 2;
     this.#tree(this.#graph.entry);
     w.unreachable();
+    w.end();
+    this.#miss();
     w.end();
     this.#epilogue();
     const body = w.finish();
@@ -91,7 +109,7 @@ class RegionFunction {
       type: { parameters: ['i32', 'i32'], results: ['i32'] },
       locals: e.locals,
       body: whole,
-      export: exportName,
+      export: this.names.exportName,
     };
     return { definition, structure: this.#structure, marks: this.#marks };
   }
@@ -126,7 +144,28 @@ class RegionFunction {
       load('i64.load', L.CC_B, e.flags.b);
     }
     p.block();
+    p.block();
     return p.finish();
+  }
+  /** An access at the record `at` missed the TLB: the interpreter goes on there. Now and then the driver hears of it. */
+  #miss(): void {
+    const { w, names } = { w: this.#w, names: this.names };
+    const e = this.#e;
+    w.globalGet(names.misses);
+    w.i32Const(1);
+    w.plain(0x6a); // i32.add
+    w.globalSet(names.misses);
+    w.globalGet(names.misses);
+    w.i32Const(SAMPLING);
+    w.plain(0x48); // i32.lt_s
+    w.if();
+    e.setLocal(e.fixed.outcome, e.fixedLocal(e.fixed.at, 'i32'));
+    w.else();
+    w.i32Const(0);
+    w.globalSet(names.misses);
+    e.storeState(L.SITE, 4, e.i32(this.#graph.entry.code.block.record));
+    e.setLocal(e.fixed.outcome, e.i32(EXIT_REGION_SLOW));
+    w.end();
   }
 
   #epilogue(): void {
@@ -156,7 +195,7 @@ class RegionFunction {
   #tellLeft(left: number): void {
     const e = this.#e;
     const w = this.#w;
-    w.i32Const(this.id);
+    w.i32Const(this.names.id);
     w.localGet(e.fixed.outcome);
     w.i32Const(0);
     w.memory('i32.load', L.BUDGET);
@@ -178,7 +217,7 @@ class RegionFunction {
     const merges = shape.dominated
       .filter((other) => this.#shape(other).entries > 1)
       .sort((a, b) => this.#shape(b).order - this.#shape(a).order);
-    if (shape.entries > 1 || shape.loop) e.known = undefined;
+    if (shape.entries > 1 || shape.loop) e.know(NOTHING_KNOWN);
     if (!shape.loop) return this.#within(node, merges, 0);
     const outer = this.#labels.get(node);
     this.#labels.set(node, this.#w.loop());
@@ -204,9 +243,9 @@ class RegionFunction {
   }
   #goTo(node: RegionNode, target: RegionNode): void {
     if (this.#isBranch(node, target)) return this.#w.branch(this.#labels.get(target)!);
-    const { known } = this.#e;
+    const knowledge = this.#e.knowledge();
     this.#tree(target);
-    this.#e.known = known;
+    this.#e.know(knowledge);
   }
 
   // ---------------------------------------------------------------- blocks
@@ -217,24 +256,38 @@ class RegionFunction {
 
   #node(node: RegionNode): void {
     const e = this.#e;
-    const { code } = node;
+    let ending: Ending | undefined;
+    e.block((recording) => {
+      ending = this.#instructions(node.code, recording);
+    });
+    this.#finish(node, ending!);
+  }
+  #finish(node: RegionNode, ending: Ending): void {
+    if (ending.kind === 'left') return;
+    this.#spend(node.code.insns.length);
+    this.#end(node, ending);
+  }
+  #instructions(code: RegionBlock, recording: boolean): Ending {
+    const e = this.#e;
     const last = code.insns.length - 1;
     for (let index = 0; index <= last; index++) {
       const insn = code.insns[index]!;
       const handler = code.handlers[index]!;
       const record = code.records[index]!;
       const semantic = handler === HANDLER.system ? undefined : this.#parts.semantics(insn.op);
-      if (!semantic) return e.leave(e.i32(EXIT_SYSTEM), e.i32(record));
-      // The interpreter goes on in the middle of the block; it counts all of it at the end.
-      if (INTERPRETED.has(insn.op)) return e.leave(e.i32(record));
+      if (!semantic || INTERPRETED.has(insn.op)) {
+        // Interpreted: the interpreter goes on in the middle of the block; it counts all of it at the end.
+        if (semantic) e.leave(e.i32(record));
+        else e.leave(e.i32(EXIT_SYSTEM), e.i32(record));
+        return { kind: 'left' };
+      }
       const next = BigInt.asUintN(64, insn.gva + BigInt(insn.length));
-      this.#marks.push({ offset: this.#w.length, gva: insn.gva });
+      if (!recording) this.#marks.push({ offset: this.#w.length, gva: insn.gva });
       e.beginInstruction(record, next, this.#parts.isFlagless(handler));
       semantic(e, insn);
-      if (e.ending?.kind === 'left') return;
+      if (e.ending?.kind === 'left') return e.ending;
     }
-    this.#spend(code.insns.length);
-    this.#end(node, e.ending ?? { kind: 'jump' });
+    return e.ending ?? { kind: 'jump' };
   }
   #spend(count: number): void {
     const e = this.#e;
@@ -253,9 +306,9 @@ class RegionFunction {
           this.#w.branch(this.#labels.get(taken.node)!);
         } else {
           e.when(ending.condition);
-          const { known } = e;
+          const knowledge = e.knowledge();
           this.#edge(node, taken);
-          e.known = known;
+          e.know(knowledge);
         }
         this.#w.end();
         return this.#edge(node, fallThrough);
@@ -279,9 +332,9 @@ class RegionFunction {
       const hit = e.op('i64.eq', e.at('i64.load', base, offset), e.i64(toBigint(guard)));
       const same = e.op('i32.eq', e.at('i32.load', base, offset + 8), e.i32(target.code.block.record));
       e.when(e.op('i32.and', hit, same));
-      const state: FlagState | undefined = e.known;
+      const knowledge = e.knowledge();
       this.#goTo(node, target);
-      e.known = state;
+      e.know(knowledge);
       this.#w.end();
     }
     e.leave(e.at('i32.load', e.i32(cell)));
@@ -302,9 +355,9 @@ class RegionFunction {
     for (const { node: candidate } of node.edges) {
       if (!candidate) continue;
       e.when(e.op('i32.eq', record, e.i32(candidate.code.block.record)));
-      const { known } = e;
+      const knowledge = e.knowledge();
       this.#goTo(node, candidate);
-      e.known = known;
+      e.know(knowledge);
       this.#w.end();
     }
     e.leave(record);

@@ -5,7 +5,7 @@
  * Whether and when code is translated cannot be seen by a program: see graph.ts for what is fetched, function.ts for counts.
  */
 import type { Block, BlockCache } from '../blocks.ts';
-import { EXIT_BUDGET, EXIT_REGION_LOW } from '../codes.ts';
+import { EXIT_BUDGET, EXIT_REGION_LOW, EXIT_REGION_SLOW } from '../codes.ts';
 import type { Semantic } from '../emitter.ts';
 import { codeContext, modeOf } from '../fpu-traps.ts';
 import type { HandlerTable } from '../interpreter/keys.ts';
@@ -16,6 +16,7 @@ import type { LinearMemory } from '../state.ts';
 import { buildModule } from '../wasm/module.ts';
 import type { FunctionType, ImportedFunction } from '../wasm/module.ts';
 import { emitRegion } from './function.ts';
+import { MissProfile } from './misses.ts';
 import { RegionGrower } from './graph.ts';
 import type { RegionGraph } from './graph.ts';
 import type { RegionObserver } from './observer.ts';
@@ -41,6 +42,8 @@ export interface TranslatorParts {
   /** Exports of the core, and the memory. */
   readonly imports: WebAssembly.Imports;
   readonly semantics: (op: string) => Semantic | undefined;
+  /** Instructions executed so far. */
+  readonly clock: () => number;
 }
 
 interface Region {
@@ -79,6 +82,7 @@ export class RegionTranslator {
   #waited = 0;
   /** Terminators that have been hot: their countdown says no longer how often they were executed. */
   readonly #wasHot = new Set<number>();
+  readonly #misses = new MissProfile();
   /** Regions taken out of the way since the budget did not suffice for them. */
   #suspended: Region[] = [];
   /** Regions made so far. */
@@ -120,6 +124,12 @@ export class RegionTranslator {
       this.#suspend(blocks.holding(mem.get32(L.OP)));
       return true;
     }
+    if (exit === EXIT_REGION_SLOW) {
+      const entry = blocks.holding(mem.get32(L.SITE));
+      if (this.#regions.has(entry) && this.#misses.sample(entry.record, mem.get32(L.OP), this.#parts.clock()))
+        this.#queue.push(entry);
+      return true;
+    }
     if (exit !== EXIT_BUDGET) return false;
     const terminator = mem.get32(L.LINK);
     if (mem.get32(terminator + TERMINATOR.countdown) !== 0) return false;
@@ -153,7 +163,9 @@ export class RegionTranslator {
     const graphs: { block: Block; graph: RegionGraph }[] = [];
     const covered = new Set<Block>();
     for (const block of queue) {
-      if (!block.live || this.#regions.has(block) || covered.has(block)) continue;
+      const old = this.#regions.get(block);
+      if (!block.live || (!old && covered.has(block)) || (old && !this.#misses.wantsAgain(block.record))) continue;
+      if (old) this.#remove(old);
       const graph = new RegionGrower(blocks, context, (terminator) => this.#executed(terminator)).grow(block);
       if (!graph) continue;
       graphs.push({ block, graph });
@@ -182,10 +194,13 @@ export class RegionTranslator {
       semantics: this.#parts.semantics,
       helper,
       isFlagless: (handler: number) => this.#flagless.has(handler),
+      isSlow: (region: number, record: number) => this.#misses.isSlow(region, record),
     };
     const first = this.#made;
     this.#made += graphs.length;
-    const regions = graphs.map(({ graph }, index) => emitRegion(graph, parts, `region${index}`, first + index));
+    const regions = graphs.map(({ graph }, index) =>
+      emitRegion(graph, parts, { exportName: `region${index}`, misses: index, id: first + index }),
+    );
     const functions = regions.map(({ definition }) => definition);
     if (observer)
       regions.forEach(({ definition: { body }, structure, marks }, index) => {
@@ -194,7 +209,12 @@ export class RegionTranslator {
         const bytes = this.#bytesOf(graph);
         observer.made({ id: first + index, graph, structure, body, marks, functionName, bytes });
       });
-    const bytes = buildModule({ imports, memory: { module: 'env', name: 'memory', pages: 1 }, functions });
+    const bytes = buildModule({
+      imports,
+      memory: { module: 'env', name: 'memory', pages: 1 },
+      functions,
+      globals: functions.length,
+    });
     const compiled = new WebAssembly.Module(bytes as BufferSource);
     const { exports } = new WebAssembly.Instance(compiled, {
       ...this.#parts.imports,
@@ -282,6 +302,7 @@ export class RegionTranslator {
   #flush(): void {
     for (const region of [...this.#regions.values()]) this.#remove(region);
     this.#queue = [];
+    this.#misses.clear();
     this.#wasHot.clear();
   }
 }

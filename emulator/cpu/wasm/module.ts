@@ -29,15 +29,18 @@ export interface ModuleParts {
   /** A table of functions, exported as `table`; `elements` are indexes into `functions`, from entry `offset`. */
   readonly table?: { readonly entries: number; readonly offset: number; readonly elements: readonly number[] };
   readonly functions: readonly DefinedFunction[];
+  /** Mutable i32 globals, 0 at first. */
+  readonly globals?: number;
   /** Types that bodies name in call_indirect: they get the numbers 0, 1, ... */
   readonly indirectTypes?: readonly FunctionType[];
 }
 
-const SECTION = { type: 1, import: 2, function: 3, table: 4, export: 7, element: 9, code: 10 } as const;
+const SECTION = { type: 1, import: 2, function: 3, table: 4, global: 6, export: 7, element: 9, code: 10 } as const;
 const KIND = { function: 0, table: 1, memory: 2 } as const;
 const FUNCTION_TYPE = 0x60;
 const FUNCREF = 0x70;
 const END = 0x0b;
+const MUTABLE = 1;
 
 export function buildModule(parts: ModuleParts): Uint8Array {
   const types: FunctionType[] = [...(parts.indirectTypes ?? [])];
@@ -99,6 +102,12 @@ export function buildModule(parts: ModuleParts): Uint8Array {
       w.unsigned(entries);
     });
   }
+  const { globals = 0 } = parts;
+  if (globals > 0)
+    section(SECTION.global, (w) => {
+      w.unsigned(globals);
+      for (let index = 0; index < globals; index++) w.bytes([TYPE_CODES.i32, MUTABLE, ...i32Const(0), END]);
+    });
   section(SECTION.export, (w) => {
     const exported = parts.functions.flatMap((entry, index) => (entry.export ? [{ name: entry.export, index }] : []));
     w.unsigned(exported.length + (parts.table ? 1 : 0));

@@ -21,6 +21,14 @@ export class Writer {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** A place to come back to: what is written after it can be taken back, if it is whole constructs. */
+  mark(): number {
+    return this.#length;
+  }
+  rewind(mark: number): void {
+    this.#length = mark;
+  }
+
   #reserve(count: number): void {
     if (this.#length + count <= this.#bytes.length) return;
     const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + count));
@@ -117,6 +125,14 @@ export class Writer {
   branchIf(toDepth: number): void {
     this.byte(0x0d);
     this.unsigned(this.depth - toDepth);
+  }
+  globalGet(index: number): void {
+    this.byte(0x23);
+    this.unsigned(index);
+  }
+  globalSet(index: number): void {
+    this.byte(0x24);
+    this.unsigned(index);
   }
   /** `labels` are relative, as in the binary format. */
   branchTable(labels: readonly number[], otherwise: number): void {
