@@ -224,6 +224,12 @@ describe('dune-debug', function () {
         2,
         /^dune-debug: --trace cannot write none\/such: ENOENT.*\.\n$/,
       ],
+      [
+        'a processor that cannot be',
+        ['run', '--cpu', 'haswell,-sse3', hello],
+        2,
+        /^dune-debug: --cpu: A processor "haswell,-sse3" cannot be: ssse3 needs sse3\. /,
+      ],
       ['an option without its value', ['run', '--cpus'], 2, /^dune-debug: --cpus needs a value: N\.\n$/],
       [
         'a value that is no number',

@@ -125,7 +125,8 @@ function canonicalName(name: string): string {
 
 function registerType(name: string, bits: number | undefined): Type {
   if (name === 'rip') return pointerTo(VOID);
-  if (/^(xmm|ymm|st)\d/.test(name)) return baseType('register', 16, Encoding.unsigned);
+  if (/^(xmm|st)\d/.test(name)) return baseType('register', 16, Encoding.unsigned);
+  if (/^ymm\d/.test(name)) return baseType('register', 32, Encoding.unsigned);
   if (/^[cdefgs]s$/.test(name) || name === 'tr' || name === 'ldtr') return baseType('uint16_t', 2, Encoding.unsigned);
   const size = (bits ?? 64) / 8;
   return size === 8 ? baseType('long', 8, Encoding.signed) : baseType(`int${size * 8}_t`, size, Encoding.signed);

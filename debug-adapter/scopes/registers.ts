@@ -15,6 +15,7 @@ const GROUPS: readonly { readonly group: RegisterInfo['group']; readonly name: s
   { group: 'debug', name: 'Debug' },
   { group: 'msr', name: 'MSR' },
   { group: 'sse', name: 'SSE' },
+  { group: 'avx', name: 'AVX' },
   { group: 'x87', name: 'x87' },
   { group: 'mode', name: 'Mode' },
 ];

@@ -22,7 +22,8 @@ export const PKRU_STATE = 0x200;
 
 /** Bytes of the legacy region, which has x87 and SSE state and MXCSR as FXSAVE has them. */
 export const LEGACY_BYTES = 512;
-/** Where the extended region begins: behind the 64 bytes of the header. */
+export const HEADER_BYTES = 64;
+/** Where the extended region begins. */
 export const EXTENDED = 576;
 /** Every XSAVE area is a multiple of it. */
 export const AREA_ALIGNMENT = 64;

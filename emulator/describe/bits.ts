@@ -105,6 +105,14 @@ const cr4: readonly BitField[] = [
   bit('CET', 23, 'control-flow enforcement'),
 ];
 
+/** SDM 1 13.3. */
+const xcr0: readonly BitField[] = [
+  bit('x87', 0, 'x87 state'),
+  bit('SSE', 1, 'XMM registers and MXCSR'),
+  bit('AVX', 2, 'upper halves of the YMM registers'),
+  bit('PKRU', 9, 'rights of the protection keys'),
+];
+
 const cr8: readonly BitField[] = [field('TPR', 3, 0, 'interrupts of this priority class and lower wait')];
 
 /** SDM 4 2.1, C000_0080h. */
@@ -266,6 +274,7 @@ export const BITS = {
   dr6,
   dr7,
   mxcsr,
+  xcr0,
   x87Control,
   x87Status,
   segmentRights,

@@ -100,7 +100,7 @@ describe('ELF loader', () => {
       image: bytes,
       argv,
       envp,
-      hardwareCapabilities: 1,
+      hardware: { capabilities: 1, capabilities2: 2, leastSignalStack: 1776 },
     });
     assert.equal(start.entry, 0x401000);
     assert.equal(start.stack % 16, 0);

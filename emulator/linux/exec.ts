@@ -3,6 +3,7 @@ import { LaunchError } from './api.ts';
 import { PF_R, PF_W, PF_X, readExecutable } from './elf.ts';
 import type { Executable, ProgramHeader } from './elf.ts';
 import { PAGE } from './frames.ts';
+import type { HardwareInformation } from './hardware.ts';
 import { map, pageUp } from './mapping.ts';
 import type { Inode, Linux, Process } from './state.ts';
 import { RLIMIT_STACK } from './state.ts';
@@ -54,8 +55,7 @@ export interface ExecRequest {
   readonly image: Uint8Array;
   readonly argv: readonly string[];
   readonly envp: readonly string[];
-  /** CPUID.1:EDX, for AT_HWCAP. */
-  readonly hardwareCapabilities: number;
+  readonly hardware: HardwareInformation;
 }
 
 /** Fills `process.mm`, which must be empty. Throws LaunchError; nothing of the old program may depend on it then. */
@@ -197,8 +197,8 @@ function auxiliaryVector(
   );
   const headers = first ? executable.headerOffset - first.offset + first.vaddr + bias : 0;
   const pairs: [number, bigint | number][] = [
-    [AT.MINSIGSTKSZ, 1776],
-    [AT.HWCAP, request.hardwareCapabilities >>> 0],
+    [AT.MINSIGSTKSZ, request.hardware.leastSignalStack],
+    [AT.HWCAP, request.hardware.capabilities],
     [AT.PAGESZ, PAGE],
     [AT.CLKTCK, 100],
     [AT.PHDR, headers],
@@ -213,8 +213,7 @@ function auxiliaryVector(
     [AT.EGID, 1000],
     [AT.SECURE, 0],
     [AT.RANDOM, at.random],
-    // Bit 1 says that ring 3 may use FSGSBASE instructions; they are not enabled in Linux mode.
-    [AT.HWCAP2, 0],
+    [AT.HWCAP2, request.hardware.capabilities2],
     [AT.EXECFN, at.execfn],
     [AT.PLATFORM, at.platform],
     [AT.NULL, 0],

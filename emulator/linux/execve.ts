@@ -1,6 +1,6 @@
 /** execve: a new program in place of the old one (fs/exec.c), and the start of the first. */
 import { resetLinux } from '../cpu/system/reset.ts';
-import { hardwareCapabilities } from './hardware.ts';
+import { hardwareInformation } from './hardware.ts';
 import { LaunchError } from './api.ts';
 import type { SyscallResult } from './api.ts';
 import * as errno from './errno.ts';
@@ -46,7 +46,7 @@ export function replaceProgram(
       image,
       argv,
       envp,
-      hardwareCapabilities: hardwareCapabilities(linux.context.model),
+      hardware: hardwareInformation(linux.context.model),
     });
   } catch (error) {
     process.mm = old;

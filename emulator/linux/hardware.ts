@@ -1,10 +1,29 @@
 /** What Linux tells programs of the CPU model. */
 import { cpuid } from '../cpu/system/cpuid.ts';
 import type { CpuModel } from '../cpu/system/models.ts';
+import { linuxCr4 } from '../cpu/system/reset.ts';
+import { leastSignalStack } from './fpstate.ts';
 
-/** CPUID.1:EDX, for AT_HWCAP. */
-export function hardwareCapabilities(model: CpuModel): number {
-  return cpuid(model, { physBits: 46, apicId: 0, cpus: 1, cr4: 0n, xcr0: 0 }, 1, 0)[3];
+/** What the auxiliary vector says of the processor. */
+export interface HardwareInformation {
+  /** AT_HWCAP: CPUID.1:EDX. */
+  readonly capabilities: number;
+  /** AT_HWCAP2. */
+  readonly capabilities2: number;
+  /** AT_MINSIGSTKSZ. */
+  readonly leastSignalStack: number;
+}
+
+/** HWCAP2_FSGSBASE: ring 3 may use the instructions. */
+const RING3_FSGSBASE = 2;
+const CR4_FSGSBASE = 0x1_0000n;
+
+export function hardwareInformation(model: CpuModel): HardwareInformation {
+  return {
+    capabilities: cpuid(model, { physBits: 46, apicId: 0, cpus: 1, cr4: 0n, xcr0: 0 }, 1, 0)[3],
+    capabilities2: linuxCr4(model) & CR4_FSGSBASE ? RING3_FSGSBASE : 0,
+    leastSignalStack: leastSignalStack(model),
+  };
 }
 
 /** Features that Linux calls something else (arch/x86/include/asm/cpufeatures.h). */

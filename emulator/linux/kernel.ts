@@ -18,7 +18,7 @@ import { openBase } from './fs/descriptors.ts';
 import { memoryMapRows } from './fs/maps.ts';
 import { tidy } from './fs/paths.ts';
 import { inodeAt, programPath } from './fs/tree.ts';
-import { hardwareCapabilities } from './hardware.ts';
+import { hardwareInformation } from './hardware.ts';
 import { createMemoryMap } from './mm.ts';
 import { peek, poke } from './peek.ts';
 import { random64, seedRandom } from './random.ts';
@@ -175,7 +175,7 @@ function start(linux: Linux): void {
     image: options.program.image,
     argv,
     envp: options.env,
-    hardwareCapabilities: hardwareCapabilities(linux.context.model),
+    hardware: hardwareInformation(linux.context.model),
   };
   const image = loadProgram(linux, process, request);
   nameProgram(process, path, argv);

@@ -4,11 +4,11 @@
  *
  *   pretcode 0 | ucontext 8: flags, link, stack, sigcontext 48, mask 304 | siginfo 312 (128 bytes) = 440 bytes
  *
- * The FXSAVE image lies above, aligned to 64. There is no XSAVE, so uc_flags has no UC_FP_XSTATE.
+ * The floating-point state lies above, aligned to 64 (fpstate.ts).
  */
 import * as L from '../cpu/layout.ts';
 import { readRflags, writeRflags, Flag } from '../cpu/system/rflags.ts';
-import { FXSAVE_BYTES, initialFx, restoreFx, saveFx } from './fxsave.ts';
+import { fpStateAddress, fpStateBytes, hasExtendedState, loadFpState, storeFpState } from './fpstate.ts';
 import type { Linux, SignalInfo, SignalAction, Task } from './state.ts';
 import * as S from './signal-numbers.ts';
 import { Packer, copyIn, copyOut } from './usermem.ts';
@@ -19,6 +19,7 @@ const MASK = 304;
 const INFO = 312;
 const INFO_BYTES = 128;
 const RED_ZONE = 128;
+const UC_FP_XSTATE = 1;
 const UC_SIGCONTEXT_SS = 2;
 const UC_STRICT_RESTORE_SS = 4;
 const USER_CS = 0x33;
@@ -51,29 +52,26 @@ export function pushSignalFrame(
   const onStack = isOnAltStack(task, rsp);
   const switches = (action.flags & S.SA_ONSTACK) !== 0 && stack.size > 0 && !onStack;
   let at = switches ? stack.address + stack.size : rsp - RED_ZONE;
-  at -= FXSAVE_BYTES;
-  at -= at % 64;
-  const fpstate = at;
-  at -= FRAME_BYTES;
+  const fpstate = fpStateAddress(linux.context.model, at);
+  at = fpstate - FRAME_BYTES;
   at = at - (at % 16) - 8;
   // A frame that would run off the alternate stack is an overflow (sigaltstack overflow check).
   if (onStack && (action.flags & S.SA_ONSTACK) !== 0 && !(stack.flags & S.SS_AUTODISARM) && at < stack.address)
     return false;
   if (at <= 0 || !(action.flags & S.SA_RESTORER)) return false;
 
-  linux.dune?.signalFrame(task, BigInt(at), BigInt(fpstate + FXSAVE_BYTES));
+  linux.dune?.signalFrame(task, BigInt(at), BigInt(fpstate + fpStateBytes(linux.context.model)));
 
   const frame = new Packer(FRAME_BYTES);
   frame.u64(0, action.restorer);
-  frame.u64(8, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS);
+  frame.u64(8, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (hasExtendedState(linux.context.model) ? UC_FP_XSTATE : 0));
   frame.u64(24, stack.address);
   frame.u32(32, altStackState(task, rsp));
   frame.u64(40, stack.size);
   fillContext(linux, frame, info, oldMask, fpstate);
   frame.u64(MASK, oldMask);
   frame.bytes.set(packSignalInfo(info), INFO);
-  if (!copyOut(linux, task.process, at, frame.bytes) || !copyOut(linux, task.process, fpstate, saveFx(linux.mem)))
-    return false;
+  if (!copyOut(linux, task.process, at, frame.bytes) || !storeFpState(linux, task.process, fpstate)) return false;
   if (stack.flags & S.SS_AUTODISARM) task.altStack = { address: 0, size: 0, flags: S.SS_DISABLE };
 
   cpu.setGpr(7, BigInt(info.signal));
@@ -127,14 +125,12 @@ export function popSignalFrame(linux: Linux, task: Task): boolean {
   if (!frame) return false;
   const view = new DataView(frame.buffer);
   const fpstate = Number(view.getBigUint64(CONTEXT + SC_FPSTATE, true));
-  const image = fpstate === 0 ? initialFx() : copyIn(linux, task.process, fpstate, FXSAVE_BYTES);
   const rip = view.getBigUint64(CONTEXT + SC_RIP, true);
-  if (!image || rip >= 0x800000000000n) return false;
+  if (rip >= 0x800000000000n || !loadFpState(linux, task.process, fpstate)) return false;
   REGISTER_OFFSETS.forEach((offset, register) => cpu.setGpr(register, view.getBigUint64(CONTEXT + offset, true)));
   cpu.rip = rip;
   const flags = view.getUint32(CONTEXT + SC_FLAGS, true);
   writeRflags(linux.context, (readRflags(linux.context) & ~USER_FLAGS) | (flags & USER_FLAGS));
-  restoreFx(mem, image);
   task.blockedSignals = view.getBigUint64(MASK, true) & ~S.UNBLOCKABLE;
   const size = Number(view.getBigUint64(40, true));
   const stackFlags = view.getUint32(32, true);

@@ -104,7 +104,7 @@ export type StopReason =
 /** A register as the debugger shows and sets it. */
 export interface RegisterInfo {
   readonly name: string;
-  readonly group: 'general' | 'segment' | 'control' | 'debug' | 'msr' | 'sse' | 'x87' | 'mode';
+  readonly group: 'general' | 'segment' | 'control' | 'debug' | 'msr' | 'sse' | 'avx' | 'x87' | 'mode';
   readonly bits: number;
   readonly value: bigint;
   readonly writable: boolean;

@@ -13,6 +13,8 @@ export interface RegisterRow {
   readonly write?: (context: CpuContext, value: bigint) => void;
   readonly parts?: (value: bigint, context: CpuContext) => readonly RegisterPart[];
   readonly text?: (value: bigint, context: CpuContext) => string;
+  /** The register exists only on processors with this feature. */
+  readonly feature?: string;
   /** Reachable by name but not listed: a part of a listed register. */
   readonly hidden?: boolean;
 }

@@ -1,4 +1,4 @@
-/** XMM registers in their typed formats, MXCSR, and the x87 unit with its stack in ST order. */
+/** XMM and YMM registers in their typed formats, MXCSR, and the x87 unit with its stack in ST order. */
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import { BITS } from '../describe/bits.ts';
@@ -34,32 +34,38 @@ export function extendedInWords(value: bigint): string {
   return `${sign}${scaled * 2 ** power}`;
 }
 
-function lanes(value: bigint, name: string, bits: number, format: (lane: bigint) => string): RegisterPart[] {
-  return Array.from({ length: 128 / bits }, (_, index) => {
+function lanes(
+  value: bigint,
+  whole: number,
+  name: string,
+  bits: number,
+  format: (lane: bigint) => string,
+): RegisterPart[] {
+  return Array.from({ length: whole / bits }, (_, index) => {
     const lo = index * bits;
     const lane = (value >> BigInt(lo)) & ((1n << BigInt(bits)) - 1n);
     return { name: `${name}[${index}]`, value: lane, meaning: format(lane), hi: lo + bits - 1, lo };
   });
 }
 
-function xmm(number: number): RegisterRow {
-  const at = L.XMM + number * L.XMM_STRIDE;
+/** XMMn, or YMMn with the upper half. */
+function vector(name: string, group: 'sse' | 'avx', number: number, bits: 128 | 256): RegisterRow {
+  const words = Array.from({ length: bits / 64 }, (_, index) => index);
+  const at = (word: number): number => L.XMM + number * L.XMM_STRIDE + word * 8;
+  const wordOf = (value: bigint, word: number): bigint => (value >> BigInt(word * 64)) & LOW64;
   return {
-    name: `xmm${number}`,
-    group: 'sse',
-    bits: 128,
-    read: ({ mem }) => mem.get64(at) | (mem.get64(at + 8) << 64n),
-    write: ({ mem }, value) => {
-      mem.set64(at, value & LOW64);
-      mem.set64(at + 8, value >> 64n);
-    },
+    name: `${name}${number}`,
+    group,
+    bits,
+    read: ({ mem }) => words.reduce((value, word) => value | (mem.get64(at(word)) << BigInt(word * 64)), 0n),
+    write: ({ mem }, value) => words.forEach((word) => mem.set64(at(word), wordOf(value, word))),
     parts: (value) => [
-      ...lanes(value, 'f64', 64, (lane) => `${asFloat64(lane)}`),
-      ...lanes(value, 'f32', 32, (lane) => `${asFloat32(lane)}`),
-      ...lanes(value, 'i64', 64, (lane) => `${BigInt.asIntN(64, lane)}`),
-      ...lanes(value, 'i32', 32, (lane) => `${BigInt.asIntN(32, lane)}`),
+      ...lanes(value, bits, 'f64', 64, (lane) => `${asFloat64(lane)}`),
+      ...lanes(value, bits, 'f32', 32, (lane) => `${asFloat32(lane)}`),
+      ...lanes(value, bits, 'i64', 64, (lane) => `${BigInt.asIntN(64, lane)}`),
+      ...lanes(value, bits, 'i32', 32, (lane) => `${BigInt.asIntN(32, lane)}`),
     ],
-    text: (value) => `f64 {${asFloat64(value & LOW64)}, ${asFloat64(value >> 64n)}}`,
+    text: (value) => `f64 {${words.map((word) => asFloat64(wordOf(value, word))).join(', ')}}`,
   };
 }
 
@@ -108,10 +114,12 @@ const fsw: RegisterRow = {
   ...decoded(BITS.x87Status),
 };
 
+const SIXTEEN = Array.from({ length: 16 }, (_, number) => number);
 const EIGHT = [0, 1, 2, 3, 4, 5, 6, 7];
 
 export const floatRows: readonly RegisterRow[] = [
-  ...Array.from({ length: 16 }, (_, number) => xmm(number)),
+  ...SIXTEEN.map((number) => vector('xmm', 'sse', number, 128)),
+  ...SIXTEEN.map((number) => ({ ...vector('ymm', 'avx', number, 256), feature: 'avx' })),
   stored('mxcsr', 'sse', 32, L.MXCSR, {
     ...decoded(BITS.mxcsr),
     write: ({ mem }, value) => {

@@ -5,6 +5,7 @@ import { refuseCr0, refuseCr3, refuseCr4, setCr0, setCr3, setCr4 } from '../cpu/
 import { debugRegisterValue } from '../cpu/system/debug-registers.ts';
 import { MSRS, VMX_CAPABILITY_MSRS, readMsr, writeMsr } from '../cpu/system/msrs.ts';
 import { guestTsc } from '../cpu/system/tsc.ts';
+import { refuseXcr0 } from '../cpu/xstate.ts';
 import { BITS, bitsInWords } from '../describe/bits.ts';
 import type { BitField } from '../describe/bits.ts';
 import { decoded, hex, stored } from './register-row.ts';
@@ -46,6 +47,20 @@ const controlRows: readonly RegisterRow[] = [
   }),
 ];
 
+const xcr0: RegisterRow = {
+  ...control(
+    'xcr0',
+    L.XCR0,
+    BITS.xcr0,
+    ({ model }, value) => refuseXcr0(model, value),
+    ({ mem, engine }, value) => {
+      mem.set64(L.XCR0, value);
+      engine.contextChanged();
+    },
+  ),
+  feature: 'xsave',
+};
+
 function debug(name: string, at: number, fields?: readonly BitField[]): RegisterRow {
   return stored(name, 'debug', 64, at, {
     ...(fields ? decoded(fields) : {}),
@@ -68,13 +83,14 @@ const MSR_BITS: Readonly<Record<string, readonly BitField[]>> = {
 /** Shown among the segments. */
 const ELSEWHERE = new Set(['FS_BASE', 'GS_BASE']);
 
-function msr(number: number, name: string, writable: boolean): RegisterRow {
+function msr(number: number, name: string, writable: boolean, feature?: string): RegisterRow {
   const fields = MSR_BITS[name];
   const row: RegisterRow = {
     name: name.toLowerCase(),
     group: 'msr',
     bits: 64,
     read: (context) => readMsr(context, number) ?? 0n,
+    ...(feature === undefined ? {} : { feature }),
     ...(fields ? decoded(fields) : {}),
     text: (value) => `MSR ${number.toString(16)}h${fields ? ` ${bitsInWords(fields, value)}` : ''}`,
   };
@@ -89,8 +105,8 @@ function msr(number: number, name: string, writable: boolean): RegisterRow {
 }
 
 const msrRows: readonly RegisterRow[] = [
-  ...MSRS.filter(({ name }) => !ELSEWHERE.has(name)).map(({ number, name, writable }) =>
-    msr(number, name, writable !== undefined),
+  ...MSRS.filter(({ name }) => !ELSEWHERE.has(name)).map(({ number, name, writable, feature }) =>
+    msr(number, name, writable !== undefined, feature),
   ),
   ...VMX_CAPABILITY_MSRS.map(({ number, name }) => msr(number, name, false)),
 ];
@@ -164,4 +180,4 @@ const modeRows: readonly RegisterRow[] = [
   ),
 ];
 
-export const systemRegisterRows: readonly RegisterRow[] = [...controlRows, ...debugRows, ...msrRows, ...modeRows];
+export const systemRegisterRows: readonly RegisterRow[] = [...controlRows, xcr0, ...debugRows, ...msrRows, ...modeRows];

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import * as L from '../cpu/layout.ts';
+import { EVERYTHING } from '../cpu/system/model-test-support.ts';
+import { CPU_MODELS } from '../cpu/system/models.ts';
 import { createTestMachine } from '../cpu/system/system-test-support.ts';
 import { extendedInWords } from './registers-float.ts';
 import { REGISTER_NAMES, readRegister, register, registers, writeRegister } from './registers.ts';
@@ -98,6 +100,23 @@ describe('registers', () => {
     assert.equal(context.mem.get64(L.X87 + 7 * 16), 0xc000_0000_0000_0000n);
     assert.equal(register(context, 'st0')!.text, '3');
     assert.match(register(context, 'ftw')!.text!, /R7 valid/);
+  });
+
+  it('shows YMM registers over the XMM registers, and XCR0, where the processor has them', () => {
+    const { context: avx } = createTestMachine('hlt', EVERYTHING);
+    writeRegister(avx, 'xmm2', 0x3ff8_0000_0000_0000n);
+    writeRegister(avx, 'ymm2', (0x4000_0000_0000_0000n << 192n) | readRegister(avx, 'ymm2')!);
+    assert.equal(register(avx, 'ymm2')!.text, 'f64 {1.5, 0, 0, 2}');
+    assert.equal(register(avx, 'ymm2')!.parts!.find(({ name }) => name === 'i32[7]')!.value, 0x4000_0000n);
+    assert.equal(readRegister(avx, 'xmm2'), 0x3ff8_0000_0000_0000n);
+    assert.match(register(avx, 'xcr0')!.text!, /AVX/);
+    assert.throws(() => writeRegister(avx, 'xcr0', 5n), { message: 'xcr0 cannot be 0x5: XCR0.AVX needs XCR0.SSE.' });
+    const { context: old } = createTestMachine('hlt', CPU_MODELS.baseline);
+    assert.equal(register(old, 'ymm2'), undefined);
+    assert.equal(
+      registers(old).some(({ name }) => /^(ymm|xcr0|xss)/.test(name)),
+      false,
+    );
   });
 
   it('reads extended numbers in decimal', () => {

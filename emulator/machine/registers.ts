@@ -11,14 +11,22 @@ import { systemRegisterRows } from './registers-system.ts';
 const ROWS: readonly RegisterRow[] = [...generalRows, ...segmentRegisterRows, ...systemRegisterRows, ...floatRows];
 const BY_NAME = new Map(ROWS.map((row) => [row.name, row]));
 
+const exists = ({ model }: CpuContext, { feature }: RegisterRow): boolean =>
+  feature === undefined || model.features.has(feature);
+
+function find(context: CpuContext, name: string): RegisterRow | undefined {
+  const row = BY_NAME.get(name.toLowerCase());
+  return row && exists(context, row) ? row : undefined;
+}
+
 /** All of them, in display order. */
 export function registers(context: CpuContext): RegisterInfo[] {
-  return ROWS.filter((row) => !row.hidden).map((row) => describe(context, row));
+  return ROWS.filter((row) => !row.hidden && exists(context, row)).map((row) => describe(context, row));
 }
 
 /** One of them, parts of others ('eax', 'cs_base') included; undefined if there is none of that name. */
 export function register(context: CpuContext, name: string): RegisterInfo | undefined {
-  const row = BY_NAME.get(name.toLowerCase());
+  const row = find(context, name);
   return row && describe(context, row);
 }
 
@@ -26,12 +34,12 @@ export function register(context: CpuContext, name: string): RegisterInfo | unde
 export const REGISTER_NAMES: readonly string[] = [...BY_NAME.keys()];
 
 export function readRegister(context: CpuContext, name: string): bigint | undefined {
-  return BY_NAME.get(name.toLowerCase())?.read(context);
+  return find(context, name)?.read(context);
 }
 
 /** Throws an Error of one sentence if there is no such register or it cannot hold the value. Negative values count as two's complement. */
 export function writeRegister(context: CpuContext, name: string, value: bigint): void {
-  const row = BY_NAME.get(name.toLowerCase());
+  const row = find(context, name);
   if (!row) throw new Error(`There is no register ${name}.`);
   if (!row.write) throw new Error(`${row.name} cannot be set.`);
   const bits = BigInt(row.bits);

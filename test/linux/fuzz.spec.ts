@@ -50,7 +50,14 @@ describe('Mutated ELF files', function () {
       task.mm = createMemoryMap(linux)!;
       const inode = createBlobInode(linux, '/bin/x', 0o755, image);
       try {
-        loadProgram(linux, task, { path: '/bin/x', inode, image, argv: ['/bin/x'], envp: [], hardwareCapabilities: 0 });
+        loadProgram(linux, task, {
+          path: '/bin/x',
+          inode,
+          image,
+          argv: ['/bin/x'],
+          envp: [],
+          hardware: { capabilities: 0, capabilities2: 0, leastSignalStack: 1776 },
+        });
         loaded++;
       } catch (error) {
         assert.ok(error instanceof LaunchError, `image ${index}: ${String(error)}`);

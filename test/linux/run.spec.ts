@@ -51,6 +51,15 @@ describe('Processor models', () => {
       assert.deepEqual({ out, status }, { out: native.out, status: 0 });
     });
 
+  it('signal frames are as the host kernel makes them', () => {
+    const native = runNative(program('fpstate'));
+    const { out, status } = runEmulated(program('fpstate'));
+    assert.deepEqual({ out, status }, { out: native.out, status: 0 });
+    // Without XSAVE there is FXSAVE's image, and nothing said of more.
+    const old = native.out.replace('extended 1\n', 'extended 0\n').replace(/^(magic|area) .*\n/gm, '');
+    assert.equal(runEmulated(program('fpstate'), [], '', { cpuModel: 'baseline' }).out, old);
+  });
+
   it('baseline has none of them, and runs what the C library picks for it', () => {
     assert.equal(runEmulated(program('extensions'), [], '', { cpuModel: 'baseline' }).status, 132);
     const { out } = runEmulated(program('numbers'), [], '', { cpuModel: 'baseline' });

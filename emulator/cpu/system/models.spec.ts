@@ -8,7 +8,7 @@ import { cpuid } from './cpuid.ts';
 import { FEATURES } from './features.ts';
 import { cr4Known } from './control-registers.ts';
 import { SYSTEM_OPS } from './index.ts';
-import { CPU_MODELS } from './models.ts';
+import { CPU_MODELS, CpuModelError, cpuModelOf } from './models.ts';
 import { createTestMachine } from './system-test-support.ts';
 
 const environment = { physBits: 46, apicId: 0, cpus: 1, cr4: 0n, xcr0: 3 };
@@ -64,6 +64,59 @@ describe('processor models', () => {
     const brought = (1n << 12n) | (1n << 18n) | (1n << 22n);
     assert.equal(cr4Known(CPU_MODELS.max), cr4Known(CPU_MODELS.baseline) | brought, 'LA57, OSXSAVE and PKE');
     assert.equal(cr4Known(CPU_MODELS.ivybridge) & (1n << 21n), 0n, 'SMAP');
+  });
+});
+
+describe('descriptions of a processor', () => {
+  const refusal = (description: string): string => {
+    try {
+      cpuModelOf(description);
+    } catch (error) {
+      assert.ok(error instanceof CpuModelError);
+      return error.message;
+    }
+    return '';
+  };
+  it('name a model and change its features', () => {
+    assert.equal(cpuModelOf('haswell'), CPU_MODELS.haswell);
+    const changed = cpuModelOf('haswell,-bmi2,+sha');
+    assert.deepEqual(
+      [...changed.features].sort(),
+      [...CPU_MODELS.haswell.features, 'sha'].filter((name) => name !== 'bmi2').sort(),
+    );
+    assert.equal(changed.signature, CPU_MODELS.haswell.signature);
+    assert.equal(cpuModelOf('-sse4.2').features.has('sse4_2'), false);
+    assert.equal(cpuModelOf('haswell,-bmi2,+sha'), changed, 'made once');
+  });
+  it('are refused in a sentence', () => {
+    assert.match(refusal('pentium'), /^There is no processor model "pentium"; there are: max, baseline, .*\.$/);
+    assert.match(refusal('max,+mmx2'), /^There is no processor feature "mmx2"; there are: .*\.$/);
+    assert.match(refusal('max,sha'), /^"sha" should be a processor feature with \+ or - before it, such as "-sha"\.$/);
+    assert.match(refusal('max,-sse2'), /^The processor feature sse2 cannot be taken out: /);
+    assert.equal(
+      refusal('max,-ssse3'),
+      'A processor "max,-ssse3" cannot be: sse4_1 needs ssse3. Add "+ssse3" or "-sse4_1".',
+    );
+    assert.match(refusal('baseline,+xsaves'), /xsaves needs xsavec/);
+    assert.match(refusal(''), /no processor model ""/);
+  });
+  it('give family, model, stepping, brand and leaf limits', () => {
+    const text = (words: readonly number[]): string =>
+      words.flatMap((word) => [0, 8, 16, 24].map((shift) => String.fromCharCode((word >> shift) & 0xff))).join('');
+    const brand = (name: string): string =>
+      [0x80000002, 0x80000003, 0x80000004]
+        .map((leaf) => text(cpuid(cpuModelOf(name), environment, leaf, 0)))
+        .join('')
+        .replace(/\0+$/, '');
+    const identity = (name: string): readonly unknown[] => {
+      const [signature] = cpuid(cpuModelOf(name), environment, 1, 0);
+      const family = (signature >> 8) & 15;
+      const model = ((signature >> 4) & 15) | ((signature >> 12) & 0xf0);
+      return [family, model, signature & 15, cpuid(cpuModelOf(name), environment, 0, 0)[0], brand(name)];
+    };
+    assert.deepEqual(identity('ivybridge'), [6, 0x3e, 4, 0xd, 'Intel(R) Xeon(R) CPU E5-2690 v2 @ 3.00GHz']);
+    assert.deepEqual(identity('haswell'), [6, 0x3f, 2, 0xf, 'Intel(R) Xeon(R) CPU E5-1660 v3 @ 3.00GHz']);
+    assert.deepEqual(identity('max,-sha').slice(4), ['Dune Debug model CPU']);
   });
 });
 

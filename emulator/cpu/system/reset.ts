@@ -5,6 +5,7 @@ import { Segment } from '../state.ts';
 import { PKRU_STATE, xcr0Known } from '../xstate.ts';
 import type { SegmentRegister } from '../state.ts';
 import { cr4Known } from './control-registers.ts';
+import type { CpuModel } from './models.ts';
 import { nullSegment, updateDerived } from './descriptors.ts';
 import { LINUX_GDT_LIMIT } from './linux-gdt.ts';
 
@@ -56,8 +57,13 @@ export function initFpu(context: CpuContext): void {
   mem.set32(L.MXCSR, 0x1f80);
 }
 
-function linuxCr4({ model }: CpuContext): bigint {
+/** CR4 of Linux on a processor model. */
+export function linuxCr4(model: CpuModel): bigint {
   return LINUX_CR4 & cr4Known(model);
+}
+/** XCR0 of Linux: all but PKRU, as without protection keys. */
+export function linuxXcr0(model: CpuModel): number {
+  return xcr0Known(model) & ~PKRU_STATE;
 }
 
 /** A 64-bit process at CPL 3 as Linux starts one; RIP, RSP and CR3 are the caller's. */
@@ -66,8 +72,8 @@ export function resetLinux(context: CpuContext, cr3: bigint): void {
   clear(context);
   mem.set64(L.CR0, LINUX_CR0);
   mem.set64(L.CR3, cr3);
-  mem.set64(L.CR4, linuxCr4(context));
-  mem.set64(L.XCR0, BigInt(xcr0Known(context.model) & ~PKRU_STATE));
+  mem.set64(L.CR4, linuxCr4(context.model));
+  mem.set64(L.XCR0, BigInt(linuxXcr0(context.model)));
   mem.set64(L.MSR_EFER, LINUX_EFER);
   mem.set64(L.MSR_STAR, LINUX_STAR);
   mem.set64(L.MSR_LSTAR, LINUX_LSTAR);
@@ -88,7 +94,7 @@ export function resetLinux(context: CpuContext, cr3: bigint): void {
 export function resetFlat64(context: CpuContext, cr3: bigint): void {
   const { mem, cpu } = context;
   resetLinux(context, cr3);
-  mem.set64(L.CR4, linuxCr4(context) & ~CR4_SMEP);
+  mem.set64(L.CR4, linuxCr4(context.model) & ~CR4_SMEP);
   mem.set32(L.SYSTEM_FLAGS, 0);
   cpu.setSegment(Segment.CS, flat(0x10, 0xa09b));
   for (const data of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS])

@@ -3,12 +3,10 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import { CPU_COSTS } from '../costs.ts';
 import type { Instruction, MemoryOperand } from '../instruction.ts';
 import * as L from '../layout.ts';
-import { AREA_ALIGNMENT, AVX_STATE, compactedOffsets, EXTENDED_COMPONENTS, LEGACY_BYTES } from '../xstate.ts';
-import { refuseXcr0, SSE_STATE, X87_STATE } from '../xstate.ts';
+import { AREA_ALIGNMENT, AVX_STATE, HEADER_BYTES, LEGACY_BYTES, refuseXcr0, SSE_STATE } from '../xstate.ts';
 import { ExitReason, exit } from './exits.ts';
 import { generalProtection, raise, requireCpl0, undefinedOpcode, Vector } from './fault.ts';
 import { hex, linearAddress, readBlock, writeBlocks } from './memory.ts';
-import type { MemoryBlock } from './memory.ts';
 import { setEdxEax } from './tsc.ts';
 import * as image from './xstate-image.ts';
 
@@ -16,10 +14,10 @@ const CR0_TS = 8n;
 const CR4_OSXSAVE = 0x4_0000n;
 const LOW32 = 0xffff_ffffn;
 const XCOMP_COMPACTED = 1n << 63n;
-const HEADER_BYTES = 64;
 /** REX.W. */
 const WIDE = 8;
 
+type Restore = 'xrstor' | 'xrstors';
 type Save = 'xsave' | 'xsaveopt' | 'xsavec' | 'xsaves';
 
 function requireOsxsave({ cpu }: CpuContext): void {
@@ -75,12 +73,18 @@ export const save =
     const header = compacted
       ? [BigInt(saved), XCOMP_COMPACTED | BigInt(requested)]
       : [keptBits(context, area, requested) | BigInt(requested & used)];
-    const blocks = [
-      ...legacyBlocks(context, area, saved, mxcsr !== 0, instruction.size === WIDE),
-      { gva: area(LEGACY_BYTES, header.length * 8), data: new Uint8Array(BigUint64Array.from(header).buffer) },
-      ...extendedBlocks(context, area, saved, compacted ? requested : undefined),
-    ];
-    writeBlocks(context, blocks);
+    const parts = image.presentParts(context, {
+      components: saved,
+      mxcsr: mxcsr !== 0,
+      compacted: compacted ? requested : undefined,
+      wide: instruction.size === WIDE,
+      registers: vectorRegisters(context),
+    });
+    parts.push({ offset: LEGACY_BYTES, data: new Uint8Array(BigUint64Array.from(header).buffer) });
+    writeBlocks(
+      context,
+      parts.map(({ offset, data }) => ({ gva: area(offset, data.length), data })),
+    );
     context.addCycles(CPU_COSTS.xsave);
     return 'next';
   };
@@ -91,59 +95,47 @@ function keptBits(context: CpuContext, area: ReturnType<typeof areaOf>, requeste
   return new DataView(header.buffer).getBigUint64(0, true) & ~BigInt(requested);
 }
 
-function legacyBlocks(
-  context: CpuContext,
-  area: ReturnType<typeof areaOf>,
-  saved: number,
-  mxcsr: boolean,
-  wide: boolean,
-): MemoryBlock[] {
-  const legacy = image.legacyImage(context, wide);
-  const parts: (readonly [from: number, to: number])[] = [];
-  if (saved & X87_STATE) parts.push(...image.X87_PARTS);
-  if (mxcsr) parts.push(image.MXCSR_PART);
-  if (saved & SSE_STATE) parts.push([image.XMM_AT, image.XMM_AT + vectorRegisters(context) * 16]);
-  return parts.map(([from, to]) => ({ gva: area(from, to - from), data: legacy.slice(from, to) }));
-}
-
-/** `compacted`: the components that take room in the area; absent for the standard format. */
-function extendedBlocks(
-  context: CpuContext,
-  area: ReturnType<typeof areaOf>,
-  saved: number,
-  compacted: number | undefined,
-): MemoryBlock[] {
-  const offsets = compacted === undefined ? undefined : compactedOffsets(compacted);
-  return EXTENDED_COMPONENTS.filter(({ index }) => saved & (1 << index)).map((component) => {
-    const data = image.readExtended(context, component, vectorRegisters(context));
-    return { gva: area(offsets?.get(component) ?? component.offset, data.length), data };
-  });
-}
-
 export const restore =
-  (kind: 'xrstor' | 'xrstors') =>
+  (kind: Restore) =>
   (context: CpuContext, instruction: Instruction): SystemOutcome => {
     requireXsave(context, kind === 'xrstors');
     const area = areaOf(context, instruction);
-    const requested = requestedComponents(context);
-    const bytes = readBlock(context, area(LEGACY_BYTES, HEADER_BYTES), HEADER_BYTES);
-    const header = new BigUint64Array(bytes.buffer);
-    const compacted = (header[1]! & XCOMP_COMPACTED) !== 0n;
-    const refused = refuseHeader(context, header, kind);
+    const refused = restoreArea(
+      context,
+      {
+        requested: requestedComponents(context),
+        wide: instruction.size === WIDE,
+        registers: vectorRegisters(context),
+        read: (offset, bytes) => readBlock(context, area(offset, bytes), bytes),
+      },
+      kind,
+    );
     if (refused !== undefined) generalProtection(`${kind.toUpperCase()}: ${refused}`);
-    const present = Number(header[0]);
-    restoreComponents(context, area, {
-      requested,
-      present,
-      compacted: compacted ? Number(header[1]! & ~XCOMP_COMPACTED) : undefined,
-      wide: instruction.size === WIDE,
-    });
     context.addCycles(CPU_COSTS.xsave);
     return 'next';
   };
 
+/** Loads the requested components of an area. Says what is wrong with it, and changes nothing, if anything is. */
+export function restoreArea(
+  context: CpuContext,
+  restoration: Omit<image.Restoration, 'present' | 'compacted'>,
+  kind: Restore,
+): string | undefined {
+  const bytes = restoration.read(LEGACY_BYTES, HEADER_BYTES);
+  const header = new BigUint64Array(bytes.buffer);
+  const compacted = (header[1]! & XCOMP_COMPACTED) !== 0n;
+  return (
+    refuseHeader(context, header, kind) ??
+    image.restoreComponents(context, {
+      ...restoration,
+      present: Number(header[0]),
+      compacted: compacted ? Number(header[1]! & ~XCOMP_COMPACTED) : undefined,
+    })
+  );
+}
+
 /** What is wrong with a header; undefined if nothing (SDM 1, 13.8 and 13.12). */
-function refuseHeader(context: CpuContext, header: BigUint64Array, kind: 'xrstor' | 'xrstors'): string | undefined {
+function refuseHeader(context: CpuContext, header: BigUint64Array, kind: Restore): string | undefined {
   const { model } = context;
   const xcr0 = context.mem.get64(L.XCR0);
   const [stateBv, compBv] = [header[0]!, header[1]!];
@@ -158,52 +150,6 @@ function refuseHeader(context: CpuContext, header: BigUint64Array, kind: 'xrstor
   if (components & ~xcr0) return `XCOMP_BV ${hex(compBv)} has components that XCR0 has not`;
   if (stateBv & ~components) return `XSTATE_BV ${hex(stateBv)} has components that XCOMP_BV has not`;
   return zero(2) ? undefined : 'reserved bytes of the header are not 0';
-}
-
-interface Restoration {
-  readonly requested: number;
-  /** XSTATE_BV: the others are set to their initial configuration. */
-  readonly present: number;
-  /** XCOMP_BV's components; undefined in the standard format. */
-  readonly compacted: number | undefined;
-  readonly wide: boolean;
-}
-
-/** Reads all that is needed, then changes the state. */
-function restoreComponents(
-  context: CpuContext,
-  area: ReturnType<typeof areaOf>,
-  { requested, present, compacted, wide }: Restoration,
-): void {
-  const registers = vectorRegisters(context);
-  const loaded = requested & present;
-  const initial = image.initialLegacyImage();
-  const legacy = image.legacyImage(context, true).slice();
-  const copy = (component: number, [from, to]: readonly [number, number]): void =>
-    legacy.set(
-      loaded & component ? readBlock(context, area(from, to - from), to - from) : initial.subarray(from, to),
-      from,
-    );
-  if (requested & X87_STATE) image.X87_PARTS.forEach((part) => copy(X87_STATE, part));
-  if (requested & SSE_STATE) copy(SSE_STATE, [image.XMM_AT, image.XMM_AT + registers * 16]);
-  // In the standard format MXCSR comes from memory whatever XSTATE_BV says; in the compacted format it is part of SSE state.
-  if (compacted !== undefined) {
-    if (requested & SSE_STATE) copy(SSE_STATE, image.MXCSR_PART);
-  } else if (requested & (SSE_STATE | AVX_STATE))
-    legacy.set(readBlock(context, area(image.MXCSR_PART[0], 4), 4), image.MXCSR_PART[0]);
-  if (image.hasReservedMxcsr(legacy)) generalProtection(`MXCSR ${hex(image.mxcsrOf(legacy))} has reserved bits`);
-
-  const offsets = compacted === undefined ? undefined : compactedOffsets(compacted);
-  const extended = EXTENDED_COMPONENTS.filter(({ index }) => requested & (1 << index)).map((component) => {
-    const bytes = 1 << component.index === AVX_STATE ? registers * 16 : component.bytes;
-    const at = offsets?.get(component) ?? component.offset;
-    return {
-      component,
-      data: loaded & (1 << component.index) ? readBlock(context, area(at, bytes), bytes) : undefined,
-    };
-  });
-  image.loadLegacyImage(context, legacy, wide || !(loaded & X87_STATE));
-  for (const { component, data } of extended) image.writeExtended(context, component, data, registers);
 }
 
 export function xgetbv(context: CpuContext): SystemOutcome {
