@@ -14,6 +14,9 @@ export {
   sseRelease,
   sseScalar,
 } from './softfloat-sse';
+export { fmaPacked, fmaScalar } from './softfloat-fma';
+export { sseFromHalf, sseToHalf } from './softfloat-half';
+export { loadMasked, storeMasked } from './mmu-masked';
 export * from './x87';
 export { compareStringsIndex, compareStringsMask, crc32c, sseDot, sseRound, sseRoundPacked } from './sse4';
 export * from './crypto';

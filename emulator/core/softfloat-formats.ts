@@ -45,6 +45,12 @@ function unpackDenormal(significand: u64, least: i32): void {
   X.significand = significand << shift;
 }
 
+/** A half; its denormals raise no flag. */
+export function unpack16(bits: u32): void {
+  unpackIeee(bits >> 15, (bits >> 10) & 0x1f, u64(bits & 0x3ff) << 53, 15, 0x1f);
+  X.denormal = false;
+}
+
 export function unpack32(bits: u32): void {
   unpackIeee(bits >> 31, (bits >> 23) & 0xff, u64(bits & 0x7fffff) << 40, 127, 0xff);
 }
@@ -70,6 +76,10 @@ export function unpack80(significand: u64, head: i32): void {
   else X.kind = significand & QUIET_BIT ? KIND_QNAN : KIND_SNAN;
 }
 
+export function round16(): void {
+  roundResult(11, -14, 15);
+}
+
 export function round32(): void {
   roundResult(24, -126, 127);
 }
@@ -81,6 +91,16 @@ export function round64(): void {
 /** To an x87 register, with the precision that the control word asks for (24, 53 or 64 bits). */
 export function round80(precision: i32): void {
   roundResult(precision, -16382, 16383);
+}
+
+export function pack16(): u32 {
+  const sign = u32(R.sign) << 15;
+  if (R.kind == KIND_ZERO) return sign;
+  const fraction = u32(R.high >> 53) & 0x3ff;
+  if (R.kind == KIND_INFINITY) return sign | 0x7c00;
+  if (R.kind == KIND_QNAN) return sign | 0x7c00 | fraction;
+  const biased: u32 = R.high >> 63 ? R.exponent + 15 : 0;
+  return sign | (biased << 10) | fraction;
 }
 
 export function pack32(): u32 {

@@ -191,7 +191,7 @@ export function sseCompare(size: i32, signalling: i32, a: u64, b: u64): i32 {
 }
 
 /** A conversion between float formats: NaN payloads are cut or extended at the low end. */
-function resize(): void {
+export function resize(): void {
   if (X.kind >= KIND_QNAN) {
     propagateX();
     return;

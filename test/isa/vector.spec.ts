@@ -1,7 +1,9 @@
 /** Every SSE, SSE2, MMX and x87 instruction against the host CPU: special operands, all rounding modes, flags and traps. */
 import assert from 'node:assert/strict';
 import { avx } from '../../emulator/cpu/table/avx.ts';
+import { avxOnly } from '../../emulator/cpu/table/avx-only.ts';
 import { crypto } from '../../emulator/cpu/table/crypto.ts';
+import { fma } from '../../emulator/cpu/table/fma.ts';
 import { mmx } from '../../emulator/cpu/table/mmx.ts';
 import { sse } from '../../emulator/cpu/table/sse.ts';
 import { sse2 } from '../../emulator/cpu/table/sse2.ts';
@@ -38,6 +40,10 @@ const families: Record<string, readonly OpcodeRow[]> = {
       ]),
     ),
   ),
+  ...Object.fromEntries(
+    ['avx', 'avx2', 'f16c'].map((feature) => [`${feature} alone`, avxOnly.filter((row) => row.feature === feature)]),
+  ),
+  fma,
   control: system.filter((row) => /^(ld|st)mxcsr$/.test(row.op)),
 };
 

@@ -22,6 +22,9 @@ const FREE = [0, 1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
 const ARITHMETIC = [0x01, 0x09, 0x11, 0x19, 0x21, 0x29, 0x31, 0x39, 0x85];
 const SSE_66 = [0xfe, 0xd4, 0xfa, 0xef, 0xdb, 0xeb, 0x62, 0x76, 0x66, 0xf4, 0x58, 0x59, 0x5c];
 
+/** VFMADD132PD 213SD, VFMADDSUB231PD, VFNMADD213PD, VFMSUB231SD, VFNMSUB132PD. */
+const FMA = [0x98, 0xa9, 0xb6, 0xac, 0xbb, 0x9e];
+
 const rex = (wide: boolean, reg: number, rm: number): number =>
   0x40 | (wide ? 8 : 0) | (reg & 8 ? 4 : 0) | (rm & 8 ? 1 : 0);
 const direct = (reg: number, rm: number): number => 0xc0 | ((reg & 7) << 3) | (rm & 7);
@@ -45,7 +48,7 @@ function instruction(random: Random): number[] {
   const [a, b] = [free(), free()];
   const wide = random(2) === 0;
   const prefix = random(6) === 0 && !wide ? [0x66] : [];
-  switch (random(26)) {
+  switch (random(29)) {
     case 0:
     case 1:
     case 2:
@@ -95,6 +98,19 @@ function instruction(random: Random): number[] {
       return [...vex(random, a, 0, true), 0x10 + random(2), ...memory(random, a)];
     case 25:
       return [...vex(random, a, 0xf2), [0x58, 0x59, 0x5c][random(3)]!, direct(a, b & 7)];
+    case 26:
+      return [
+        0xc4,
+        0xe2 ^ (a & 8 ? 0x80 : 0),
+        0x81 | (random(16) << 3) | (random(2) << 2),
+        FMA[random(6)]!,
+        direct(a, b & 7),
+      ];
+    case 27:
+      return [0xc5, 0xf8 | (random(8) === 0 ? 4 : 0), 0x77];
+    case 28:
+      // VPXOR XMM5, XMM5, XMM5; VPGATHERDD with XMM5 for the index and XMM7 for the mask.
+      return [0xc5, 0xd1, 0xef, 0xed, 0xc4, 0xe2, 0x41, 0x90, 0x44 | ((a & 3) << 3), BASE | (5 << 3), 0];
     default:
       return [0xf2, rex(wide, a, b), 0x0f, [0x2a, 0x58, 0x59, 0x10][random(4)]!, direct(a, b)];
   }

@@ -2,12 +2,16 @@
 import type { Semantic } from '../emitter.ts';
 import { arithmetic } from './arithmetic.ts';
 import { avx } from './avx.ts';
+import { avxMasked } from './avx-masked.ts';
+import { avxPermute } from './avx-permute.ts';
 import { bits } from './bits.ts';
 import { bmi } from './bmi.ts';
 import { control } from './control.ts';
 import { crypto } from './crypto.ts';
 import { decimal } from './decimal.ts';
 import { divisions } from './division.ts';
+import { fma } from './fma.ts';
+import { half } from './half.ts';
 import { integerExtensions } from './integer-extensions.ts';
 import { mmx } from './mmx.ts';
 import { movement } from './movement.ts';
@@ -56,6 +60,10 @@ const families = [
   integerExtensions,
   crypto,
   avx,
+  avxPermute,
+  avxMasked,
+  fma,
+  half,
 ];
 
 export const semantics: ReadonlyMap<string, Semantic> = new Map(families.flatMap((family) => Object.entries(family)));

@@ -43,7 +43,7 @@ function fields(e: Emitter, immediate: Value): Value {
 }
 
 /** Byte order that selects, for each doubleword, the doubleword whose number stands there. */
-function orderOfDoublewords(e: Emitter, numbers: Value): Value {
+export function orderOfDoublewords(e: Emitter, numbers: Value): Value {
   return e.op('i32x4.add', e.op('i32x4.mul', numbers, splat(e, 4, 0x04040404)), splat(e, 4, 0x03020100));
 }
 

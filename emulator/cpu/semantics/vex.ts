@@ -26,7 +26,10 @@ export interface VexOptions {
 }
 
 /** Helpers whose exceptions wait for those of the other half (core/softfloat-sse.ts `sseHold`). */
-const HELD = new Set(['ssePacked', 'sseConvertPacked', 'sseRoundPacked', 'sseDot', 'fmaPacked']);
+const HELD = new Set([
+  ...['ssePacked', 'sseConvertPacked', 'sseRoundPacked', 'sseDot', 'fmaPacked'],
+  ...['sseFromHalf', 'sseToHalf'],
+]);
 
 const isVector = (operand: Operand): boolean => operand.kind === 'xmm' || operand.kind === 'ymm';
 
@@ -145,18 +148,23 @@ class VexEmitter extends ForwardingEmitter {
     const [low, high] = this.#results;
     if (!low) return;
     if (destination.kind === 'memory') this.#store(destination, low, high);
-    else if (high && this.options.narrows) {
-      this.#writeRegister(destination, [e.lane('i64x2.replace_lane', 1, low, low64(e, high))]);
-    } else this.#writeRegister(destination, this.#results);
+    else if (high && this.options.narrows) this.#writeRegister(destination, [this.#joined(low, high)]);
+    else this.#writeRegister(destination, this.#results);
   }
   #writeRegister(operand: Operand, [low, high]: readonly Value[]): void {
     this.e.writeVector(operand, low!);
     this.e.writeVectorHigh(operand, high ?? zero(this.e));
   }
+  /** The low quadwords of both halves. */
+  #joined(low: Value, high: Value): Value {
+    return this.e.lane('i64x2.replace_lane', 1, low, low64(this.e, high));
+  }
   #store(destination: Operand, low: Value, high: Value | undefined): void {
     const { e } = this;
     const { aligned } = this.options;
     const address = e.address(destination);
+    if (this.options.narrows)
+      return high ? e.store128(address, this.#joined(low, high)) : e.store(address, 8, low64(e, low));
     if (!high) return e.store128(address, low, aligned);
     if (aligned) this.#checkAlignment(address);
     e.store256(address, low, high);

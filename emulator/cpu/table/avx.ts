@@ -8,6 +8,7 @@ import { sse3 } from './sse3.ts';
 import { sse41, sse42 } from './sse4.ts';
 import { ssse3 } from './ssse3.ts';
 import { systemRows } from './system.ts';
+import { vex, wider } from './vex-rows.ts';
 import { VEX_OF_SSE } from './vex-of-sse.ts';
 import type { VexFamily } from './vex-of-sse.ts';
 
@@ -17,8 +18,6 @@ const legacy = [...sse, ...sse2, ...sse3, ...ssse3, ...sse41, ...sse42, ...crypt
 
 /** Features that a VEX form keeps from its SSE form; AVX comes on top (decode-table.ts). */
 const KEPT = new Set(['aes', 'pclmulqdq']);
-
-const wider = (code: string): string => code.replace(/^([VWUHL])x$/, '$1qq').replace('Mdq', 'Mqq');
 
 /** Operands with the additional source after the destination; a shift by an immediate names its destination by VEX.vvvv. */
 function withFirst(operands: readonly string[]): string[] {
@@ -53,26 +52,6 @@ const derived = VEX_OF_SSE.flatMap((family) =>
     return rows.flatMap((legacyRow) => vexRows(family, legacyRow));
   }),
 );
-
-type Rest = Omit<OpcodeRow, 'encoding' | 'op' | 'operands'>;
-
-/** A row of 128 bits, one of 256 with its operands made wider, or both. */
-function vex(
-  encoding: string,
-  op: string,
-  operands: string,
-  { narrow, wide, ...rest }: Rest & { readonly narrow?: string; readonly wide?: string },
-): OpcodeRow[] {
-  const codes = operands.split(' ');
-  const made: OpcodeRow[] = [];
-  if (narrow)
-    made.push(row(encoding, op, operands, { prefix: '66', ...rest, sizes: [16], feature: narrow, vex: 'L0' }));
-  if (wide)
-    made.push(
-      row(encoding, op, codes.map(wider).join(' '), { prefix: '66', ...rest, sizes: [32], feature: wide, vex: 'L1' }),
-    );
-  return made;
-}
 
 const BOTH = { narrow: 'avx', wide: 'avx' } as const;
 const PS = { prefix: 'NP' } as const;

@@ -1,10 +1,12 @@
 /** The instruction table. */
 import { arithmetic } from './arithmetic.ts';
 import { avx } from './avx.ts';
+import { avxOnly } from './avx-only.ts';
 import { bits } from './bits.ts';
 import { bmi } from './bmi.ts';
 import { control } from './control.ts';
 import { crypto } from './crypto.ts';
+import { fma } from './fma.ts';
 import { integerExtensions } from './integer-extensions.ts';
 import { mmx } from './mmx.ts';
 import { movement } from './movement.ts';
@@ -40,6 +42,8 @@ export const table: readonly OpcodeRow[] = [
   ...integerExtensions,
   ...crypto,
   ...avx,
+  ...avxOnly,
+  ...fma,
   ...systemRows,
   ...vmx,
 ];

@@ -1,6 +1,7 @@
 /** Runs cases in the emulator: the engine alone, in 64-bit mode with paging off, so that linear addresses are physical ones. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { FAULT_NOT_CANONICAL } from '../../../emulator/cpu/codes.ts';
 import * as L from '../../../emulator/cpu/layout.ts';
 import { ExecutionEngine } from '../../../emulator/cpu/engine.ts';
 import { RunStop } from '../../../emulator/cpu/engine-api.ts';
@@ -19,6 +20,7 @@ const CR0 = 0x23n;
 const CR4 = 0x4_0600n;
 /** x87, SSE and AVX state. */
 const XCR0 = 7n;
+const VECTOR_GP = 13;
 /** Instructions after which a case has gone astray. */
 const LIMIT = 100_000;
 const DATA_BYTES = 0x4000;
@@ -49,10 +51,11 @@ export class EmulatedHost {
         engine.requestStop();
       },
       takeFault: () => {
+        const notCanonical = mem.get32(L.FAULT_KIND) === FAULT_NOT_CANONICAL;
         mem.set32(L.FAULT_KIND, 0);
         return {
           kind: 'exception',
-          vector: mem.get32(L.FAULT_VECTOR),
+          vector: notCanonical ? VECTOR_GP : mem.get32(L.FAULT_VECTOR),
           errorCode: mem.get32(L.FAULT_ERROR),
           gva: mem.get64(L.FAULT_GVA),
         };

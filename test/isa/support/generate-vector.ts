@@ -1,5 +1,6 @@
 /** Random encodings of SSE, MMX and x87 rows, with floating-point states made of numbers worth trying. */
 import { decode } from '../../../emulator/cpu/decode.ts';
+import type { DecodedInstruction } from '../../../emulator/cpu/decode.ts';
 import type { OpcodeRow } from '../../../emulator/cpu/table/row.ts';
 import { decodeTableOf } from '../../../emulator/cpu/decode-table.ts';
 import { caseAddress, FX_BYTES, HIGH_BYTES, WINDOW, WINDOW_BYTES } from './case.ts';
@@ -52,6 +53,26 @@ function putVector(random: Random, view: DataView, at: number): void {
   }
 }
 
+/**
+ * Numbers of few bits, spaced so that the sum of a product and a third cancels, or falls between two representable numbers or just beside the middle:
+ * where a fused multiply-add that rounds twice goes wrong.
+ */
+function putClose(random: Random, view: DataView, at: number, bytes: 4 | 8): void {
+  const precision = bytes === 8 ? 52 : 23;
+  const middle = precision >> 1;
+  for (let i = 0; i < 16; i += bytes) {
+    const power = random.pick([0, 0, 1, -1, middle, -middle, precision, -precision, precision + 1, -precision - 1]);
+    const fraction =
+      BigInt(random.pick([0, 1, 2, 3])) * (1n << BigInt(precision - random.pick([1, middle, middle + 1]))) +
+      BigInt(random.pick([0, 0, 1, 2]));
+    const exponent = BigInt((bytes === 8 ? 1023 : 127) + power);
+    const sign = BigInt(random.below(2)) << BigInt(bytes * 8 - 1);
+    const value = sign | (exponent << BigInt(precision)) | (fraction & ((1n << BigInt(precision)) - 1n));
+    if (bytes === 8) view.setBigUint64(at + i, value, true);
+    else view.setUint32(at + i, Number(value), true);
+  }
+}
+
 function putExtended(random: Random, view: DataView, at: number): void {
   const sign = random.oneIn(2) ? 0x8000 : 0;
   const [significand, exponent] = random.oneIn(3)
@@ -86,6 +107,37 @@ function state(random: Random): Uint8Array {
   for (let i = 0; i < 8; i++) putExtended(random, view, 32 + i * 16);
   for (let i = 0; i < 16; i++) putVector(random, view, 160 + i * 16);
   return fx;
+}
+
+/**
+ * Gathers: indexes within the window for elements that are wanted, any for others. Now and then a wanted one leads to no address, so that the instruction
+ * ends in the middle.
+ */
+function putIndexes(
+  random: Random,
+  { op, operands }: DecodedInstruction,
+  index: number,
+  scale: number,
+  [fx, high]: readonly [Uint8Array, Uint8Array],
+): void {
+  const wideIndex = /q[dq]$|qp[sd]$/.test(op);
+  const [indexBytes, bytes] = [wideIndex ? 8 : 4, /[qd]q$|pd$/.test(op) ? 8 : 4];
+  const mask = operands.at(-1)!;
+  if (mask.kind !== 'xmm' && mask.kind !== 'ymm') return;
+  const at = (register: number, byte: number): [Uint8Array, number] =>
+    byte < 16 ? [fx, 160 + register * 16 + byte] : [high, register * 16 + byte - 16];
+  for (let i = 0; i * indexBytes < 32; i++) {
+    const [area, offset] = at(index, i * indexBytes);
+    const view = new DataView(area.buffer);
+    const near = BigInt((random.below(800) - 400) >> scale);
+    const nowhere = wideIndex && random.oneIn(12) ? (1n << 59n) | near : near;
+    const [maskArea, maskOffset] = i * bytes < 32 ? at(mask.register, i * bytes) : at(mask.register, 0);
+    const wanted = random.oneIn(3) ? 0 : 0x80;
+    maskArea[maskOffset + bytes - 1] = (maskArea[maskOffset + bytes - 1]! & 0x7f) | (i * bytes < 32 ? wanted : 0);
+    const value = wanted ? nowhere : random.bits64();
+    if (indexBytes === 8) view.setBigUint64(offset, BigInt.asUintN(64, value), true);
+    else view.setUint32(offset, Number(BigInt.asUintN(32, value)), true);
+  }
 }
 
 /** Few different characters, so that strings agree now and then, some of them with an end. */
@@ -147,6 +199,8 @@ export function generateVector(random: Random, row: OpcodeRow, size: number): Te
   if (/^pcmpestr/.test(row.op) && random.oneIn(2))
     for (const register of [0, 2]) gpr[register] = BigInt.asUintN(64, BigInt(random.below(40) - 20));
   let rex = 0x40;
+  let index = 0;
+  let scale = 0;
   const modrm: number[] = [];
   if (extension.startsWith('/')) {
     const reg = extension === '/r' ? random.below(16) : Number(extension[1]);
@@ -156,6 +210,12 @@ export function generateVector(random: Random, row: OpcodeRow, size: number): Te
     const rm = memory ? RBX : random.below(16);
     rex |= ((reg & 8) >> 1) | (rm >> 3);
     modrm.push((memory ? 0 : 0xc0) | ((reg & 7) << 3) | (rm & 7));
+    if (codes.includes('Mx')) {
+      index = random.below(16);
+      scale = random.below(4);
+      modrm.splice(0, 1, ((reg & 7) << 3) | 4, (scale << 6) | ((index & 7) << 3) | RBX);
+      rex |= (index & 8) >> 2;
+    }
   }
   const hasImmediate = codes.some((code) => code === 'Ib' || code.startsWith('L'));
   const immediate = hasImmediate ? [random.oneIn(2) ? random.below(8) : random.below(256)] : [];
@@ -176,7 +236,15 @@ export function generateVector(random: Random, row: OpcodeRow, size: number): Te
   // Whether a trapping conversion has already entered MMX state differs between processors.
   if (/^pcmp.str/.test(row.op)) putStrings(random, fx, window);
   if (/2pi$|^cvtpi2/.test(row.op)) fx.set([fx[24]! | 0x80, fx[25]! | 0x1f], 24);
+  if (row.feature === 'fma' && random.oneIn(2)) {
+    const bytes = row.w ? 8 : 4;
+    for (let i = 0; i < 256; i += 16)
+      for (const area of [fx.subarray(160), high])
+        putClose(random, new DataView(area.buffer, area.byteOffset), i, bytes);
+    for (let i = 0; i < WINDOW_BYTES; i += 16) putClose(random, view, i, bytes);
+  }
   const flags = random.next() & 0x8d5;
+  if (codes.includes('Mx')) putIndexes(random, instruction, index, scale, [fx, high]);
   return {
     name: `${instruction.op}/${size}`,
     code,
