@@ -1,6 +1,7 @@
 /** TLB banks and their jump caches (AssemblyScript). Which bank serves which context is decided by mmu/banks.ts. */
 import {
-  CODE_BITMAP, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_ENTRIES, JC_SHIFT, RAM_BASE, TLB, TLB_ADDEND,
+  CODE_BITMAP, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_ENTRIES, JC_SHIFT, JC_USED,
+  RAM_BASE, TLB, TLB_ADDEND,
   TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_READ, TLB_SHIFT, TLB_SIBLINGS, TLB_UNCACHED,
   TLB_WRITE,
 } from '../cpu/layout';
@@ -114,10 +115,27 @@ export function fill(gva: u64, write: bool): void {
 
 function dropJumps(bank: i32, page: u64, mask: u64): void {
   if (mask == PAGE_MASK && !((<u32>load<u8>(codePageByte(bank, page)) >> (<u32>(page >> 12) & 7)) & 1)) return;
-  const end = <usize>JC + <usize>(bank + 1) * JC_BANK_BYTES;
-  for (let at = end - JC_BANK_BYTES; at < end; at += <usize>1 << JC_SHIFT) {
+  let at = <usize>JC + <usize>bank * JC_BANK_BYTES;
+  let entries: usize = JC_ENTRIES;
+  if (mask == PAGE_MASK) {
+    // The bits of an index above the page offset are the same all over a page (BlockCache, `#jumpCacheEntry`).
+    entries = 4096;
+    at += ((<usize>(page ^ (page >> 12)) & (JC_ENTRIES - 1)) & ~(entries - 1)) << JC_SHIFT;
+  }
+  for (const end = at + (entries << JC_SHIFT); at < end; at += <usize>1 << JC_SHIFT) {
     if ((load<u64>(at) & mask) == page) store<u64>(at, NO_TAG);
   }
+}
+
+/** Empties the jump cache of a bank. */
+export function flushJumps(bank: i32): void {
+  const chunks = <usize>JC_USED + <usize>bank * 8;
+  const base = <usize>JC + <usize>bank * JC_BANK_BYTES;
+  for (let left = load<u64>(chunks); left != 0; left &= left - 1) {
+    const chunk = <usize>ctz<u64>(left);
+    memory.fill(base + (chunk << (JC_CHUNK_SHIFT + JC_SHIFT)), 0xff, <usize>1 << (JC_CHUNK_SHIFT + JC_SHIFT));
+  }
+  store<u64>(chunks, 0);
 }
 
 /**
@@ -127,7 +145,7 @@ function dropJumps(bank: i32, page: u64, mask: u64): void {
 export function flushBank(bank: i32, keepGlobal: i32): void {
   const bit = <u32>1 << bank;
   if (!(used & bit)) return;
-  memory.fill(<usize>JC + <usize>bank * JC_BANK_BYTES, 0xff, JC_ENTRIES << JC_SHIFT);
+  flushJumps(bank);
   memory.fill(codePages + <usize>bank * 64, 0, 64);
   const base = bankBase(bank);
   if (!keepGlobal) {
@@ -148,7 +166,7 @@ export function flushGlobal(bank: i32): void {
   for (let entry = base; entry < base + TLB_BANK_BYTES; entry += <usize>1 << TLB_SHIFT) {
     if (load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL) clear(entry);
   }
-  memory.fill(<usize>JC + <usize>bank * JC_BANK_BYTES, 0xff, JC_ENTRIES << JC_SHIFT);
+  flushJumps(bank);
 }
 
 /**

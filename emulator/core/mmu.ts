@@ -11,7 +11,7 @@ import { allowsWrite, currentEntry, fill, flushFaulting, noteCodePage } from './
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 
 export { readPdptes, translateGpa, walkTrace } from './mmu-walk';
-export { banksReplaced, dropWriteTags, flushBank, flushGlobal, flushPage } from './mmu-tlb';
+export { banksReplaced, dropWriteTags, flushBank, flushGlobal, flushJumps, flushPage } from './mmu-tlb';
 
 /** Told of a store into decoded code or a watched frame after the bytes are written; they lie in one frame. Careful mode only. */
 @external('env', 'observedWrite')

@@ -8,6 +8,7 @@ import type { HandlerTable } from './interpreter/keys.ts';
 import type { MemoryOperand } from './instruction.ts';
 import * as L from './layout.ts';
 import { writeGva } from './code-address.ts';
+import { pageOf } from './fetch.ts';
 import {
   HANDLER,
   LINEAR_32,
@@ -165,7 +166,7 @@ export class RecordWriter {
     base = 0,
   ): void {
     const { handler, instructions, records, terminator, needsNext, check } = plan;
-    this.mem.u32.fill(0, first >>> 2, (first + records * L.RECORD_SIZE) >>> 2);
+    clear(this.mem.u32, first >>> 2, (records * L.RECORD_SIZE) >>> 2);
     if (check) this.#writeCheck(first, insns[index]!, mode, check);
     const at = check ? first + L.RECORD_SIZE : first;
     for (let i = 0; i < instructions; i++) this.#writeOperands(at + i * L.RECORD_SIZE, insns[index + i]!, mode);
@@ -217,13 +218,21 @@ export class RecordWriter {
     mem.view.setBigInt64(at + RECORD.displacement, operand.displacement, true);
   }
 
-  /** A stub for the link at `cell`. */
-  writeStub(at: number, handler: number, target: number, cell: number): void {
-    this.mem.bytes.fill(0, at, at + L.RECORD_SIZE);
-    this.mem.set16(at + STUB.handler, handler);
-    writeGva(this.mem, at + STUB.target, target);
-    this.mem.set32(at + STUB.cell, cell);
+  /** A stub; for the link at `cell`, if not 0, of a block at `from` in the frame `pfn`. */
+  writeStub(at: number, handler: number, target: number, cell: number, from = 0, pfn = 0): void {
+    const { mem } = this;
+    mem.set32(at, handler);
+    mem.set32(at + 4, 0);
+    writeGva(mem, at + STUB.target, target);
+    mem.set32(at + STUB.cell, cell);
+    mem.set32(at + STUB.pfn, pfn);
+    writeGva(mem, at + STUB.page, pageOf(from));
   }
+}
+
+/** Short: `fill` would take longer to begin. */
+function clear(words: Uint32Array, from: number, count: number): void {
+  for (let at = from; at < from + count; at++) words[at] = 0;
 }
 
 /** Index in ADDRESSINGS. */

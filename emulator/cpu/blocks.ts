@@ -8,47 +8,15 @@ import { pageOf } from './fetch.ts';
 import type { DecodedInstruction } from './decode.ts';
 import { leavesSegment } from './code-segments.ts';
 import type { CodeSegments } from './code-segments.ts';
+import { BlockIndex, CROSSES, NUMBER } from './block-index.ts';
+import { Block, RecordLengths } from './block.ts';
+import type { Refused, SystemStep } from './block.ts';
 import { CODE_CONTEXTS, fpuRefusal, modeOf } from './fpu-traps.ts';
 import type { CodeContext } from './fpu-traps.ts';
 import * as L from './layout.ts';
 import { HANDLER, MAX_BLOCK, STUB, TERMINATOR } from './records.ts';
 import type { RecordPlan, RecordWriter } from './block-writer.ts';
 import type { LinearMemory } from './state.ts';
-
-/** What TypeScript does at a record that no handler covers. */
-export type SystemStep =
-  | { readonly insn: DecodedInstruction }
-  /** What cannot be executed: no instruction, or not in this state. */
-  | Refused;
-
-export interface Refused {
-  readonly insn: undefined;
-  readonly vector: number;
-  readonly because: string;
-  /** Bytes that are no instruction. */
-  readonly bytes?: Uint8Array;
-}
-
-export interface Block {
-  readonly gva: number;
-  /** Address of its first record. */
-  readonly record: number;
-  readonly pfn: number;
-  /** Frame of the second page when its last instruction crosses, or -1. */
-  readonly secondPfn: number;
-  /** Linear address after it. */
-  readonly end: number;
-  /** Offset from `gva` of each instruction. */
-  readonly starts: readonly number[];
-  /** Record index of each instruction; those of a fused pair have the same. */
-  readonly slots: readonly number[];
-  /** Made for one single step. */
-  readonly single: boolean;
-  /** Its last instruction, if TypeScript executes it. */
-  readonly system: SystemStep | undefined;
-  readonly context: CodeContext;
-  live: boolean;
-}
 
 const PAGE = 4096;
 const MODE_64 = 2;
@@ -59,13 +27,10 @@ const GRANULE = 64;
 const NEVER = 0x7fff_ffff;
 /** Blocks that were dropped but still take memory, beyond which everything is dropped: programs that write code for ever. */
 const MOST_DEAD = 100_000;
-/** Slots of the short ways to a block by its address and by one of its records. A power of two. */
+/** Slots of the short way to a block by one of its records. A power of two. */
 const RECENT = 1024;
 /** Room for the largest block and its stubs. */
 const LARGEST = (MAX_BLOCK * 2 + 8) * L.RECORD_SIZE;
-
-const setKey = (pfn: number, context: CodeContext, single: boolean): number =>
-  (context * L.MAX_FRAMES + pfn) * 2 + (single ? 1 : 0);
 
 /** What the op of a branch ends with if it leads out of the code segment: cpu/system/ executes it. */
 const LEAVING = '_leaving';
@@ -89,16 +54,17 @@ function segmentRefusal(
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
 export class BlockCache {
-  /** Blocks by frame, context and whether for one step (`setKey`), then by linear address. */
-  readonly #sets = new Map<number, Map<number, Block>>();
-  /** Keys in `#sets` of a frame. */
-  readonly #frames = new Map<number, number[]>();
+  readonly #index = new BlockIndex();
+  /** The latest block of each frame; the others follow as siblings. */
+  readonly #frames = new Map<number, Block>();
+  readonly #lengths = new RecordLengths();
   /** Blocks whose last instruction ends in a frame. */
   readonly #tails = new Map<number, Block[]>();
   /** In the order of their records, dead ones included. */
   #all: Block[] = [];
-  /** What `at` and `holding` found lately, by a hash of what was asked. */
-  readonly #recent = new Array<Block | undefined>(RECENT).fill(undefined);
+  /** Record of each of `#all`. */
+  #records = new Uint32Array(4096);
+  /** What `holding` found lately, by a hash of what was asked. */
   readonly #held = new Array<Block | undefined>(RECENT).fill(undefined);
   readonly #heldRecords = new Uint32Array(RECENT);
   #next = L.RECORDS;
@@ -119,6 +85,7 @@ export class BlockCache {
     readonly mem: LinearMemory,
     readonly fetcher: CodeFetcher,
     readonly writer: RecordWriter,
+    readonly flushJumps: (bank: number) => void,
   ) {}
 
   /**
@@ -130,24 +97,41 @@ export class BlockCache {
     if (host === 0) return undefined;
     const context = segments ? mode + segments.id * CODE_CONTEXTS : mode;
     const pfn = (host - L.RAM_BASE) >>> 12;
-    const slot = ((gva >>> 0) ^ ((gva >>> 0) >>> 10)) & (RECENT - 1);
-    const recent = this.#recent[slot];
-    if (recent && recent.gva === gva && recent.live && recent.pfn === pfn && recent.context === context && !single)
-      return recent;
-    const known = this.#sets.get(setKey(pfn, context, single))?.get(gva);
-    if (known && this.#sameSecondPage(known)) {
-      if (!single && known.secondPfn < 0) this.#recent[slot] = known;
-      return known;
+    const number = this.#index.find(gva, pfn, context, single);
+    if (number >= 0) {
+      const known = this.#all[number & NUMBER]!;
+      if (this.#sameSecondPage(known)) return known;
+      this.#index.remove(gva, pfn, context, single);
     }
     const made = this.#decode(gva, host, pfn, context, single, segments);
     if (!made) return undefined;
-    this.#setOf(made.pfn, context, single).set(gva, made);
+    const crosses = made.secondPfn >= 0 ? CROSSES : 0;
+    this.#index.add(gva, pfn, context, single, (this.#all.length - 1 + crosses) >>> 0);
+    made.sibling = this.#frames.get(pfn);
+    this.#frames.set(pfn, made);
     if (made.secondPfn >= 0) this.#tails.set(made.secondPfn, [...(this.#tails.get(made.secondPfn) ?? []), made]);
     return made;
   }
   /** As `at` for an address whose frame is known, but only if it is decoded. */
   known(gva: number, pfn: number, context: CodeContext): Block | undefined {
-    return this.#sets.get(setKey(pfn, context, false))?.get(gva);
+    const number = this.#index.find(gva, pfn, context, false);
+    return number < 0 ? undefined : this.#all[number & NUMBER];
+  }
+  /**
+   * The record to go on with at an address, entered in the link of the stub that led there (0: none did) and in the jump cache; 0 if there is none yet, or
+   * one on two pages; -1 with FAULT_* filled. As `at`, but what large programs do most touches no block.
+   */
+  goOn(gva: number, mode: CodeContext, stub: number, segments?: CodeSegments): number {
+    const context = segments ? mode + segments.id * CODE_CONTEXTS : mode;
+    const host = this.fetcher.locate(gva);
+    if (host === 0) return -1;
+    const pfn = (host - L.RAM_BASE) >>> 12;
+    const number = this.#index.find(gva, pfn, context, false);
+    if (number < 0 || number >= CROSSES) return 0;
+    const record = this.#records[number]!;
+    if (stub !== 0) this.#connect(stub, gva, pfn, record);
+    this.#cacheJump(gva, record);
+    return record;
   }
   #sameSecondPage(block: Block): boolean {
     return block.secondPfn < 0 || this.#pfnAt((pageOf(block.gva) + 1) * PAGE) === block.secondPfn;
@@ -156,15 +140,6 @@ export class BlockCache {
   #pfnAt(gva: number): number {
     const host = this.fetcher.locate(gva);
     return host === 0 ? -1 : (host - L.RAM_BASE) >>> 12;
-  }
-  #setOf(pfn: number, context: CodeContext, single: boolean): Map<number, Block> {
-    const key = setKey(pfn, context, single);
-    let set = this.#sets.get(key);
-    if (!set) {
-      this.#sets.set(key, (set = new Map()));
-      this.#frames.set(pfn, [...(this.#frames.get(pfn) ?? []), key]);
-    }
-    return set;
   }
 
   /** The block whose records or stubs hold an address. */
@@ -179,9 +154,10 @@ export class BlockCache {
   #search(record: number): Block {
     let low = 0;
     let high = this.#all.length - 1;
+    const records = this.#records;
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
-      if (this.#all[middle]!.record <= record) low = middle;
+      if (records[middle]! <= record) low = middle;
       else high = middle - 1;
     }
     return this.#all[low]!;
@@ -258,19 +234,8 @@ export class BlockCache {
     const record = this.#next;
     this.writer.writeStub(record, HANDLER.breakpoint, gva, 0);
     this.#next += L.RECORD_SIZE;
-    return this.#keep({
-      gva,
-      record,
-      pfn,
-      secondPfn: -1,
-      end: gva + 1,
-      starts: [0],
-      slots: [0],
-      single: false,
-      system: undefined,
-      context,
-      live: true,
-    });
+    this.#lengths.set(record, 1);
+    return this.#keep(new Block(gva, record, pfn, -1, gva + 1, 1, false, undefined, context, this.#lengths));
   }
 
   #lay(
@@ -286,72 +251,82 @@ export class BlockCache {
   ): Block {
     const mode = modeOf(context);
     const record = this.#next;
-    const starts: number[] = [];
-    const slots: number[] = [];
     let at = record;
     let terminator = -1;
     let last: RecordPlan | undefined;
-    let offset = 0;
+    let index = 0;
     for (const plan of this.writer.plan(insns, mode, single, segments)) {
-      this.writer.write(at, plan, insns, starts.length, mode, segments?.base);
-      const slot = (at - record) / L.RECORD_SIZE;
-      for (let i = 0; i < plan.instructions; i++) {
-        starts.push(offset);
-        slots.push(slot);
-        offset += insns[starts.length - 1]!.length;
-      }
+      this.writer.write(at, plan, insns, index, mode, segments?.base);
+      const second = plan.instructions > 1 ? insns[index + 1]!.length << 4 : 0;
+      for (let offset = 0; offset < plan.records; offset++) this.#lengths.set(at + offset * L.RECORD_SIZE, 0);
+      // The record of a segment check goes before the instruction's own.
+      this.#lengths.set(plan.check ? at + L.RECORD_SIZE : at, insns[index]!.length | second);
+      index += plan.instructions;
       if (plan.terminator >= 0) terminator = at + plan.terminator;
       at += plan.records * L.RECORD_SIZE;
       last = plan;
     }
     let system = undecodable;
     if (undecodable) {
-      starts.push(0);
-      slots.push(0);
+      this.#lengths.set(at, 1);
       this.writer.writeStub(at, HANDLER.system, gva, 0);
       at += L.RECORD_SIZE;
     } else if (last!.handler === HANDLER.system) system = { insn: insns.at(-1)! };
-    else if (terminator >= 0) at = this.#link(at, terminator, insns, end, single);
-    else at = this.#fallThrough(at, insns.length, end, single);
+    else if (terminator >= 0) at = this.#link(at, terminator, insns, end, single, pfn);
+    else at = this.#fallThrough(at, insns.length, end, single, gva, pfn);
     this.#next = at;
-    return this.#keep({ gva, record, pfn, secondPfn, end, starts, slots, single, system, context, live: true });
+    const count = insns.length || 1;
+    return this.#keep(new Block(gva, record, pfn, secondPfn, end, count, single, system, context, this.#lengths));
   }
 
   /** Count, countdown and a stub for each link of a terminator. */
-  #link(free: number, terminator: number, insns: readonly DecodedInstruction[], end: number, single: boolean): number {
-    const { mem, writer } = this;
+  #link(
+    free: number,
+    terminator: number,
+    insns: readonly DecodedInstruction[],
+    end: number,
+    single: boolean,
+    pfn: number,
+  ): number {
+    const { mem } = this;
     mem.set16(terminator + TERMINATOR.count, insns.length);
     mem.set32(terminator + TERMINATOR.countdown, this.countdown);
-    const target = insns.at(-1)!.operands.find((operand) => operand.kind === 'target');
-    if (!target) return free;
-    const handler = single ? HANDLER.stop : HANDLER.unlinked;
-    [end, toNumber(target.gva)].forEach((gva, index) => {
-      const cell = terminator + TERMINATOR.links + index * 4;
-      const stub = free + index * L.RECORD_SIZE;
-      writer.writeStub(stub, handler, gva, cell);
-      mem.set32(cell, stub);
-    });
+    const target = targetOf(insns.at(-1)!);
+    if (target === undefined) return free;
+    const from = toNumber(insns[0]!.gva);
+    this.#stub(free, terminator + TERMINATOR.links, end, single, from, pfn);
+    this.#stub(free + L.RECORD_SIZE, terminator + TERMINATOR.links + 4, target, single, from, pfn);
     return free + 2 * L.RECORD_SIZE;
   }
+  /** The stub of the link at `cell` of a block at `from`. */
+  #stub(at: number, cell: number, gva: number, single: boolean, from: number, pfn: number): void {
+    this.writer.writeStub(at, single ? HANDLER.stop : HANDLER.unlinked, gva, cell, from, pfn);
+    this.#lengths.set(at, 0);
+    this.mem.set32(cell, at);
+  }
   /** The end of a block that no branch ends: a jump to the next instruction, or the end of the single step. */
-  #fallThrough(free: number, count: number, end: number, single: boolean): number {
+  #fallThrough(free: number, count: number, end: number, single: boolean, from: number, pfn: number): number {
     const { mem, writer } = this;
+    this.#lengths.set(free, 0);
     if (single) {
       writer.writeStub(free, HANDLER.stop, end, 0);
       return free + L.RECORD_SIZE;
     }
-    const stub = free + L.RECORD_SIZE;
-    mem.bytes.fill(0, free, stub);
-    mem.set16(free, this.writer.jumpHandler);
+    writer.writeStub(free, writer.jumpHandler, 0, 0);
     mem.set16(free + TERMINATOR.count, count);
     mem.set32(free + TERMINATOR.countdown, this.countdown);
-    mem.set32(free + TERMINATOR.links + 4, stub);
-    writer.writeStub(stub, HANDLER.unlinked, end, free + TERMINATOR.links + 4);
-    return stub + L.RECORD_SIZE;
+    this.#stub(free + L.RECORD_SIZE, free + TERMINATOR.links + 4, end, false, from, pfn);
+    return free + 2 * L.RECORD_SIZE;
   }
 
   #keep(block: Block): Block {
-    this.#all.push(block);
+    const number = this.#all.push(block) - 1;
+    if (number === this.#records.length) {
+      const records = this.#records;
+      this.#records = new Uint32Array(number * 2);
+      this.#records.set(records);
+    }
+    this.#records[number] = block.record;
     this.#mark(block.pfn, block.gva, Math.min(block.end, (pageOf(block.gva) + 1) * PAGE));
     if (block.secondPfn >= 0) this.#mark(block.secondPfn, (pageOf(block.gva) + 1) * PAGE, block.end);
     return block;
@@ -368,22 +343,34 @@ export class BlockCache {
 
   // ---------------------------------------------------------------- linking
 
-  /** After an exit at a stub whose target turned out to be `block`: the link goes there directly if both are on one page. */
+  /** Enters a block in the link of the stub that led to it and in the jump cache of the bank in force. */
   connect(stub: number, block: Block): void {
-    const wide = this.mem.get32(L.CODE_MODE) === MODE_64;
-    const cell = this.mem.get32(stub + STUB.cell);
-    if (cell === 0) return;
-    const source = this.holding(cell);
-    const samePage = source.pfn === block.pfn && pageOf(source.gva) === pageOf(block.gva);
-    const near = source.live && samePage && block.secondPfn < 0;
-    if (near) this.mem.set32(cell, block.record);
-    else this.mem.set16(stub + STUB.handler, wide ? HANDLER.far : HANDLER.farInSegment);
+    if (stub === 0) return this.#cacheJump(block.gva, block.record);
+    if (block.secondPfn < 0) this.#connect(stub, block.gva, block.pfn, block.record);
+    else if (this.mem.get32(stub + STUB.cell) !== 0) this.#goFar(stub);
+    this.#cacheJump(block.gva, block.record);
   }
-  /** Enters a block in the jump cache of the bank in force. */
-  cacheJump({ gva, record }: Block): void {
+  /** The link goes to the block directly if both are on one page, else through the jump cache. */
+  #connect(stub: number, gva: number, pfn: number, record: number): void {
+    const { mem } = this;
+    const cell = mem.get32(stub + STUB.cell);
+    if (cell === 0) return;
+    const near = mem.get32(stub + STUB.pfn) === pfn && readGva(mem, stub + STUB.page) === pageOf(gva);
+    if (near) mem.set32(cell, record);
+    else this.#goFar(stub);
+  }
+  #goFar(stub: number): void {
+    const wide = this.mem.get32(L.CODE_MODE) === MODE_64;
+    this.mem.set16(stub + STUB.handler, wide ? HANDLER.far : HANDLER.farInSegment);
+  }
+  #cacheJump(gva: number, record: number): void {
+    const { mem } = this;
     const entry = this.#jumpCacheEntry(gva);
-    writeGva(this.mem, entry, gva);
-    this.mem.set32(entry + 8, record);
+    writeGva(mem, entry, gva);
+    mem.set32(entry + 8, record);
+    const chunk = (entry - L.JC) >>> (L.JC_CHUNK_SHIFT + L.JC_SHIFT);
+    // 64 chunks a bank.
+    mem.u32[(L.JC_USED >>> 2) + (chunk >>> 5)]! |= 1 << (chunk & 31);
   }
   /** The record that the jump cache of the bank in force has for an address, or 0. */
   cachedJump(gva: number): number {
@@ -407,9 +394,8 @@ export class BlockCache {
    * leads to its successor.
    */
   dropFrame(pfn: number): void {
-    const keys = this.#frames.get(pfn) ?? [];
-    const blocks = [...keys.flatMap((key) => [...this.#sets.get(key)!.values()]), ...(this.#tails.get(pfn) ?? [])];
-    for (const key of keys) this.#sets.delete(key);
+    const blocks: Block[] = [...(this.#tails.get(pfn) ?? [])];
+    for (let block = this.#frames.get(pfn); block; block = block.sibling) blocks.push(block);
     this.#frames.delete(pfn);
     this.#tails.delete(pfn);
     this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
@@ -417,6 +403,7 @@ export class BlockCache {
       if (!block.live) continue;
       block.live = false;
       this.#dead++;
+      this.#index.remove(block.gva, block.pfn, block.context, block.single);
       this.onDrop(block);
       this.writer.writeStub(block.record, HANDLER.unlinked, block.gva, 0);
       // Blocks of the other frame of a crossing instruction may link to it.
@@ -441,16 +428,21 @@ export class BlockCache {
   flush(): void {
     this.onFlush();
     for (const pfn of [...this.#frames.keys(), ...this.#tails.keys()]) this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
-    this.#sets.clear();
+    this.#index.clear();
     this.#frames.clear();
     this.#tails.clear();
     this.#all = [];
-    this.#recent.fill(undefined);
     this.#held.fill(undefined);
     this.#heldRecords.fill(0);
     this.#next = L.RECORDS;
     this.#dead = 0;
     this.generation++;
-    this.mem.bytes.fill(0xff, L.JC, L.JC + L.TLB_BANKS * L.JC_BANK_BYTES);
+    for (let bank = 0; bank < L.TLB_BANKS; bank++) this.flushJumps(bank);
   }
+}
+
+/** Where a direct branch goes. */
+function targetOf({ operands }: DecodedInstruction): number | undefined {
+  for (const operand of operands) if (operand.kind === 'target') return toNumber(operand.gva);
+  return undefined;
 }

@@ -35,6 +35,8 @@ export interface CoreExports {
    * -1 (asUintN) with FAULT_* filled if it is refused.
    */
   segmentAddress(segment: number, offset: bigint, access: number): bigint;
+  /** Empties the jump cache of a TLB bank. */
+  flushJumps(bank: number): void;
 }
 
 export interface CpuContext {

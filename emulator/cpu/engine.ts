@@ -6,7 +6,7 @@
  */
 import * as C from './codes.ts';
 import { BlockCache } from './blocks.ts';
-import type { Block, SystemStep } from './blocks.ts';
+import type { Block, SystemStep } from './block.ts';
 import { RecordWriter } from './block-writer.ts';
 import type { CoreExports, SystemOutcome } from './context.ts';
 import { decodeTableOf } from './decode-table.ts';
@@ -125,7 +125,9 @@ export class ExecutionEngine implements Engine {
     this.#enter = interpreter['enter'] as (record: number, budget: number) => number;
     this.#decodeTable = decodeTableOf(options.model ?? DEFAULT_MODEL);
     this.#fetcher = new CodeFetcher(this.mem, this.core, this.#decodeTable);
-    this.blocks = new BlockCache(this.mem, this.#fetcher, new RecordWriter(this.mem, assets.forms));
+    this.blocks = new BlockCache(this.mem, this.#fetcher, new RecordWriter(this.mem, assets.forms), (bank) =>
+      this.core.flushJumps(bank),
+    );
     this.blocks.onCodeFrame = (pfn) => this.hooks.protectFrame(pfn);
     if (options.translate)
       this.translator = new RegionTranslator(
@@ -213,34 +215,49 @@ export class ExecutionEngine implements Engine {
     return this.mem.get32(L.CODE_MODE) as CodeMode;
   }
 
-  /** Enters the interpreter once; true at a breakpoint. */
+  /** Runs blocks until something is to be done that the run loop must look at; true at a breakpoint. */
   #runBlocks(gva: number, budget: number): boolean {
+    const { mem, translator } = this;
+    let record = this.#blockAt(gva, false)?.record ?? 0;
+    for (let left = budget; record > 0 && left >= BUDGET_MARGIN;) {
+      translator?.prepare();
+      this.#slice = left;
+      let exit = this.#enter(record, left);
+      while (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
+      const rest = mem.get32(L.BUDGET) | 0;
+      this.#count(left - rest);
+      left = rest;
+      if (exit === C.EXIT_UNLINKED) record = this.#follow(mem.get32(L.OP));
+      else if (exit === C.EXIT_LOOKUP) record = this.#goOn(0);
+      else return this.#afterBlocks(exit, mem.get32(L.OP));
+    }
+    return false;
+  }
+  /** The record that a stub stands for. */
+  #follow(stub: number): number {
+    this.#setRip(this.blocks.gvaOf(stub));
+    return this.#goOn(stub);
+  }
+  /** The record at RIP, which links and the jump cache did not have; they do from now on. 0: a fault was delivered. */
+  #goOn(stub: number): number {
+    const { blocks } = this;
+    const gva = this.#rip();
+    if (gva === undefined) return 0;
+    const record = blocks.goOn(gva, codeContext(this.mem), stub, this.#segments);
+    if (record > 0) return record;
+    if (record < 0) {
+      this.#deliver(this.#fetchFault());
+      return 0;
+    }
+    const { generation } = blocks;
     const block = this.#blockAt(gva, false);
-    if (!block) return false;
-    const { mem, blocks, translator } = this;
-    translator?.prepare();
-    this.#slice = budget;
-    let exit = this.#enter(block.record, budget);
-    while (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
-    this.#count(budget - (mem.get32(L.BUDGET) | 0));
-    const op = mem.get32(L.OP);
+    if (!block) return 0;
+    blocks.connect(blocks.generation === generation ? stub : 0, block);
+    return block.record;
+  }
+  #afterBlocks(exit: number, op: number): boolean {
+    const { mem, blocks } = this;
     switch (exit) {
-      case C.EXIT_UNLINKED: {
-        const { generation } = blocks;
-        this.#setRip(blocks.gvaOf(op));
-        const target = this.#rip();
-        const next = target === undefined ? undefined : this.#blockAt(target, false);
-        if (!next || blocks.generation !== generation) return false;
-        blocks.connect(op, next);
-        blocks.cacheJump(next);
-        return false;
-      }
-      case C.EXIT_LOOKUP: {
-        const target = this.#rip();
-        const next = target === undefined ? undefined : this.#blockAt(target, false);
-        if (next) blocks.cacheJump(next);
-        return false;
-      }
       case C.EXIT_BUDGET:
         this.#setRip(blocks.gvaOf(op));
         blocks.restartCountdown(mem.get32(L.LINK));
@@ -307,11 +324,12 @@ export class ExecutionEngine implements Engine {
 
   /** An instruction inside a block did not complete in the interpreter; true if it has been completed here. */
   #leave(exit: number, block: Block, op: number): boolean {
-    const { slots } = block;
-    const slot = ((op - block.record) / L.RECORD_SIZE) | 0;
-    const last = slots.length - 1;
-    const index = slots[last] === slot && (last === 0 || slots[last - 1] !== slot) ? last : instructionAt(block, slot);
-    const gva = block.gva + block.starts[index]!;
+    // Instructions before it, and their bytes.
+    let index = 0;
+    let offset = 0;
+    for (let record = block.record; record < op; record += L.RECORD_SIZE)
+      for (let lengths = block.lengths.of(record); lengths > 0; lengths >>>= 4, index++) offset += lengths & 15;
+    const gva = block.gva + offset;
     this.#setRip(gva);
     this.#count(index);
     if (exit === C.EXIT_SYSTEM) return this.#system(this.#systemStep(block, index, gva), gva);
@@ -339,7 +357,7 @@ export class ExecutionEngine implements Engine {
   }
 
   #systemStep(block: Block, index: number, gva: number): SystemStep {
-    if (block.system && index === block.starts.length - 1) return block.system;
+    if (block.system && index === block.count - 1) return block.system;
     const page = this.#fetcher.page(gva);
     const fetched = page && this.#fetcher.instruction(gva, page.host, this.#mode, true, this.#segments?.base);
     if (!fetched || typeof fetched === 'string')
@@ -411,8 +429,7 @@ export class ExecutionEngine implements Engine {
     this.#segments = this.#segmentTable.current();
     const context = codeContext(this.mem) + (this.#segments ? this.#segments.id * CODE_CONTEXTS : 0);
     if (this.#bankContext[bank] === context) return;
-    if (this.#bankContext[bank] !== -1)
-      this.mem.bytes.fill(0xff, L.JC + bank * L.JC_BANK_BYTES, L.JC + (bank + 1) * L.JC_BANK_BYTES);
+    if (this.#bankContext[bank] !== -1) this.core.flushJumps(bank);
     this.#bankContext[bank] = context;
   }
   selectCpu(cpu: number): void {
@@ -439,10 +456,4 @@ export class ExecutionEngine implements Engine {
     }
     return decode(code.subarray(0, length), 0, gva, this.#mode, this.#decodeTable, this.#segments?.base);
   }
-}
-
-/** Index of the instruction that a record belongs to: the first of those that share its slot. */
-function instructionAt({ slots }: Block, slot: number): number {
-  const own = slots.findLast((first) => first <= slot)!;
-  return slots.indexOf(own);
 }

@@ -70,8 +70,10 @@ export class CodeFetcher {
     const { bytes } = this.mem;
     const left = PAGE - (host & (PAGE - 1));
     if (left >= MAX_INSTRUCTION_LENGTH) return this.#decode(bytes, host, gva, mode, -1, base);
-    const alone = this.#decode(bytes.slice(host, host + left), 0, gva, mode, -1, base);
-    if (alone.insn !== undefined || decodeFailure() !== 'truncated') return alone;
+    const code = bytes.slice(host, host + left);
+    const insn = decode(code, 0, toBigint(gva), mode, this.table, base);
+    if (insn) return { insn, secondPfn: -1 };
+    if (decodeFailure() !== 'truncated') return this.#decode(code, 0, gva, mode, -1, base);
     if (!mayCross) return 'crosses';
     const second = this.page(mode === MODE_64 ? gva + left : (gva + left) % TWO_32);
     if (!second) return 'fault';

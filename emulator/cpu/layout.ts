@@ -4,8 +4,8 @@
  * This file is compiled twice: as TypeScript, and by AssemblyScript as part of the core
  * (`emulator/core/`). Keep it to plain `export const NAME = <number expression>;`.
  *
- *   CPU state | engine scratch | TLB banks | jump caches | core statics | code bitmap |
- *   frame flags | decoded records | guest frames (host physical memory)
+ *   CPU state | engine scratch | TLB banks | core statics | code bitmap | frame flags |
+ *   jump caches | decoded records | guest frames (host physical memory)
  */
 
 // ---------------------------------------------------------------- CPU state (the running vCPU)
@@ -197,13 +197,6 @@ export const TLB_ADDEND = 24;
 /** Bit 0 global page; bits 31:12 unused. u32 */
 export const TLB_FLAGS = 28;
 
-// ---------------------------------------------------------------- jump caches: one a bank
-export const JC = 0x90000;
-export const JC_ENTRIES = 4096;
-/** 16 bytes: gva u64, record u32, spare u32. */
-export const JC_SHIFT = 4;
-export const JC_BANK_BYTES = 0x10000;
-
 // ---------------------------------------------------------------- statics of the AssemblyScript core
 export const CORE_STATICS = 0x190000;
 
@@ -218,11 +211,22 @@ export const FRAME_DIRTY = 1;
 export const FRAME_WATCHED = 2;
 export const MAX_FRAMES = 0xc0000;
 
+// ---------------------------------------------------------------- jump caches: one a bank
+export const JC = 0xb00000;
+export const JC_ENTRIES = 16384;
+/** 16 bytes: gva u64, record u32, spare u32. */
+export const JC_SHIFT = 4;
+export const JC_BANK_BYTES = 0x40000;
+/** u64 a bank: bit n set when entries n * JC_CHUNK to (n + 1) * JC_CHUNK - 1 are in use; emptying goes by these. */
+export const JC_USED = 0xf00000;
+/** log2 of the entries of a chunk. */
+export const JC_CHUNK_SHIFT = 8;
+
 // ---------------------------------------------------------------- decoded records
 export const RECORDS = 0x1000000;
-export const RECORDS_END = 0x8000000;
+export const RECORDS_END = 0x10000000;
 export const RECORD_SIZE = 32;
 
 // ---------------------------------------------------------------- host physical memory
 /** Offset of host physical address 0. */
-export const RAM_BASE = 0x8000000;
+export const RAM_BASE = 0x10000000;

@@ -15,7 +15,7 @@
  *
  * A link is the address of the record to go on with. A stub is a record with its own handler and a target:
  *
- *   0 handler u16 | 8 target u64 | 16 cell u32, the link to be patched
+ *   0 handler u16 | 8 target u64 | 16 cell u32, the link to be patched | 20 frame u32 and 24 linear page u64 that the link stands on
  */
 import type { Operand } from './instruction.ts';
 import * as L from './layout.ts';
@@ -52,7 +52,7 @@ export const TERMINATOR = {
   countdown: 28,
 } as const;
 
-export const STUB = { handler: 0, target: 8, cell: 16 } as const;
+export const STUB = { handler: 0, target: 8, cell: 16, pfn: 20, page: 24 } as const;
 
 /** Handlers that are no instruction's. */
 export const HANDLER = {

@@ -3,7 +3,8 @@
  * looks at nothing else, and translated code takes an edge only where the interpreter would take it without asking the driver. So neither fetches what
  * the other does not, and TLB and accessed flags stay the same whether code is translated or not.
  */
-import type { Block, BlockCache } from '../blocks.ts';
+import type { Block } from '../block.ts';
+import type { BlockCache } from '../blocks.ts';
 import type { CodeMode } from '../decode-table.ts';
 import { decode } from '../decode.ts';
 import type { DecodedInstruction } from '../decode.ts';

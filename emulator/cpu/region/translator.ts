@@ -4,7 +4,8 @@
  *
  * Whether and when code is translated cannot be seen by a program: see graph.ts for what is fetched, function.ts for counts.
  */
-import type { Block, BlockCache } from '../blocks.ts';
+import type { Block } from '../block.ts';
+import type { BlockCache } from '../blocks.ts';
 import { EXIT_BUDGET, EXIT_REGION_LOW, EXIT_REGION_SLOW } from '../codes.ts';
 import type { Semantic } from '../emitter.ts';
 import { codeContext, modeOf } from '../fpu-traps.ts';

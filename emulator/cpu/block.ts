@@ -1,0 +1,81 @@
+/** What is known of a decoded block. */
+import type { DecodedInstruction } from './decode.ts';
+import type { CodeContext } from './fpu-traps.ts';
+import * as L from './layout.ts';
+
+/** What TypeScript does at a record that no handler covers. */
+export type SystemStep =
+  | { readonly insn: DecodedInstruction }
+  /** What cannot be executed: no instruction, or not in this state. */
+  | Refused;
+
+export interface Refused {
+  readonly insn: undefined;
+  readonly vector: number;
+  readonly because: string;
+  /** Bytes that are no instruction. */
+  readonly bytes?: Uint8Array;
+}
+
+/**
+ * Lengths of the instructions of each record, one byte a record: the low four bits of its instruction, the high four of the second of a fused pair; 0 for
+ * what begins no instruction (terminators, stubs).
+ */
+export class RecordLengths {
+  readonly #bytes = new Uint8Array((L.RECORDS_END - L.RECORDS) / L.RECORD_SIZE);
+
+  of(record: number): number {
+    return this.#bytes[(record - L.RECORDS) / L.RECORD_SIZE]!;
+  }
+  set(record: number, lengths: number): void {
+    this.#bytes[(record - L.RECORDS) / L.RECORD_SIZE] = lengths;
+  }
+}
+
+/** A program of 20 MB has half a million of these: what can be found out again is not kept. */
+export class Block {
+  live = true;
+  /** The next of the same frame. */
+  sibling: Block | undefined = undefined;
+
+  constructor(
+    readonly gva: number,
+    /** Address of its first record. */
+    readonly record: number,
+    readonly pfn: number,
+    /** Frame of the second page when its last instruction crosses, or -1. */
+    readonly secondPfn: number,
+    /** Linear address after it. */
+    readonly end: number,
+    /** Instructions. */
+    readonly count: number,
+    /** Made for one single step. */
+    readonly single: boolean,
+    /** Its last instruction, if TypeScript executes it. */
+    readonly system: SystemStep | undefined,
+    readonly context: CodeContext,
+    readonly lengths: RecordLengths,
+  ) {}
+
+  /** Offset from `gva` of each instruction. */
+  get starts(): number[] {
+    const starts: number[] = [];
+    this.#each((_, offset) => starts.push(offset));
+    return starts;
+  }
+  /** Record index of each instruction; those of a fused pair have the same. */
+  get slots(): number[] {
+    const slots: number[] = [];
+    this.#each((slot) => slots.push(slot));
+    return slots;
+  }
+  #each(visit: (slot: number, offset: number) => void): void {
+    for (let slot = 0, index = 0, offset = 0; index < this.count; slot++) {
+      const lengths = this.lengths.of(this.record + slot * L.RECORD_SIZE);
+      for (let rest = lengths; rest > 0; rest >>>= 4, index++) {
+        visit(slot, offset);
+        offset += rest & 15;
+      }
+    }
+  }
+}
