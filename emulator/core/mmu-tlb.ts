@@ -4,10 +4,12 @@ import {
   RAM_BASE, TLB, TLB_ADDEND,
   TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_READ, TLB_SHIFT, TLB_SIBLINGS, TLB_UNCACHED,
   TLB_WRITE,
+  WATCHES, WATCH_READS,
 } from '../cpu/layout';
 import {
   walkBacked, walkExecutable, walkGlobal, walkHpa, walkPageShift, walkReadable, walkWritable,
 } from './mmu-walk';
+import { watchedKinds } from './mmu-watch';
 
 const NO_TAG: u64 = 0xffff_ffff_ffff_ffff;
 const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
@@ -82,18 +84,20 @@ export function fill(gva: u64, write: bool): void {
   const entry = entryOf(base, gva);
   const frame = <usize>(walkHpa >> 12);
   const frameFlags = <usize>FRAME_FLAGS + frame;
+  const watched = load<u32>(WATCHES) ? watchedKinds(page, page | 0xfff) : 0;
+  const writable = walkWritable && !watched;
   let writeTag = NO_TAG;
   // A read does not make the frame dirty, so it gets the tag only if the frame is dirty anyway.
-  if (walkWritable && unobserved(frame) && (write || (load<u8>(frameFlags) & FRAME_DIRTY) != 0)) {
+  if (writable && unobserved(frame) && (write || (load<u8>(frameFlags) & FRAME_DIRTY) != 0)) {
     store<u8>(frameFlags, <u8>(<u32>load<u8>(frameFlags) | FRAME_DIRTY));
     writeTag = page;
   }
-  store<u64>(entry, walkReadable ? page : NO_TAG, TLB_READ);
+  store<u64>(entry, walkReadable && !(watched & WATCH_READS) ? page : NO_TAG, TLB_READ);
   store<u64>(entry, writeTag, TLB_WRITE);
   store<u64>(entry, walkExecutable ? page : NO_TAG, TLB_EXEC);
   store<u32>(entry, <u32>RAM_BASE + (<u32>walkHpa & 0xffff_f000) - <u32>page, TLB_ADDEND);
   const size = walkPageShift == 12 ? 0 : walkPageShift == 21 ? FLAG_2M : walkPageShift == 22 ? FLAG_4M : FLAG_1G;
-  store<u32>(entry, (walkGlobal ? FLAG_GLOBAL : 0) | (walkWritable ? FLAG_WRITABLE : 0) | size, TLB_FLAGS);
+  store<u32>(entry, (walkGlobal ? FLAG_GLOBAL : 0) | (writable ? FLAG_WRITABLE : 0) | size, TLB_FLAGS);
   const bit = <u32>1 << ((<u32>base - TLB) / TLB_BANK_BYTES);
   used |= bit;
   if (size) large |= bit;

@@ -1,7 +1,7 @@
 /** Slow paths of memory access (AssemblyScript): what the interpreter and translated code call when a TLB tag does not match. */
 import {
   BOUNCE, CODE_BITMAP, CODE_MODE, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
-  FRAME_WATCHED, MSR_EFER, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE,
+  FRAME_WATCHED, MSR_EFER, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE, WATCHES,
 } from '../cpu/layout';
 import {
   ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION,
@@ -9,7 +9,9 @@ import {
 } from '../cpu/codes';
 import { allowsWrite, currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
+import { noteAccess } from './mmu-watch';
 
+export { noteAccess } from './mmu-watch';
 export { readPdptes, translateGpa, walkTrace } from './mmu-walk';
 export { banksReplaced, dropWriteTags, flushBank, flushGlobal, flushJumps, flushPage } from './mmu-tlb';
 
@@ -78,8 +80,17 @@ function locate(gva: u64, access: i32): i32 {
   return walkBacked ? <i32>(<u32>RAM_BASE + <u32>walkHpa) : NOWHERE;
 }
 
+/** Whether the access meets a watched range and has to be redone with care. */
+@inline function stopsAtWatch(gva: u64, bytes: i32, access: i32): bool {
+  if (!load<u32>(WATCHES) || !noteAccess(gva, bytes, access) || careful) return false;
+  store<u32>(FAULT_KIND, FAULT_BAIL);
+  store<u64>(FAULT_GVA, gva);
+  return true;
+}
+
 /** As `locate` for a write, which also bails out at frames that want to see their writes. Both bytes lie in one page. */
 function locateForWrite(gva: u64, bytes: i32): i32 {
+  if (stopsAtWatch(gva, bytes, ACCESS_WRITE)) return FAULTED;
   const host = locate(gva, ACCESS_WRITE);
   if (host == FAULTED || host == NOWHERE || careful) return host;
   if (!observed(<u32>host - <u32>RAM_BASE, bytes)) return host;
@@ -143,7 +154,8 @@ function loadFrom(gva: u64, size: i32, access: i32): i32 {
 }
 
 @inline function part(gva: u64, bytes: i32, access: i32): i32 {
-  return access == ACCESS_WRITE ? locateForWrite(gva, bytes) : locate(gva, access);
+  if (access == ACCESS_WRITE) return locateForWrite(gva, bytes);
+  return stopsAtWatch(gva, bytes, access) ? FAULTED : locate(gva, access);
 }
 
 @inline function gather(to: usize, host: i32, bytes: i32): void {

@@ -2,9 +2,9 @@
  * Repeated string instructions (AssemblyScript): each call handles the elements up to the end of a page (or one element that
  * crosses it) and says how many. The instruction's semantics move RCX, RSI and RDI on by that much, so that a fault finds
  * them exactly where the CPU would have them. `step` is +size or -size. Ranges without a usable TLB tag (decoded code,
- * watched frames) go element by element.
+ * watched frames) go element by element, and so does everything while addresses are watched.
  */
-import { INTEGER_RESULT, RAM_BASE, TLB_ADDEND, TLB_READ, TLB_WRITE } from '../cpu/layout';
+import { INTEGER_RESULT, RAM_BASE, TLB_ADDEND, TLB_READ, TLB_WRITE, WATCHES } from '../cpu/layout';
 import { probeWrite, slowLoad, slowStore } from './mmu';
 import { currentEntry } from './mmu-tlb';
 
@@ -68,6 +68,7 @@ export function repMovs(destination: u64, source: u64, count: u64, step: i32): u
   const from = readable(source, size);
   if (!from) return 0;
   let run = min(count, min(onPage(source, step), onPage(destination, step)));
+  if (load<u32>(WATCHES)) run = min(run, 1);
   const to = run > 0 ? writable(destination, size) : 0;
   if (to == -1) return 0;
   if (!to || assembled(from)) return slowStore(destination, size, 0, element(from, size)) ? 0 : 1;
@@ -81,7 +82,7 @@ export function repMovs(destination: u64, source: u64, count: u64, step: i32): u
 /** STOS: stores `value` to up to `count` (not 0) elements. Returns as `repMovs`. */
 export function repStos(destination: u64, value: u64, count: u64, step: i32): u64 {
   const size = step < 0 ? -step : step;
-  const run = min(count, onPage(destination, step));
+  const run = load<u32>(WATCHES) ? min(1, onPage(destination, step)) : min(count, onPage(destination, step));
   const to = run > 0 ? writable(destination, size) : 0;
   if (to == -1) return 0;
   if (!to) return slowStore(destination, size, 0, value) ? 0 : 1;
@@ -98,7 +99,7 @@ export function repScas(destination: u64, value: u64, count: u64, step: i32, unt
   const size = step < 0 ? -step : step;
   const at = readable(destination, size);
   if (!at) return 0;
-  const run = assembled(at) ? 1 : min(count, onPage(destination, step));
+  const run = assembled(at) || load<u32>(WATCHES) != 0 ? 1 : min(count, onPage(destination, step));
   let last: u64 = 0;
   let done: u64 = 0;
   while (done < run) {

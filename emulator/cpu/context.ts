@@ -25,6 +25,8 @@ export interface CoreExports {
   arithmeticFlags(): number;
   /** As in mmu/core.ts. */
   readPdptes(cr3: bigint): number;
+  /** Notes which watched ranges an access meets (core/mmu-watch.ts). */
+  noteAccess(gva: bigint, bytes: number, access: number): number;
   setCareful(on: number): void;
   /** FXSAVE's image of the running state at FP_IMAGE; `wide`: with 64-bit pointers. */
   fxStore(wide: number): void;

@@ -1,4 +1,5 @@
 /** What the rest of the emulator may ask of the engine (cpu/engine.ts implements it). */
+import type { DebugRegisters } from './debug.ts';
 import type { Instruction } from './instruction.ts';
 import type { CpuState, LinearMemory } from './state.ts';
 
@@ -26,6 +27,10 @@ export type Fault =
       readonly type?: InterruptionType;
       /** Bytes, for software interrupts and exceptions. */
       readonly instructionLength?: number;
+      /** #DB: bits that it sets in DR6. */
+      readonly debug?: number;
+      /** #DB that is a fault of the instruction but not of a breakpoint there: the image pushed has RF set. */
+      readonly resumes?: boolean;
       /** Why, in words, when the raiser knows more than the vector says ("MOVAPS at an address that is not a multiple of 16"). */
       readonly because?: string;
     }
@@ -58,6 +63,7 @@ export interface Engine {
   readonly mem: LinearMemory;
   readonly cpu: CpuState;
   supervisor: Supervisor | undefined;
+  readonly debug: DebugRegisters;
 
   /** Executes at most `instructions`, exactly that many when it returns `Budget`. A fault delivered counts nothing; a VM exit or system call counts its instruction. */
   run(instructions: number): RunStop;

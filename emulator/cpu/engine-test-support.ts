@@ -108,6 +108,7 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
     pendingInterrupt: () => undefined,
     selectBank: () => mmu.banks.contextChanged(),
     selectCpu: (index) => void (mmu.banks.cpu = index),
+    forgetPage: (gva) => mmu.forgetPage(gva),
     protectFrame: (pfn) => mmu.protectFrame(pfn),
     peek: (gva) => mmu.peek(gva),
     undecodable: () => {},

@@ -13,7 +13,7 @@ import { decodeTableOf } from './decode-table.ts';
 import type { CodeMode, DecodeTable } from './decode-table.ts';
 import { DEFAULT_MODEL, pagingAbsent } from './system/models.ts';
 import type { CpuModel } from './system/models.ts';
-import { RunStop } from './engine-api.ts';
+import { InterruptionType, RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
 import { CodeSegmentTable } from './code-segments.ts';
 import type { CodeSegments } from './code-segments.ts';
@@ -28,7 +28,10 @@ import { RegionTranslator } from './region/translator.ts';
 import type { TranslatorOptions } from './region/translator.ts';
 import { semantics } from './semantics/index.ts';
 import { CpuState, LinearMemory } from './state.ts';
+import { DebugRegisters, Dr6 } from './debug.ts';
 import { decode } from './decode.ts';
+import type { DecodedInstruction } from './decode.ts';
+import { Repetition, trapsAfter } from './single-step.ts';
 
 /** Compiled wasm and tables made by the build (dist/). */
 export interface EngineAssets {
@@ -62,6 +65,8 @@ export interface EngineHooks {
   selectBank(): void;
   /** Whose TLB is in force from now on. */
   selectCpu(cpu: number): void;
+  /** Drops what every TLB bank holds of a page. */
+  forgetPage(gva: bigint): void;
   /** Makes every write tag of a frame invalid: it holds code now. */
   protectFrame(pfn: number): void;
   /** HPA of a linear address without side effects, or -1. */
@@ -73,10 +78,14 @@ export interface EngineHooks {
 /** Longest stay in the interpreter: V8 replaces a running function by its optimised code only when it is called again. */
 const LONGEST_SLICE = 2_000_000;
 const FLAG_TF = 0x100;
+const FLAG_RF = 0x10000;
+const FLAG_ZF = 0x40;
 /** Blocking by STI and by MOV SS. */
 const SHADOW = 3;
-const DR6_BS = 0x4000;
+const BLOCKED_BY_MOV_SS = 2;
+const BLOCKED_BY_NMI = 8;
 const VECTOR_DB = 1;
+const VECTOR_NMI = 2;
 const VECTOR_GP = 13;
 const MAX_INSTRUCTION = 15;
 
@@ -98,6 +107,13 @@ export class ExecutionEngine implements Engine {
   #stopRequested = false;
   /** Budget of the stay in the interpreter in progress. */
   #slice = 0;
+  readonly debug: DebugRegisters;
+  /** The debugger's. */
+  #breakpoints: ReadonlySet<number> = new Set();
+  /** Events wait until the traps of the instruction in progress are known. */
+  #deferring = false;
+  /** The instruction in progress is one element of this. */
+  #repetition: Repetition | undefined;
   /** Code context that each bank's jump cache was filled in. */
   readonly #bankContext = new Int32Array(L.TLB_BANKS).fill(-1);
   readonly #segmentTable: CodeSegmentTable;
@@ -129,6 +145,10 @@ export class ExecutionEngine implements Engine {
       this.core.flushJumps(bank),
     );
     this.blocks.onCodeFrame = (pfn) => this.hooks.protectFrame(pfn);
+    this.debug = new DebugRegisters(this.mem, this.core, {
+      stopsChanged: () => this.#placeStops(),
+      forgetPage: (gva) => this.hooks.forgetPage(gva),
+    });
     if (options.translate)
       this.translator = new RegionTranslator(
         {
@@ -158,7 +178,7 @@ export class ExecutionEngine implements Engine {
       const gva = this.#rip();
       if (gva === undefined) continue;
       if (left < BUDGET_MARGIN || this.#stepsSingly()) {
-        if (this.blocks.breakpoints.has(gva)) return this.#settle(RunStop.Breakpoint);
+        if (this.#breakpoints.has(gva)) return this.#settle(RunStop.Breakpoint);
         this.#single(gva);
       } else if (this.#runBlocks(gva, Math.min(left, LONGEST_SLICE))) return this.#settle(RunStop.Breakpoint);
     }
@@ -189,13 +209,16 @@ export class ExecutionEngine implements Engine {
     return this.mem.get32(L.ACTIVITY) !== 0 ? RunStop.Halted : undefined;
   }
   #stepsSingly(): boolean {
-    return (this.mem.get32(L.SYSTEM_FLAGS) & FLAG_TF) !== 0 || (this.mem.get32(L.INTERRUPTIBILITY) & SHADOW) !== 0;
+    return (
+      (this.mem.get32(L.SYSTEM_FLAGS) & (FLAG_TF | FLAG_RF)) !== 0 ||
+      (this.mem.get32(L.INTERRUPTIBILITY) & SHADOW) !== 0
+    );
   }
   /** Linear address of the next instruction, as a number; undefined after delivering the #GP of one that is not canonical. */
   #rip(): number | undefined {
-    if (this.#segments) return (this.#segments.base + this.mem.get32(L.RIP)) >>> 0;
+    if (this.#segments) return this.#next();
     const canonical = isCanonical(this.mem, L.RIP);
-    const gva = canonical ? readGva(this.mem, L.RIP) : NaN;
+    const gva = canonical ? this.#next() : NaN;
     if (!Number.isNaN(gva)) return gva;
     this.#deliver({
       kind: 'exception',
@@ -206,6 +229,10 @@ export class ExecutionEngine implements Engine {
         : 'the branch target is not a canonical address',
     });
     return undefined;
+  }
+  /** Linear address of the next instruction, canonical or not. */
+  #next(): number {
+    return this.#segments ? (this.#segments.base + this.mem.get32(L.RIP)) >>> 0 : readGva(this.mem, L.RIP);
   }
   /** Sets RIP by the linear address. */
   #setRip(gva: number): void {
@@ -263,26 +290,90 @@ export class ExecutionEngine implements Engine {
         blocks.restartCountdown(mem.get32(L.LINK));
         return false;
       case C.EXIT_BREAK:
-        this.#setRip(blocks.gvaOf(op));
-        return true;
+        return this.#stopAt(blocks.gvaOf(op));
       default:
-        this.#leave(exit, blocks.holding(op), op);
+        if (this.#leave(exit, blocks.holding(op), op) && mem.get32(L.WATCH_HITS) !== 0) {
+          this.#trap(0);
+          this.#interrupt();
+        }
         return false;
     }
   }
+  /** At a stop of a block: true if the debugger wants it. */
+  #stopAt(gva: number): boolean {
+    this.#setRip(gva);
+    if (this.#breakpoints.has(gva)) return true;
+    this.#single(gva);
+    return false;
+  }
 
-  /** Executes one instruction, whatever breakpoints stand there. */
+  /** Executes one instruction, whatever breakpoints of the debugger stand there, with all that follows from its single execution. */
   #single(gva: number): void {
-    const shadow = this.mem.get32(L.INTERRUPTIBILITY) & SHADOW;
-    const trap = (this.mem.get32(L.SYSTEM_FLAGS) & FLAG_TF) !== 0;
-    if (!this.#executeOne(gva)) return;
-    if (shadow) {
-      this.mem.set32(L.INTERRUPTIBILITY, this.mem.get32(L.INTERRUPTIBILITY) & ~shadow);
-      this.#interrupt();
+    const { mem } = this;
+    if (this.debug.stops.has(gva) && this.#breakpointFault(gva)) return;
+    const flags = mem.get32(L.SYSTEM_FLAGS);
+    const shadow = mem.get32(L.INTERRUPTIBILITY) & SHADOW;
+    const nonRoot = mem.get32(L.NON_ROOT);
+    const trap = (flags & FLAG_TF) !== 0;
+    const insn = trap || flags & FLAG_RF || mem.get32(L.WATCHES) !== 0 ? this.#decodeAt(toBigint(gva)) : undefined;
+    const supervised = nonRoot === 0 && this.supervisor !== undefined && mem.get32(L.CPL) === 3;
+    mem.set32(L.WATCH_HITS, 0);
+    this.#deferring = trap;
+    const done = this.#element(gva, insn);
+    this.#deferring = false;
+    if (done) {
+      const same = mem.get32(L.NON_ROOT) === nonRoot;
+      if (shadow && same) mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~shadow);
+      const rip = this.#next();
+      const again = insn !== undefined && insn.rep !== 'none' && rip === gva;
+      if (flags & FLAG_RF && same && !again && insn?.op !== 'iret')
+        mem.set32(L.SYSTEM_FLAGS, mem.get32(L.SYSTEM_FLAGS) & ~FLAG_RF);
+      const steps = trap && insn && trapsAfter(mem, insn, { nonRoot, supervised }, again || rip === gva + insn.length);
+      this.#trap(steps ? Dr6.BS : 0, again);
     }
-    if (!trap) return;
-    this.mem.set64(L.DR6, this.mem.get64(L.DR6) | BigInt(DR6_BS));
-    this.#deliver({ kind: 'exception', vector: VECTOR_DB, because: 'single step: RFLAGS.TF is set' });
+    if (shadow || trap) this.#interrupt();
+  }
+  /** The fault of a breakpoint on the instruction at `gva`, if there is one and nothing holds it off. */
+  #breakpointFault(gva: number): boolean {
+    const { mem } = this;
+    const hits = this.debug.instructionHits(gva);
+    const held = mem.get32(L.SYSTEM_FLAGS) & FLAG_RF || mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS;
+    if (hits === 0 || held) return false;
+    this.#deliver({ kind: 'exception', vector: VECTOR_DB, debug: hits, because: 'instruction breakpoint (DR7)' });
+    return true;
+  }
+  /** As `#executeOne`; of a repeated string instruction one element, with RIP still on it unless it was the last. */
+  #element(gva: number, insn: DecodedInstruction | undefined): boolean {
+    const repetition = insn && Repetition.of(this.mem, insn);
+    if (!repetition) return this.#executeOne(gva);
+    repetition.begin();
+    this.#repetition = repetition;
+    const done = this.#executeOne(gva);
+    if (this.#repetition) this.#repetition = undefined;
+    if (!done || !repetition.goesOn((this.core.arithmeticFlags() & FLAG_ZF) !== 0)) return done;
+    this.#setRip(gva);
+    this.#count(-1);
+    return true;
+  }
+  /**
+   * Delivers the debug trap that is due after an instruction, if any; after a load of SS it waits for the next one (SDM 3A 6.8.3).
+   * @param conditions bits of DR6 beside those of data breakpoints
+   * @param again an element of a repeated instruction was executed, but not the last: the image pushed has RF set
+   */
+  #trap(conditions: number, again = false): void {
+    const { mem } = this;
+    const pending = mem.get32(L.PENDING_EVENTS);
+    const debug = conditions | (mem.get32(L.WATCH_HITS) & Dr6.BREAKPOINTS) | (pending & L.PENDING_DEBUG);
+    mem.set32(L.WATCH_HITS, 0);
+    if (debug === 0) return;
+    if (mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS) {
+      mem.set32(L.PENDING_EVENTS, pending | debug);
+      return;
+    }
+    mem.set32(L.PENDING_EVENTS, pending & ~L.PENDING_DEBUG);
+    if (again) mem.set32(L.SYSTEM_FLAGS, mem.get32(L.SYSTEM_FLAGS) | FLAG_RF);
+    const because = debug & Dr6.BS ? 'single step: RFLAGS.TF is set' : 'data or I/O breakpoint (DR7)';
+    this.#deliver({ kind: 'exception', vector: VECTOR_DB, debug, because });
   }
   /** Whether the instruction completed. */
   #executeOne(gva: number): boolean {
@@ -343,12 +434,21 @@ export class ExecutionEngine implements Engine {
   /** Redoes the instruction that bailed out, letting it write to code and to watched frames. */
   #carefully(gva: number): boolean {
     this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
+    this.mem.set32(L.WATCH_HITS, 0);
     this.#written.clear();
     this.core.setCareful(1);
-    const done = this.#executeOne(gva);
+    const done = this.#repetition || this.mem.get32(L.WATCHES) === 0 ? this.#executeOne(gva) : this.#watched(gva);
     this.core.setCareful(0);
     for (const pfn of this.#written) this.blocks.dropFrame(pfn);
     return done;
+  }
+  /** An instruction that met a watched range: of a repeated one the first element, so that the trap comes right behind it. */
+  #watched(gva: number): boolean {
+    const insn = this.#decodeAt(toBigint(gva));
+    const done = this.#element(gva, insn);
+    if (!done || !insn || insn.rep === 'none' || this.#next() !== gva) return done;
+    this.#trap(0, true);
+    return false;
   }
   #observeWrite(hpa: number, bytes: number): void {
     const pfn = hpa >>> 12;
@@ -385,21 +485,37 @@ export class ExecutionEngine implements Engine {
       return false;
     }
     if (outcome === 'next') this.#setRip(gva + insn.length);
-    this.#interrupt();
+    if (this.mem.get32(L.WATCH_HITS) === 0) this.#interrupt();
     return true;
   }
 
   #deliver(fault: Fault): void {
+    this.mem.set32(L.WATCH_HITS, 0);
+    this.#repetition?.giveUp();
+    this.#repetition = undefined;
     this.#flushCounts();
     this.hooks.deliver(fault);
     this.#interrupt();
   }
   #interrupt(): void {
-    if (this.#stopRequested) return;
+    if (this.#stopRequested || this.#deferring) return;
+    if (this.mem.get32(L.PENDING_EVENTS) !== 0) this.#pending();
     const event = this.hooks.pendingInterrupt();
     if (!event) return;
     this.#flushCounts();
     this.hooks.deliver(event);
+  }
+
+  /** Debug exceptions that a VM entry brought, and NMIs (SDM 3A table 6-2: in this order, before other interrupts). */
+  #pending(): void {
+    const { mem } = this;
+    const blocked = mem.get32(L.INTERRUPTIBILITY);
+    if (blocked & BLOCKED_BY_MOV_SS) return;
+    if (mem.get32(L.PENDING_EVENTS) & L.PENDING_DEBUG) return this.#trap(0);
+    if (!(mem.get32(L.PENDING_EVENTS) & L.PENDING_NMI) || blocked & BLOCKED_BY_NMI) return;
+    mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) & ~L.PENDING_NMI);
+    this.#flushCounts();
+    this.hooks.deliver({ kind: 'exception', vector: VECTOR_NMI, type: InterruptionType.Nmi });
   }
 
   // ---------------------------------------------------------------- counting
@@ -425,6 +541,7 @@ export class ExecutionEngine implements Engine {
 
   contextChanged(): void {
     this.hooks.selectBank();
+    this.debug.contextChanged();
     const bank = (this.mem.get32(L.JC_BASE) - L.JC) / L.JC_BANK_BYTES;
     this.#segments = this.#segmentTable.current();
     const context = codeContext(this.mem) + (this.#segments ? this.#segments.id * CODE_CONTEXTS : 0);
@@ -437,16 +554,26 @@ export class ExecutionEngine implements Engine {
     this.contextChanged();
   }
   setBreakpoints(gvas: ReadonlySet<bigint>): void {
-    this.blocks.setBreakpoints(new Set([...gvas].map(toNumber)));
+    this.#breakpoints = new Set([...gvas].map(toNumber));
+    this.#placeStops();
+  }
+  #placeStops(): void {
+    const { stops } = this.debug;
+    this.blocks.setBreakpoints(stops.size === 0 ? this.#breakpoints : new Set([...this.#breakpoints, ...stops]));
   }
   invalidateCode(pfn: number): void {
     this.blocks.dropFrame(pfn);
   }
   reset(): void {
     this.blocks.flush();
+    this.debug.reset();
+    this.#placeStops();
   }
 
   decodeAt(gva: bigint): Instruction | undefined {
+    return this.#decodeAt(gva);
+  }
+  #decodeAt(gva: bigint): DecodedInstruction | undefined {
     const code = new Uint8Array(MAX_INSTRUCTION);
     let length = 0;
     for (; length < MAX_INSTRUCTION; length++) {

@@ -110,6 +110,11 @@ export const MSR_XSS = 0x12d0;
 export const PKRU = 0x1340;
 /** The four PDPTE registers of PAE paging (SDM 3A 4.4.1), 8 bytes each. */
 export const PDPTE = 0x1348;
+/** Events that wait for an instruction boundary: PENDING_* bits. 4 bytes. */
+export const PENDING_EVENTS = 0x1368;
+/** Debug exceptions as the VMCS field has them: breakpoints 3:0, BS 14. */
+export const PENDING_DEBUG = 0x400f;
+export const PENDING_NMI = 0x10000;
 
 /** XMM/YMM0..15, 32 bytes each: the upper half of a YMM register is at 16. */
 export const XMM = 0x1400;
@@ -166,6 +171,10 @@ export const PAGING_ABSENT = 0x2050;
 export const NO_PAGE_1GB = 1;
 /** No PSE-36: 4 MB pages lie below 4 GB. */
 export const NO_PSE36 = 2;
+/** Bit n: slot n of WATCH_LIST is in use (core/mmu-watch.ts). u32. */
+export const WATCHES = 0x2054;
+/** Bit n: the range in slot n has been met since this was cleared. u32. */
+export const WATCH_HITS = 0x2058;
 
 /** Where page-crossing loads are assembled. 64 bytes. */
 export const BOUNCE = 0x2080;
@@ -177,6 +186,15 @@ export const INTEGER_RESULT = 0x20e0;
 export const FP_IMAGE = 0x2100;
 /** Where the core leaves the answer of a diagnostic walk (see core/walk.ts). 0x400 bytes. */
 export const WALK = 0x2400;
+/** Watched ranges of linear addresses: 16 slots of 32 bytes. */
+export const WATCH_LIST = 0x2800;
+export const WATCH_SHIFT = 5;
+export const WATCH_FIRST = 0; // u64
+export const WATCH_LAST = 8; // u64
+/** WATCH_WRITES, WATCH_READS or both. u32 */
+export const WATCH_KIND = 16;
+export const WATCH_WRITES = 1;
+export const WATCH_READS = 2;
 /** Scratch the TypeScript side may use to pass blocks to the core. */
 export const EXCHANGE = 0x3000;
 export const EXCHANGE_SIZE = 0x1000;

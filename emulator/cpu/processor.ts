@@ -85,6 +85,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
       context.cpuIndex = index;
       mmu.banks.cpu = index;
     },
+    forgetPage: (gva) => mmu.forgetPage(gva),
     protectFrame: (pfn) => mmu.protectFrame(pfn),
     peek: (gva) => mmu.peek(gva),
     undecodable: (gva, bytes) => {

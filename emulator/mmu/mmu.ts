@@ -113,6 +113,11 @@ export class MemoryManagement implements Mmu {
     this.#report('everything', {});
   }
 
+  /** Drops what every bank of every CPU holds of a page: from now on accesses to it are watched. */
+  forgetPage(gva: bigint): void {
+    this.banks.forEach((bank) => this.#parts.core.flushPage(bank, gva, ALL), 'every');
+  }
+
   protectFrame(pfn: number): void {
     this.#parts.core.dropWriteTags(pfn);
   }

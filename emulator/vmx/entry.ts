@@ -15,7 +15,7 @@ import { ExitReason } from './exit-reasons.ts';
 import { Field } from './fields.ts';
 import { loadMsrs } from './msr-areas.ts';
 import { secondaryControls } from './queries.ts';
-import { loadGuest } from './transfer.ts';
+import { loadGuest, loadGuestPdptes } from './transfer.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
 const BLOCKED_BY_MOV_SS = 2;
@@ -46,6 +46,7 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
   mem.set32(L.VPID, tags & Secondary.Vpid ? vmcs.read32(Field.vpid) : 0);
   if (vmcs.read32(Field.primaryControls) & Primary.TscOffsetting) vmcs.load64(Field.tscOffset, L.TSC_OFFSET);
   else mem.set64(L.TSC_OFFSET, 0n);
+  loadGuestPdptes(context, vmcs);
   updateDerived(context);
   if (!(tags & Secondary.Vpid)) context.mmu.invalidateVpid(1, 0, 0n);
   const loaded = loadMsrs(context, vmcs, Field.entryMsrLoadAddress, Field.entryMsrLoadCount);
@@ -80,6 +81,9 @@ function inject(context: CpuContext, vmcs: CurrentVmcs): void {
   if (type === OTHER_EVENT) return;
   const { mem, cpu } = context;
   if (mem.get32(L.ACTIVITY) === HALTED) mem.set32(L.ACTIVITY, 0);
+  // Interrupts and hardware exceptions take the place of pending debug exceptions (SDM 3C 27.7.3).
+  if (type < InterruptionType.SoftwareInterrupt)
+    mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) & ~L.PENDING_DEBUG);
   const vector = information & 0xff;
   const software =
     type === InterruptionType.SoftwareInterrupt ||

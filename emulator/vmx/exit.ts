@@ -10,13 +10,15 @@ import { ENTRY_FAILURE, EXIT_REASONS, ExitReason, exitReason, exitReasonName } f
 import { Field } from './fields.ts';
 import { loadMsrs, storeMsrs } from './msr-areas.ts';
 import { secondaryControls } from './queries.ts';
-import { loadHost, saveGuest } from './transfer.ts';
+import { savedResumeFlag } from './resume-flag.ts';
+import { loadHost, loadHostPdptes, saveGuest } from './transfer.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
 const SHUTDOWN = 2;
 const VALID = 0x8000_0000;
 /** VMX-abort indicators (SDM 3C 28.7). */
 const ABORT_SAVING_MSRS = 1;
+const ABORT_LOADING_PDPTES = 2;
 const ABORT_LOADING_MSRS = 4;
 
 /** False if a listener held the event: only the information fields are written. */
@@ -30,7 +32,7 @@ export function takeExit(
   if (reportExit(context, vmcs) && isRepeatable(context, reason, information)) return false;
   context.onVmExit(exitReasonName(reason));
   context.addCycles(CPU_COSTS.vmExit);
-  saveGuest(context, vmcs);
+  saveGuest(context, vmcs, savedResumeFlag(context, reason, information));
   vmcs.write32(Field.entryInterruptionInformation, vmcs.read32(Field.entryInterruptionInformation) & ~VALID);
   if (storeMsrs(context, vmcs)) leaveGuest(context, vmcs);
   else abort(context, vmcs, ABORT_SAVING_MSRS);
@@ -86,13 +88,21 @@ function leaveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   mem.set32(L.VPID, 0);
   mem.set64(L.TSC_OFFSET, 0n);
   loadHost(context, vmcs);
+  mem.set32(L.WATCH_HITS, 0);
   updateDerived(context);
+  if (!loadHostPdptes(context)) return abort(context, vmcs, ABORT_LOADING_PDPTES);
   if (untagged) context.mmu.invalidateVpid(1, 0, 0n);
   if (!loadMsrs(context, vmcs, Field.exitMsrLoadAddress, Field.exitMsrLoadCount).ok) {
     return abort(context, vmcs, ABORT_LOADING_MSRS);
   }
   context.engine.supervisor?.vmExit();
 }
+
+const ABORTS: Readonly<Record<number, string>> = {
+  [ABORT_SAVING_MSRS]: 'an MSR area of the VMCS cannot be processed',
+  [ABORT_LOADING_PDPTES]: "the host's PDPTEs have reserved bits set",
+  [ABORT_LOADING_MSRS]: 'an MSR area of the VMCS cannot be processed',
+};
 
 /** The logical processor shuts down; the indicator in the VMCS region says why. */
 function abort(context: CpuContext, vmcs: CurrentVmcs, indicator: number): void {
@@ -101,7 +111,7 @@ function abort(context: CpuContext, vmcs: CurrentVmcs, indicator: number): void 
   context.mem.set32(L.ACTIVITY, SHUTDOWN);
   context.engine.contextChanged();
   context.events.emit('diagnostic', () => ({
-    summary: `VMX abort ${indicator}: an MSR area of the VMCS cannot be processed; the logical processor shuts down`,
+    summary: `VMX abort ${indicator}: ${ABORTS[indicator]}; the logical processor shuts down`,
     facts: { abort: indicator },
   }));
 }

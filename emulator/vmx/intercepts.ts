@@ -12,8 +12,6 @@ const PAGE_FAULT = 14;
 const DEBUG = 1;
 const ERROR_CODE_VALID = 0x800;
 const VALID = 0x8000_0000;
-const SINGLE_STEP = 0x4000n;
-const DR6_CONDITIONS = 0x600fn;
 
 export interface EventExit {
   readonly reason: number;
@@ -23,7 +21,7 @@ export interface EventExit {
 type Exception = Extract<Fault, { kind: 'exception' }>;
 
 /** The exit that an event of the guest takes; undefined if the guest handles it. */
-export function exitOfEvent(context: CpuContext, vmcs: CurrentVmcs, fault: Fault): EventExit | undefined {
+export function exitOfEvent(vmcs: CurrentVmcs, fault: Fault): EventExit | undefined {
   switch (fault.kind) {
     case 'ept-violation':
       return {
@@ -37,11 +35,11 @@ export function exitOfEvent(context: CpuContext, vmcs: CurrentVmcs, fault: Fault
     case 'ept-misconfiguration':
       return { reason: ExitReason.EptMisconfiguration, information: { guestPhysicalAddress: fault.gpa } };
     case 'exception':
-      return exitOfException(context, vmcs, fault);
+      return exitOfException(vmcs, fault);
   }
 }
 
-function exitOfException(context: CpuContext, vmcs: CurrentVmcs, event: Exception): EventExit | undefined {
+function exitOfException(vmcs: CurrentVmcs, event: Exception): EventExit | undefined {
   const type = event.type ?? InterruptionType.HardwareException;
   const pin = vmcs.read32(Field.pinBasedControls);
   switch (type) {
@@ -59,7 +57,7 @@ function exitOfException(context: CpuContext, vmcs: CurrentVmcs, event: Exceptio
     default:
       if (!bitmapNames(vmcs, event)) return undefined;
   }
-  return { reason: ExitReason.ExceptionOrNmi, information: exceptionInformation(context, event, type) };
+  return { reason: ExitReason.ExceptionOrNmi, information: exceptionInformation(event, type) };
 }
 
 /** The exception bitmap; for #PF its bit is inverted where the error code does not match (SDM 3C 26.2). */
@@ -70,23 +68,22 @@ function bitmapNames(vmcs: CurrentVmcs, event: Exception): boolean {
   return (masked === vmcs.read32(Field.pageFaultErrorCodeMatch)) === named;
 }
 
-function exceptionInformation(context: CpuContext, event: Exception, type: InterruptionType): ExitInformation {
+function exceptionInformation(event: Exception, type: InterruptionType): ExitInformation {
   const withError = event.errorCode !== undefined && type === InterruptionType.HardwareException;
   const information = (VALID | (withError ? ERROR_CODE_VALID : 0) | (type << 8) | event.vector) >>> 0;
   return {
-    qualification: qualificationOf(context, event, type),
+    qualification: qualificationOf(event, type),
     interruptionInformation: information,
     ...(withError ? { interruptionErrorCode: event.errorCode } : {}),
     ...(event.instructionLength === undefined ? {} : { instructionLength: event.instructionLength }),
   };
 }
 
-/** The address of a #PF; what a #DB would have put in DR6. */
-function qualificationOf(context: CpuContext, event: Exception, type: InterruptionType): bigint {
+/** The address of a #PF; what a #DB would have put in DR6 (SDM 3C table 28-1), which an exit leaves alone. */
+function qualificationOf(event: Exception, type: InterruptionType): bigint {
   if (event.vector === PAGE_FAULT) return event.gva ?? 0n;
   if (event.vector !== DEBUG || type !== InterruptionType.HardwareException) return 0n;
-  const conditions = context.mem.get64(L.DR6) & DR6_CONDITIONS;
-  return conditions === 0n ? SINGLE_STEP : conditions;
+  return BigInt(event.debug ?? 0);
 }
 
 const READ_LOW = 0;

@@ -2,6 +2,7 @@
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import { type LinearMemory, Segment } from '../cpu/state.ts';
+import { commitPdptes, isPae, readPdptes } from '../cpu/system/pdptes.ts';
 import { readRflags, writeRflags } from '../cpu/system/rflags.ts';
 import { Entry, Exit } from './controls.ts';
 import { Field } from './fields.ts';
@@ -72,6 +73,8 @@ const CR0_KEPT = 0x7ffa_ffd0;
 const EFER_LME = 0x100;
 const EFER_LMA = 0x400;
 const DR7_ONE = 0x400;
+const DR7_ENABLES = 0xff;
+const RF = 0x10000;
 const DR7_WRITABLE = 0xffff_2fff;
 
 function load(context: CpuContext, vmcs: CurrentVmcs, moves: Plan): void {
@@ -97,12 +100,14 @@ function save(context: CpuContext, vmcs: CurrentVmcs, moves: Plan): void {
   vmcs.touched();
 }
 
-export function saveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
+/** @param resume RFLAGS.RF as it is saved */
+export function saveGuest(context: CpuContext, vmcs: CurrentVmcs, resume: number): void {
   const { mem } = context;
   const controls = vmcs.read32(Field.exitControls);
   save(context, vmcs, GUEST);
   vmcs.save64(Field.guestCr0, L.CR0);
-  vmcs.write32(Field.guestRflags, readRflags(context));
+  vmcs.write32(Field.guestRflags, (readRflags(context) & ~RF) | resume);
+  savePendingDebug(mem, vmcs);
   if (controls & Exit.SaveDebugControls) {
     vmcs.save64(Field.guestDr7, L.DR7);
     vmcs.save64(Field.guestDebugctl, L.MSR_DEBUGCTL);
@@ -112,6 +117,7 @@ export function saveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   // VMX_MISC bit 5: the mode at the exit is what the next entry uses.
   const entry = vmcs.read32(Field.entryControls);
   const long = mem.get32(L.MSR_EFER) & EFER_LMA;
+  if (!long && mem.get32(L.EPTP) !== 0) for (const [field, at] of PDPTES) vmcs.save64(field, at);
   vmcs.write32(Field.entryControls, long ? entry | Entry.Ia32eGuest : entry & ~Entry.Ia32eGuest);
 }
 
@@ -120,14 +126,54 @@ export function loadGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   const controls = vmcs.read32(Field.entryControls);
   load(context, vmcs, GUEST);
   loadCr0(mem, vmcs.read32(Field.guestCr0));
-  writeRflags(context, vmcs.read32(Field.guestRflags));
   if (controls & Entry.LoadDebugControls) {
     setLow(mem, L.DR7, (vmcs.read32(Field.guestDr7) & DR7_WRITABLE) | DR7_ONE);
     vmcs.load64(Field.guestDebugctl, L.MSR_DEBUGCTL);
   }
+  // Without instruction breakpoints nothing shows RF but the instruction it would be cleared by.
+  writeRflags(context, vmcs.read32(Field.guestRflags) & (mem.get32(L.DR7) & DR7_ENABLES ? -1 : ~RF));
+  loadPendingDebug(mem, vmcs);
   if (controls & Entry.LoadPat) vmcs.load64(Field.guestPat, L.MSR_PAT);
   if (controls & Entry.LoadEfer) vmcs.load64(Field.guestEfer, L.MSR_EFER);
   else setLongMode(mem, (controls & Entry.Ia32eGuest) !== 0);
+}
+
+const PDPTES = [Field.guestPdpte0, Field.guestPdpte1, Field.guestPdpte2, Field.guestPdpte3].map(
+  (field, index) => [field, L.PDPTE + index * 8] as const,
+);
+
+/** Of a guest with PAE paging: from the VMCS with EPT, else from memory (SDM 3C 27.3.2.4). The checks have found them good. */
+export function loadGuestPdptes(context: CpuContext, vmcs: CurrentVmcs): void {
+  const { cr0, cr3, cr4, efer } = context.cpu;
+  if (!isPae(cr0, cr4, efer)) return;
+  if (context.mem.get32(L.EPTP) !== 0) for (const [field, at] of PDPTES) vmcs.load64(field, at);
+  else if (readPdptes(context, cr3) === undefined) commitPdptes(context);
+}
+
+/** Of a host with PAE paging, from memory. False if they cannot be loaded. */
+export function loadHostPdptes(context: CpuContext): boolean {
+  const { cr0, cr3, cr4, efer } = context.cpu;
+  if (!isPae(cr0, cr4, efer)) return true;
+  if (readPdptes(context, cr3) !== undefined) return false;
+  commitPdptes(context);
+  return true;
+}
+
+const ENABLED_BREAKPOINT = 0x1000;
+const BREAKPOINTS = 0xf;
+
+function savePendingDebug(mem: LinearMemory, vmcs: CurrentVmcs): void {
+  const events = mem.get32(L.PENDING_EVENTS);
+  const pending = events & L.PENDING_DEBUG;
+  vmcs.write32(Field.guestPendingDebugExceptions, pending & BREAKPOINTS ? pending | ENABLED_BREAKPOINT : pending);
+  if (pending) mem.set32(L.PENDING_EVENTS, events & ~pending);
+}
+
+function loadPendingDebug(mem: LinearMemory, vmcs: CurrentVmcs): void {
+  const field = vmcs.read32(Field.guestPendingDebugExceptions);
+  if (field === 0) return;
+  const pending = field & ENABLED_BREAKPOINT ? field & L.PENDING_DEBUG : field & L.PENDING_DEBUG & ~BREAKPOINTS;
+  mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) | pending);
 }
 
 export function loadHost(context: CpuContext, vmcs: CurrentVmcs): void {

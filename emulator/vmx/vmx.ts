@@ -121,7 +121,7 @@ class VirtualMachineExtensions implements Vmx {
   }
 
   interceptEvent(fault: Fault): boolean {
-    const exit = exitOfEvent(this.#context, this.#vmcs, fault);
+    const exit = exitOfEvent(this.#vmcs, fault);
     if (!exit) return false;
     this.exit(exit.reason, exit.information);
     return true;

@@ -8,6 +8,7 @@ import { exceptionEvent, ringChangeEvent } from './events.ts';
 import { GuestFault, Vector, hasErrorCode, vectorName } from './fault.ts';
 import { enterHandler, interruptionType } from './gates.ts';
 import type { Exception, Progress } from './gates.ts';
+import { recordDebugException } from './debug-registers.ts';
 import { hex } from './memory.ts';
 import { EFER_LMA } from './descriptors.ts';
 
@@ -28,6 +29,7 @@ export function deliverUnlessHeld(context: CpuContext, fault: Fault): boolean {
   if (cpu.nonRoot && fault.kind === 'exception') context.onGuestException(fault);
   if (cpu.nonRoot && vmx.interceptEvent(fault)) return true;
   if (fault.kind !== 'exception') throw new Error(`${fault.kind} outside VMX non-root operation`);
+  if (fault.debug !== undefined) recordDebugException(context, fault.debug);
   if (!cpu.nonRoot && engine.supervisor) {
     const software = interruptionType(fault) >= InterruptionType.SoftwareInterrupt;
     if (software) cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(fault.instructionLength ?? 0));

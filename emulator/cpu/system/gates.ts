@@ -185,7 +185,7 @@ function isFaultClass(event: Exception): boolean {
   const { vector } = event;
   return (
     interruptionType(event) === InterruptionType.HardwareException &&
-    vector !== Vector.DB &&
+    (vector !== Vector.DB || event.resumes === true) &&
     vector !== Vector.MC &&
     vector !== Vector.DF
   );

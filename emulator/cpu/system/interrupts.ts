@@ -114,3 +114,8 @@ export function hlt(context: CpuContext, instruction: Instruction): SystemOutcom
   mem.set32(L.ACTIVITY, HALTED);
   return 'moved';
 }
+
+/** A non-maskable interrupt arrives: it is delivered at the next instruction boundary at which none blocks it. */
+export function raiseNmi({ mem }: CpuContext): void {
+  mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) | L.PENDING_NMI);
+}

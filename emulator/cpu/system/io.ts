@@ -49,6 +49,11 @@ function exits(context: CpuContext, access: Access): boolean {
   return false;
 }
 
+function touchPort(context: CpuContext, access: Access): void {
+  context.engine.debug.notePort(access.port, access.bytes);
+  context.onPortAccess(access);
+}
+
 function qualification(access: Access): bigint {
   const flags =
     (access.input ? 8 : 0) | (access.string ? 0x10 : 0) | (access.rep ? 0x20 : 0) | (access.immediate ? 0x40 : 0);
@@ -66,7 +71,7 @@ export function input(context: CpuContext, instruction: Instruction): SystemOutc
   refuse(context, access);
   if (exits(context, access))
     return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
-  context.onPortAccess(access);
+  touchPort(context, access);
   writeGpr(context, RAX, access.bytes, -1n);
   return 'next';
 }
@@ -76,7 +81,7 @@ export function output(context: CpuContext, instruction: Instruction): SystemOut
   refuse(context, access);
   if (exits(context, access))
     return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
-  context.onPortAccess(access);
+  touchPort(context, access);
   return 'next';
 }
 
@@ -110,7 +115,7 @@ export const stringIo =
     }
     if (isInput) writeLinear(context, gva, access.bytes, -1n, 'cpl');
     else readLinear(context, gva, access.bytes, 'cpl');
-    context.onPortAccess(access);
+    touchPort(context, access);
     advancePointer(context, isInput ? RDI : RSI, access.bytes, mask);
     if (!rep) return 'next';
     replaceLow(context, RCX, count - 1n, mask);

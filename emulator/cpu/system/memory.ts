@@ -32,6 +32,7 @@ export type Rights = 'cpl' | 'supervisor';
 /** Throws GuestFault. */
 export function readLinear(context: CpuContext, gva: bigint, bytes: Bytes, rights: Rights): bigint {
   const { view } = context.mem;
+  if (rights === 'cpl') context.engine.debug.noteAccess(gva, bytes, C.ACCESS_READ);
   if (crossesPage(gva, bytes)) return readBytes(context, gva, bytes, rights);
   const at = translate(context, gva, C.ACCESS_READ, rights);
   if (at === NOWHERE) return MASKS[bytes];
@@ -43,6 +44,7 @@ export function readLinear(context: CpuContext, gva: bigint, bytes: Bytes, right
 /** Nothing is written if any byte is refused. Throws GuestFault. */
 export function writeLinear(context: CpuContext, gva: bigint, bytes: Bytes, value: bigint, rights: Rights): void {
   const { view } = context.mem;
+  if (rights === 'cpl') context.engine.debug.noteAccess(gva, bytes, C.ACCESS_WRITE);
   if (crossesPage(gva, bytes)) return writeBytes(context, gva, bytes, value, rights);
   const at = translate(context, gva, C.ACCESS_WRITE, rights);
   if (at === NOWHERE) return;

@@ -55,8 +55,8 @@ export const MSRS: readonly Msr[] = [
   address(0x175, 'SYSENTER_ESP', L.MSR_SYSENTER_ESP),
   address(0x176, 'SYSENTER_EIP', L.MSR_SYSENTER_EIP),
   { number: 0x1a0, name: 'MISC_ENABLE', at: L.MSR_MISC_ENABLE, writable: 0x0004_0001n },
-  // Neither branch records nor single-stepping on branches are modelled.
-  { number: 0x1d9, name: 'DEBUGCTL', at: L.MSR_DEBUGCTL, writable: 0n },
+  // Single-stepping on branches (BTF); no branch records.
+  { number: 0x1d9, name: 'DEBUGCTL', at: L.MSR_DEBUGCTL, writable: 2n },
   { number: 0x277, name: 'PAT', at: L.MSR_PAT, writable: 0x0707_0707_0707_0707n, check: checkPat },
   // The energy counters stand still: energy is not modelled. Unit: 61 µJ, 1/8 W, 977 µs.
   { number: 0x606, name: 'RAPL_POWER_UNIT', read: () => 0xa0e03n },

@@ -127,6 +127,7 @@ function sharedProcessor(model: CpuModel): CpuContext {
   processor.engine.reset();
   processor.mmu.flushAll();
   processor.faultChain = [];
+  processor.onPortAccess = () => {};
   return processor;
 }
 

@@ -1,10 +1,12 @@
 /** Checks of the guest-state area (SDM 3C 27.3.1). A violation is a VM exit with reason 33 and bit 31. */
-import { Entry, Pin } from '../controls.ts';
+import { isPdpte, readPdptes } from '../../cpu/system/pdptes.ts';
+import { Entry, Pin, Secondary } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
 import { VMCS_REVISION } from '../capabilities.ts';
 import { segmentChecks } from './segments.ts';
 import { type CheckRow, type CheckState, isEfer, isPat } from './row.ts';
 
+const PDPTES = ['guestPdpte0', 'guestPdpte1', 'guestPdpte2', 'guestPdpte3'] as const;
 const REGISTERS = '27.3.1.1';
 const TABLES = '27.3.1.3';
 const RIP = '27.3.1.4';
@@ -87,6 +89,21 @@ const registers: readonly CheckRow[] = [
     wants: 'no bits above the physical-address width',
     fields: ['guestCr3'],
     holds: (s) => s.inWidth(s.b('guestCr3')),
+  },
+  {
+    id: 'guest.pdptes',
+    section: '27.3.1.6',
+    wants:
+      'no reserved bits in the PDPTEs of a guest with PAE paging: those of the VMCS with EPT, else those CR3 names',
+    fields: ['guestCr0', 'guestCr3', 'guestCr4', 'entryControls', ...PDPTES],
+    memory: true,
+    qualification: 2,
+    holds: (s) => {
+      const pae = !long(s) && (s.n('guestCr0') & CR0_PG) !== 0 && (s.n('guestCr4') & CR4_PAE) !== 0;
+      if (!pae) return true;
+      if (!s.secondary(Secondary.Ept)) return readPdptes(s.context, s.b('guestCr3')) === undefined;
+      return PDPTES.every((field) => isPdpte(s.b(field), s.physBits));
+    },
   },
   {
     id: 'guest.dr7',

@@ -55,9 +55,12 @@ export class CheckState {
   capability(msr: number): bigint {
     return this.context.vmx.capability(msr) ?? 0n;
   }
+  get physBits(): number {
+    return this.context.mem.get32(L.PHYS_BITS);
+  }
   /** No bits above the physical-address width. */
   inWidth(address: bigint): boolean {
-    return address >> BigInt(this.context.mem.get32(L.PHYS_BITS)) === 0n;
+    return address >> BigInt(this.physBits) === 0n;
   }
   /** A physical address that is a multiple of `bytes`. */
   aligned(field: FieldName, bytes: number): boolean {

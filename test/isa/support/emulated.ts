@@ -63,6 +63,7 @@ export class EmulatedHost {
       pendingInterrupt: () => undefined,
       selectBank: () => banks.contextChanged(),
       selectCpu: () => undefined,
+      forgetPage: () => undefined,
       protectFrame: () => undefined,
       peek: (gva) => Number(gva),
       undecodable: () => undefined,

@@ -1,0 +1,41 @@
+/** RFLAGS.RF as a VM exit saves it (SDM 3C 28.3.3). */
+import type { CpuContext } from '../cpu/context.ts';
+import { InterruptionType } from '../cpu/engine-api.ts';
+import * as L from '../cpu/layout.ts';
+import type { ExitInformation } from './api.ts';
+import { ExitReason } from './exit-reasons.ts';
+
+const RF = 0x10000;
+const VALID = 0x8000_0000;
+const DEBUG = 1;
+const GENERAL_DETECT = 0x2000n;
+/** #DB, #DF, #MC: traps and aborts push RF as it is. */
+const NO_FAULTS: ReadonlySet<number> = new Set([DEBUG, 8, 18]);
+
+/** An event that would have pushed RF = 1. */
+function isFault(information: number): boolean {
+  const type = (information >>> 8) & 7;
+  return type === InterruptionType.HardwareException && !NO_FAULTS.has(information & 0xff);
+}
+
+export function savedResumeFlag(context: CpuContext, reason: number, information: ExitInformation): number {
+  const now = context.mem.get32(L.SYSTEM_FLAGS) & RF;
+  switch (reason) {
+    case ExitReason.ExceptionOrNmi: {
+      const event = information.interruptionInformation ?? 0;
+      const detected = (event & 0xff) === DEBUG && ((information.qualification ?? 0n) & GENERAL_DETECT) !== 0n;
+      return isFault(event) || detected ? RF : now;
+    }
+    case ExitReason.EptViolation:
+    case ExitReason.EptMisconfiguration: {
+      const vectoring = context.vectoring?.information ?? 0;
+      return !(vectoring & VALID) || isFault(vectoring) ? RF : now;
+    }
+    case ExitReason.ExternalInterrupt:
+    case ExitReason.TripleFault:
+      return now;
+    default:
+      // An instruction that exits.
+      return 0;
+  }
+}
