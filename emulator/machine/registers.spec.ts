@@ -8,6 +8,8 @@ import { REGISTER_NAMES, readRegister, register, registers, writeRegister } from
 
 describe('registers', () => {
   const { context } = createTestMachine('hlt');
+  // Specs share the processor: what another one left must not be seen.
+  before(() => void createTestMachine('hlt'));
 
   it('lists whole registers once, each with a group, and knows the parts by name', () => {
     const names = registers(context).map(({ name }) => name);
