@@ -1,0 +1,255 @@
+/** Mnemonics of both syntaxes, made from the instruction table: each names rows, some of them with the size, condition or an immediate fixed. */
+import { row } from '../cpu/table/build.ts';
+import { table } from '../cpu/table/index.ts';
+import type { OpcodeRow } from '../cpu/table/row.ts';
+import { CARRYLESS, CONDITIONS, PREDICATES } from './conditions.ts';
+
+export type Syntax = 'att' | 'intel';
+
+export interface Candidate {
+  readonly row: OpcodeRow;
+  /** The only operand size, in bytes, that this name allows. */
+  readonly size?: number;
+  readonly condition?: number;
+  /** An immediate that the name stands for. */
+  readonly immediate?: number;
+  /** Bytes before the instruction (FWAIT of FINIT and its like). */
+  readonly before?: number;
+}
+
+/**
+ * Instructions of which the decoder's table knows less than an assembler must: hints that execute as NOP, and their operands. The processor takes
+ * them all for `nop`.
+ */
+const HINTS: readonly OpcodeRow[] = [
+  row('0F 1F /0', 'nop', 'Ev'),
+  row('0F 18 /0', 'prefetchnta', 'Mb'),
+  row('0F 18 /1', 'prefetcht0', 'Mb'),
+  row('0F 18 /2', 'prefetcht1', 'Mb'),
+  row('0F 18 /3', 'prefetcht2', 'Mb'),
+  row('0F 0D /0', 'prefetch', 'Mb'),
+  row('0F 0D /1', 'prefetchw', 'Mb'),
+  row('0F 1E FA', 'endbr64', '', { prefix: 'F3' }),
+  row('0F 1E FB', 'endbr32', '', { prefix: 'F3' }),
+  row('0F AE E8', 'lfence'),
+  row('0F AE F0', 'mfence'),
+  row('0F AE F8', 'sfence'),
+  row('0F B9 /r', 'ud1', 'Gv Ev'),
+  row('0F FF /r', 'ud0', 'Gv Ev'),
+];
+const REPLACED = new Set(['lfence', 'mfence', 'sfence', 'ud1', 'ud0']);
+
+const SUFFIX: Readonly<Record<number, string>> = { 1: 'b', 2: 'w', 4: 'l', 8: 'q' };
+
+/** Names that depend on the operand size and take no suffix. */
+const BY_SIZE: Readonly<Record<string, Readonly<Record<number, readonly string[]>>>> = {
+  cbw: { 2: ['cbw', 'cbtw'], 4: ['cwde', 'cwtl'], 8: ['cdqe', 'cltq'] },
+  cwd: { 2: ['cwd', 'cwtd'], 4: ['cdq', 'cltd'], 8: ['cqo', 'cqto'] },
+  iret: { 2: ['iretw'], 4: ['iret', 'iretl', 'iretd'], 8: ['iretq'] },
+  sysret: { 4: ['sysret', 'sysretl'], 8: ['sysretq'] },
+  sysexit: { 4: ['sysexit', 'sysexitl'], 8: ['sysexitq'] },
+  cmpxchg8b: { 4: ['cmpxchg8b'], 8: ['cmpxchg16b'] },
+  retf: { 2: ['lretw'], 4: ['lret', 'lretl', 'retf'], 8: ['lretq', 'retfq'] },
+  call_far: { 2: ['lcallw'], 4: ['lcall', 'lcalll'], 8: ['lcallq'] },
+  jmp_far: { 2: ['ljmpw'], 4: ['ljmp', 'ljmpl'], 8: ['ljmpq'] },
+  jrcxz: { 4: ['jecxz'], 8: ['jrcxz'] },
+  loop: { 4: ['loopl'], 8: ['loop', 'loopq'] },
+  loope: { 4: ['loopel'], 8: ['loope', 'loopz', 'loopeq'] },
+  loopne: { 4: ['loopnel'], 8: ['loopne', 'loopnz', 'loopneq'] },
+  movd_to_xmm: { 4: ['movd'], 8: ['movq', 'movd'] },
+  movd_from_xmm: { 4: ['movd'], 8: ['movq', 'movd'] },
+  movd_to_mmx: { 4: ['movd'], 8: ['movq', 'movd'] },
+  movd_from_mmx: { 4: ['movd'], 8: ['movq', 'movd'] },
+  pextrd: { 4: ['pextrd'], 8: ['pextrq'] },
+  pinsrd: { 4: ['pinsrd'], 8: ['pinsrq'] },
+};
+/** VEX forms are called like the others, with a v before. */
+function namesBySize(op: string): Readonly<Record<number, readonly string[]>> | undefined {
+  const own = BY_SIZE[op];
+  const plain = own ?? (op.startsWith('v') ? BY_SIZE[op.slice(1)] : undefined);
+  if (own || !plain) return own;
+  return Object.fromEntries(Object.entries(plain).map(([size, names]) => [size, names.map((name) => `v${name}`)]));
+}
+const WITH_64 = /^(fxsave|fxrstor|xsave|xsaveopt|xsavec|xsaves|xrstor|xrstors)$/;
+
+const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  shl: ['sal'],
+  wait: ['fwait'],
+  int1: ['icebp'],
+  xlatb: ['xlat'],
+  ud2: ['ud2a'],
+  fcomip: ['fcompi'],
+  fucomip: ['fucompi'],
+};
+
+/** x87 instructions that first wait for pending exceptions. */
+const WAITING: Readonly<Record<string, string>> = {
+  fninit: 'finit', fnclex: 'fclex', fnstcw: 'fstcw', fnstsw: 'fstsw', fnstenv: 'fstenv', fnsave: 'fsave',
+}; // prettier-ignore
+
+const EXTENSIONS: Readonly<Record<string, readonly [from: string, sizes: readonly number[]]>> = {
+  movzx8: ['movzb', [2, 4, 8]],
+  movzx16: ['movzw', [4, 8]],
+  movsx8: ['movsb', [2, 4, 8]],
+  movsx16: ['movsw', [4, 8]],
+  movsxd: ['movsl', [8]],
+};
+
+/** Suffix of an x87 instruction with a memory operand in AT&T syntax; undefined for those that take none. */
+function x87Suffix({ op, sizes, operands }: OpcodeRow): readonly string[] | undefined {
+  if (!/^f/.test(op) || !/^M[dqtw]$/.test(operands?.[0] ?? '')) return undefined;
+  const size = sizes![0]!;
+  if (/^fn?(st|ld)(cw|sw)$/.test(op)) return ['', 'w'];
+  if (/^fb/.test(op)) return [''];
+  if (/^fi/.test(op)) return size === 2 ? ['s', ''] : size === 4 ? ['l'] : ['ll', 'q'];
+  return size === 4 ? ['s'] : size === 8 ? ['l'] : ['t'];
+}
+
+/** Whether AT&T syntax may name the operand size of a row by a suffix. */
+function takesSuffix({ operands = [], only64, sizes, vex, op }: OpcodeRow): boolean {
+  if (vex && !/^(v?cvt|bextr|andn|bls|bzhi|pdep|pext|mulx|sh[lr]x|sarx|rorx)/.test(op)) return false;
+  const isInteger = operands.some((code) => /^([EGZROMB][bvdqwy]|Iz|Ibs|Iv|[re]?A[XL]|[XY]|Xbx)$/.test(code));
+  const isX87OrVector =
+    operands.some((code) => /^(M[dqt]+|W\w*|V\w*)$/.test(code)) && !operands.some((code) => /^[EG]y$/.test(code));
+  return (isInteger && !isX87OrVector) || (only64 === true && sizes!.includes(8));
+}
+
+function* attNames(row: OpcodeRow): Generator<readonly [string, Partial<Candidate>]> {
+  const base = row.mnemonic ?? row.op;
+  const sizes = row.sizes ?? [0];
+  const bySize = namesBySize(row.op);
+  const extension = EXTENSIONS[row.op];
+  const float = x87Suffix(row);
+  if (bySize) {
+    for (const size of sizes) for (const name of bySize[size] ?? []) yield [name, { size }];
+    return;
+  }
+  if (float) {
+    for (const suffix of float) yield [base + suffix, {}];
+    return;
+  }
+  if (extension) for (const size of extension[1]) yield [extension[0] + SUFFIX[size]!, { size }];
+  if (extension) {
+    if (row.op !== 'movsxd') yield [extension[0], {}];
+    return yield [base, {}] as const;
+  }
+  if (row.op === 'crc32b')
+    return yield* [
+      ['crc32b', {}],
+      ['crc32', {}],
+    ] as const;
+  if (WITH_64.test(base))
+    return yield* [
+      [base, { size: 4 }],
+      [`${base}64`, { size: 8 }],
+    ] as const;
+  // Immediates of 64 bits are `movabs` as well, 64-bit addresses nothing else.
+  if (base === 'mov' && row.operands!.some((code) => /^(Iv|O[bv])$/.test(code))) {
+    for (const size of row.op === 'mov' && row.operands!.includes('Iv') ? [8] : sizes) {
+      yield ['movabs', { size }];
+      yield [`movabs${SUFFIX[size]!}`, { size }];
+    }
+    if (isMoffs(row)) return;
+  }
+  yield [base, {}];
+  // A selector is moved alike whatever the register's width.
+  if (row.op === 'mov_to_segment')
+    return yield* [
+      ['movw', {}],
+      ['movl', {}],
+      ['movq', {}],
+    ] as const;
+  if (takesSuffix(row)) for (const size of sizes) if (SUFFIX[size]) yield [base + SUFFIX[size], { size }];
+}
+
+function* intelNames(row: OpcodeRow): Generator<readonly [string, Partial<Candidate>]> {
+  const base = row.mnemonic ?? row.op;
+  const bySize = namesBySize(row.op);
+  const sizes = row.sizes ?? [0];
+  if (bySize) {
+    for (const size of sizes) for (const name of bySize[size] ?? []) yield [name, { size }];
+    return;
+  }
+  if (row.op === 'crc32b') return yield ['crc32', {}] as const;
+  if (WITH_64.test(base))
+    return yield* [
+      [base, { size: 4 }],
+      [`${base}64`, { size: 8 }],
+    ] as const;
+  if (base === 'mov' && row.operands!.includes('Iv')) yield ['movabs', { size: 8 }];
+  if (isMoffs(row)) return yield ['movabs', {}] as const;
+  yield [base, {}];
+  if (row.op === 'movsxd') yield ['movsx', {}];
+  if (row.operands?.some((code) => code === 'X' || code === 'Y'))
+    for (const size of sizes) yield [base + (size === 4 ? 'd' : SUFFIX[size]!), { size }];
+  if (row.operands?.length === 0 && row.only64 && sizes.includes(8)) yield [`${base}q`, { size: 8 }];
+}
+
+function isMoffs({ operands }: OpcodeRow): boolean {
+  return operands!.some((code) => code.startsWith('O'));
+}
+
+function addAll(names: Map<string, Candidate[]>, syntax: Syntax): void {
+  const add = (name: string, candidate: Candidate): void => {
+    const list = names.get(name);
+    if (!list) names.set(name, [candidate]);
+    else list.push(candidate);
+  };
+  const withVariants = (name: string, candidate: Candidate): void => {
+    add(name, candidate);
+    const { row } = candidate;
+    const base = row.mnemonic ?? row.op;
+    const [stem, rest] = [base, name.slice(base.length)];
+    if (name.startsWith(base)) for (const alias of ALIASES[stem] ?? []) add(alias + rest, candidate);
+    const waiting = WAITING[base];
+    if (waiting && name.startsWith(base)) add(waiting + rest, { ...candidate, before: 0x9b });
+    const compare = /^(v?)cmp([ps][sd])$/.exec(base);
+    if (compare && name === base && row.operands!.includes('Ib'))
+      PREDICATES.slice(0, compare[1] ? 32 : 8).forEach((aliases, immediate) => {
+        for (const alias of aliases)
+          if (compare[1] || !alias.includes('_'))
+            add(`${compare[1]}cmp${alias}${compare[2]}`, { ...candidate, immediate });
+      });
+    if (/^v?pclmulqdq$/.test(base))
+      for (const [alias, immediate] of CARRYLESS)
+        add(`${base.replace('qdq', '')}${alias}dq`, { ...candidate, immediate });
+  };
+  for (const row of [...HINTS, ...table]) {
+    if (row.encoding === '' || row.invalid64 || (REPLACED.has(row.op) && !HINTS.includes(row))) continue;
+    if (row.op === 'nop' && row.encoding.startsWith('0F') && !HINTS.includes(row)) continue;
+    const names = syntax === 'att' ? attNames(row) : intelNames(row);
+    for (const [name, rest] of names) {
+      if (!row.encoding.includes('+cc')) withVariants(name, { row, ...rest });
+      else
+        CONDITIONS.forEach((conditions, condition) => {
+          for (const cc of conditions) add(name.replace('cc', cc), { row, condition, ...rest });
+        });
+    }
+  }
+}
+
+const tables: Partial<Record<Syntax, ReadonlyMap<string, readonly Candidate[]>>> = {};
+
+/** Candidates of a mnemonic in lower case. Intel syntax takes the names of AT&T syntax as well. */
+export function candidatesOf(name: string, syntax: Syntax): readonly Candidate[] | undefined {
+  return mnemonics(syntax).get(name) ?? (syntax === 'intel' ? mnemonics('att').get(name) : undefined);
+}
+
+/** Candidates by mnemonic in lower case. */
+export function mnemonics(syntax: Syntax): ReadonlyMap<string, readonly Candidate[]> {
+  let known = tables[syntax];
+  if (!known) {
+    const names = new Map<string, Candidate[]>();
+    addAll(names, syntax);
+    tables[syntax] = known = names;
+  }
+  return known;
+}
+
+/** Mnemonics that are prefixes of the instruction after them. */
+export const PREFIXES: Readonly<Record<string, number>> = {
+  rep: 0xf3, repe: 0xf3, repz: 0xf3, repne: 0xf2, repnz: 0xf2, lock: 0xf0,
+  data16: 0x66, addr32: 0x67, bnd: 0xf2, notrack: 0x3e, xacquire: 0xf2, xrelease: 0xf3,
+  es: 0x26, cs: 0x2e, ss: 0x36, ds: 0x3e, fs: 0x64, gs: 0x65,
+  rex: 0x40, 'rex.b': 0x41, 'rex.x': 0x42, 'rex.xb': 0x43, 'rex.r': 0x44, 'rex.w': 0x48, rex64: 0x48,
+}; // prettier-ignore
