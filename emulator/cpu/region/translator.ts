@@ -65,6 +65,8 @@ const PAGE = 4096;
 const OBSERVER_TYPE: FunctionType = { parameters: ['i32', 'i32', 'i32'], results: [] };
 /** A hot block waits for others to share its module for this many entries of the interpreter. */
 const PATIENCE = 4;
+/** Times that a block is hot before a region begins in the middle of another. */
+const PATIENCE_INSIDE = 16;
 
 export class RegionTranslator {
   readonly #parts: TranslatorParts;
@@ -74,6 +76,8 @@ export class RegionTranslator {
   readonly #free: number[] = [];
   #next: number;
   readonly #regions = new Map<Block, Region>();
+  /** How often blocks in the middle of regions have been hot. */
+  readonly #hotInside = new Map<Block, number>();
   /** Regions that each block is part of. */
   readonly #users = new Map<Block, Set<Region>>();
   readonly #modules = new Map<Region, Module>();
@@ -146,6 +150,13 @@ export class RegionTranslator {
     this.#wasHot.add(terminator);
     const block = blocks.holding(terminator);
     if (block.single || modeOf(codeContext(mem)) !== MODE_64) return;
+    if (this.#users.has(block) && !this.#regions.has(block)) {
+      // It is translated, but not to begin with: compiling it again is dearer than interpreting it for a while.
+      const times = (this.#hotInside.get(block) ?? 0) + 1;
+      this.#hotInside.set(block, times);
+      if (times < PATIENCE_INSIDE) return;
+      this.#hotInside.delete(block);
+    }
     this.#queue.push(block);
     if (this.#queue.length >= this.#options.batch) this.#translateQueue();
   }
@@ -297,6 +308,7 @@ export class RegionTranslator {
     if (--module.live === 0) this.#liveModules--;
   }
   #dropped(block: Block): void {
+    this.#hotInside.delete(block);
     for (const region of [...(this.#users.get(block) ?? [])]) this.#remove(region);
   }
   /** Drops every region; blocks stay, and grow hot again. */
@@ -304,6 +316,7 @@ export class RegionTranslator {
     for (const region of [...this.#regions.values()]) this.#remove(region);
     this.#queue = [];
     this.#misses.clear();
+    this.#hotInside.clear();
     this.#wasHot.clear();
   }
 }
