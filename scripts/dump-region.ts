@@ -77,7 +77,7 @@ function symbols(image: Uint8Array): { nameOf: (gva: bigint) => string; addressO
 
 /** Blocks in the order of their code, nested as they are: loops, and what each dominates. */
 function structure(region: TranslatedRegion, nameOf: (gva: bigint) => string): string[] {
-  const { graph, structure: found } = region;
+  const { structure: found } = region;
   const number = (node: RegionNode | undefined): string =>
     node ? `b${found.shapes.get(node)!.order}` : 'leaves the region';
   const lines: string[] = [];
@@ -85,8 +85,16 @@ function structure(region: TranslatedRegion, nameOf: (gva: bigint) => string): s
     const shape = found.shapes.get(node)!;
     const marks = [shape.loop ? 'loop' : '', shape.entries > 1 ? `${shape.entries} ways in` : ''].filter(Boolean);
     const edges = node.edges.map(
-      ({ node: target, guard }) => number(target) + (guard === undefined || !target ? '' : ' if the jump cache agrees'),
+      ({ node: target, guard, dispatched }) =>
+        number(target) +
+        (guard === undefined || !target ? '' : ' if the jump cache agrees') +
+        (dispatched === undefined ? '' : ' through the dispatcher'),
     );
+    if (node === found.dispatcher) {
+      lines.push(`${number(node)} dispatcher -> ${edges.join(', ')}`);
+      for (const child of shape.dominated) show(child, depth + 1);
+      return;
+    }
     const { insns } = node.code;
     lines.push(
       `${'  '.repeat(depth)}${number(node)} ${nameOf(insns[0]!.gva)}: ${insns.length} instructions${marks.length ? ` (${marks.join(', ')})` : ''}` +
@@ -94,7 +102,7 @@ function structure(region: TranslatedRegion, nameOf: (gva: bigint) => string): s
     );
     for (const child of shape.dominated) show(child, depth + 1);
   };
-  show(graph.entry, 0);
+  show(found.root, 0);
   return lines;
 }
 

@@ -70,6 +70,8 @@ class RegionFunction {
   readonly #labels = new Map<RegionNode, number>();
   /** Below it the budget may not suffice. */
   readonly #least: number;
+  /** Local that says where the dispatcher goes to: to the entry at first. */
+  readonly #selector: number;
 
   readonly #marks: { offset: number; gva: bigint }[] = [];
 
@@ -85,6 +87,7 @@ class RegionFunction {
     const first = graph.entry.code.block.record;
     this.#e = new RegionEmitter(this.#w, parts.helper, (record) => record !== first && !parts.isSlow(first, record));
     this.#least = graph.instructions + BUDGET_MARGIN;
+    this.#selector = this.#e.newLocal('i32');
   }
 
   emit(): EmittedRegion {
@@ -93,7 +96,7 @@ class RegionFunction {
     // The body comes first: only then is it known which registers it uses.
     e.exitDepth = 1;
     e.missDepth = w.depth = 2;
-    this.#tree(this.#graph.entry);
+    this.#tree(this.#structure.root);
     w.unreachable();
     w.end();
     this.#miss();
@@ -221,12 +224,16 @@ class RegionFunction {
     if (!shape.loop) return this.#within(node, merges, 0);
     const outer = this.#labels.get(node);
     this.#labels.set(node, this.#w.loop());
-    e.when(e.op('i32.lt_s', this.#budget, e.i32(this.#least)));
-    e.leave(e.i32(node.code.block.record));
-    this.#w.end();
+    if (node !== this.#structure.dispatcher) this.#checkBudget(node);
     this.#within(node, merges, 0);
     this.#w.end();
     if (outer !== undefined) this.#labels.set(node, outer);
+  }
+  #checkBudget(node: RegionNode): void {
+    const e = this.#e;
+    e.when(e.op('i32.lt_s', this.#budget, e.i32(this.#least)));
+    e.leave(e.i32(node.code.block.record));
+    this.#w.end();
   }
   #within(node: RegionNode, merges: readonly RegionNode[], index: number): void {
     const merge = merges[index];
@@ -236,13 +243,27 @@ class RegionFunction {
     this.#w.end();
     this.#tree(merge);
   }
+  /** Goes where `#selector` says. */
+  #dispatch(dispatcher: RegionNode): void {
+    const w = this.#w;
+    w.localGet(this.#selector);
+    const labels = dispatcher.edges.map(({ node }) => w.depth - this.#labels.get(node!)!);
+    w.branchTable(labels, labels[0]!);
+  }
   /** Whether an edge from `node` is a plain branch. */
-  #isBranch(node: RegionNode, target: RegionNode): boolean {
+  #isBranch(node: RegionNode, { node: target, dispatched }: Edge): boolean {
+    if (!target || dispatched !== undefined) return false;
     const shape = this.#shape(target);
     return shape.order <= this.#shape(node).order || shape.entries > 1;
   }
-  #goTo(node: RegionNode, target: RegionNode): void {
-    if (this.#isBranch(node, target)) return this.#w.branch(this.#labels.get(target)!);
+  #goTo(node: RegionNode, edge: Edge): void {
+    const target = edge.node!;
+    if (edge.dispatched !== undefined) {
+      this.#checkBudget(target);
+      this.#e.setLocal(this.#selector, this.#e.i32(edge.dispatched));
+      return this.#w.branch(this.#labels.get(this.#structure.dispatcher!)!);
+    }
+    if (this.#isBranch(node, edge)) return this.#w.branch(this.#labels.get(target)!);
     const knowledge = this.#e.knowledge();
     this.#tree(target);
     this.#e.know(knowledge);
@@ -255,6 +276,7 @@ class RegionFunction {
   }
 
   #node(node: RegionNode): void {
+    if (node === this.#structure.dispatcher) return this.#dispatch(node);
     const e = this.#e;
     let ending: Ending | undefined;
     e.block((recording) => {
@@ -301,9 +323,9 @@ class RegionFunction {
         return this.#edge(node, node.edges[0]!);
       case 'branch': {
         const [fallThrough, taken] = node.edges as [Edge, Edge];
-        if (taken.node && taken.guard === undefined && this.#isBranch(node, taken.node)) {
+        if (taken.guard === undefined && this.#isBranch(node, taken)) {
           e.when(ending.condition);
-          this.#w.branch(this.#labels.get(taken.node)!);
+          this.#w.branch(this.#labels.get(taken.node!)!);
         } else {
           e.when(ending.condition);
           const knowledge = e.knowledge();
@@ -324,7 +346,7 @@ class RegionFunction {
   #edge(node: RegionNode, edge: Edge): void {
     const e = this.#e;
     const { node: target, guard, cell } = edge;
-    if (target && guard === undefined) return this.#goTo(node, target);
+    if (target && guard === undefined) return this.#goTo(node, edge);
     if (target && guard !== undefined) {
       const low = guard >>> 0;
       const offset = ((low ^ (low >>> 12)) & JC_MASK) << L.JC_SHIFT;
@@ -333,7 +355,7 @@ class RegionFunction {
       const same = e.op('i32.eq', e.at('i32.load', base, offset + 8), e.i32(target.code.block.record));
       e.when(e.op('i32.and', hit, same));
       const knowledge = e.knowledge();
-      this.#goTo(node, target);
+      this.#goTo(node, edge);
       e.know(knowledge);
       this.#w.end();
     }
@@ -352,11 +374,11 @@ class RegionFunction {
     this.#w.end();
     const record = e.let(e.at('i32.load', entry, 8));
     // What a candidate's code does to temporaries is not seen here: it never comes back.
-    for (const { node: candidate } of node.edges) {
-      if (!candidate) continue;
-      e.when(e.op('i32.eq', record, e.i32(candidate.code.block.record)));
+    for (const edge of node.edges) {
+      if (!edge.node) continue;
+      e.when(e.op('i32.eq', record, e.i32(edge.node.code.block.record)));
       const knowledge = e.knowledge();
-      this.#goTo(node, candidate);
+      this.#goTo(node, edge);
       e.know(knowledge);
       this.#w.end();
     }

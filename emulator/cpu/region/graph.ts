@@ -21,7 +21,7 @@ const MOST_INSTRUCTIONS = 600;
 /** Calls within calls that are followed. */
 const DEEPEST_CALL = 2;
 /** Return points that a return is compared with. */
-const MOST_RETURNS = 4;
+const MOST_RETURNS = 6;
 const PAGE_MASK = 0xfff;
 
 /** A block with its instructions and the places of its records. */
@@ -59,6 +59,8 @@ export interface Edge {
   readonly guard: number | undefined;
   /** Undefined: it leaves the region. */
   node: RegionNode | undefined;
+  /** It enters a loop by the side, by way of the dispatcher, which has this number for its target (structure.ts). */
+  dispatched?: number;
 }
 
 export interface RegionNode {
@@ -79,7 +81,9 @@ export class RegionGrower {
   readonly #queue: RegionNode[] = [];
   readonly #returning: RegionNode[] = [];
   #instructions = 0;
-  #contexts = 0;
+  #contexts: CallContext[] = [];
+  /** Functions that call themselves, by their first records. */
+  readonly #recursive = new Set<number>();
 
   /**
    * @param executed how often a block was executed since its countdown began
@@ -92,13 +96,19 @@ export class RegionGrower {
 
   /** The region of a block, or undefined if the block cannot begin one. */
   grow(block: Block): RegionGraph | undefined {
-    const root: CallContext = {
-      id: this.#contexts++,
-      depth: 0,
-      function: block.record,
-      caller: undefined,
-      returns: [],
-    };
+    const grown = this.#grow(block, block.record);
+    if (!grown) return undefined;
+    // A block in the middle of a function that is called again below it: then calls of that function lead back, and its returns are known.
+    const again = grown.nodes.find(({ code, calls }) => code.block === block && calls.depth > 0);
+    return again ? this.#grow(block, again.calls.function) : grown;
+  }
+  #grow(block: Block, ofFunction: number): RegionGraph | undefined {
+    this.#nodes.clear();
+    this.#returning.length = 0;
+    this.#instructions = 0;
+    const root: CallContext = { id: 0, depth: 0, function: ofFunction, caller: undefined, returns: [] };
+    this.#contexts = [root];
+    this.#recursive.clear();
     const code = this.#code(block);
     const entry = code && this.#node(code, root, true);
     if (!entry) return undefined;
@@ -145,7 +155,11 @@ export class RegionGrower {
     let callee: CallContext | undefined = caller;
     while (callee && callee.function !== target) callee = callee.caller;
     if (target === undefined || (!callee && caller.depth >= DEEPEST_CALL)) return this.#edge(cell, undefined);
-    callee ??= { id: this.#contexts++, depth: caller.depth + 1, function: target, caller, returns: [] };
+    if (callee) for (let at = caller; at !== callee.caller; at = at.caller!) this.#recursive.add(at.function);
+    else {
+      callee = { id: this.#contexts.length, depth: caller.depth + 1, function: target, caller, returns: [] };
+      this.#contexts.push(callee);
+    }
     const after =
       pageOf(block.end) === pageOf(block.gva) ? this.blocks.known(block.end, block.pfn, this.context) : undefined;
     const code = after && this.#code(after);
@@ -154,7 +168,15 @@ export class RegionGrower {
   }
   /** The edges of a return: to where calls of its function come back to. */
   #return(node: RegionNode): void {
-    const points = node.calls.returns.slice(0, MOST_RETURNS);
+    const { calls } = node;
+    // After a recursive call it is not known which copy of the function control is in: any of them may return to where another was called.
+    const points: ReturnPoint[] = [];
+    const from = this.#recursive.has(calls.function) ? this.#contexts : [calls];
+    const same = from.filter((other) => other !== calls && other.function === calls.function);
+    for (const { returns } of [calls, ...same])
+      for (const point of returns)
+        if (points.length < MOST_RETURNS && !points.some(({ code }) => code.block === point.code.block))
+          points.push(point);
     node.edges = points.map(({ code, calls }) => ({ cell: 0, guard: code.block.gva, node: this.#node(code, calls) }));
   }
 

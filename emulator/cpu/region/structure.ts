@@ -18,64 +18,89 @@ export interface Shape {
 }
 
 export interface Structure {
+  /** Where it begins: the dispatcher or the graph's entry. */
+  readonly root: RegionNode;
   readonly order: readonly RegionNode[];
   readonly shapes: ReadonlyMap<RegionNode, Shape>;
-  /** Edges cut off, since they enter a loop by the side: they leave the region. */
-  readonly cuts: number;
+  /**
+   * A node without code, there if edges enter loops by the side: they go to it and from it to their targets, by number. The entry is number 0. As it
+   * dominates everything, the graph is reducible then.
+   */
+  readonly dispatcher: RegionNode | undefined;
 }
 
-/** Analyses a graph; edges into the middle of a loop are cut off, so that it is reducible afterwards. */
+/** Analyses a graph, and gives it a dispatcher if it is not reducible. */
 export function structureOf(graph: RegionGraph): Structure {
-  let cuts = 0;
+  const { entry } = graph;
+  let dispatcher: RegionNode | undefined;
+  const targets: RegionNode[] = [entry];
+  const numberOf = (target: RegionNode): number => {
+    const known = targets.indexOf(target);
+    return known >= 0 ? known : targets.push(target) - 1;
+  };
   for (;;) {
-    const order = reversePostorder(graph.entry);
-    const shapes = dominators(order);
-    let sideways = 0;
+    const successors = (node: RegionNode): (RegionNode | undefined)[] =>
+      node === dispatcher
+        ? targets
+        : node.edges.map((edge) => (edge.dispatched === undefined ? edge.node : dispatcher));
+    const root = dispatcher ?? entry;
+    const order = reversePostorder(root, successors);
+    const shapes = dominators(order, successors);
+    let sideways = false;
     for (const node of order)
-      for (const edge of node.edges) {
-        const target = edge.node;
-        if (!target) continue;
-        const shape = shapes.get(target)!;
-        if (shape.order > shapes.get(node)!.order) shape.entries++;
-        else if (dominates(shapes, target, node)) shape.loop = true;
-        else {
-          edge.node = undefined;
-          sideways++;
-        }
+      for (const edge of node === dispatcher ? [] : node.edges) {
+        if (!edge.node || edge.dispatched !== undefined) continue;
+        if (shapes.get(edge.node)!.order > shapes.get(node)!.order || dominates(shapes, edge.node, node)) continue;
+        edge.dispatched = numberOf(edge.node);
+        sideways = true;
       }
-    cuts += sideways;
-    if (sideways > 0) continue;
-    for (const node of order) {
-      const { dominator } = shapes.get(node)!;
-      if (dominator !== node) shapes.get(dominator)!.dominated.push(node);
+    if (sideways) {
+      dispatcher ??= { code: entry.code, calls: entry.calls, edges: [] };
+      continue;
     }
-    return { order, shapes, cuts };
+    for (const node of order) {
+      const shape = shapes.get(node)!;
+      if (shape.dominator !== node) shapes.get(shape.dominator)!.dominated.push(node);
+      for (const target of successors(node)) {
+        if (!target) continue;
+        const reached = shapes.get(target)!;
+        // What the dispatcher leads to has a label even if nothing else leads there.
+        if (reached.order > shape.order) reached.entries += node === dispatcher ? 2 : 1;
+        else reached.loop = true;
+      }
+    }
+    if (dispatcher) dispatcher.edges = targets.map((node) => ({ cell: 0, guard: undefined, node }));
+    return { root, order, shapes, dispatcher };
   }
 }
 
-function reversePostorder(entry: RegionNode): RegionNode[] {
+type Successors = (node: RegionNode) => readonly (RegionNode | undefined)[];
+
+function reversePostorder(entry: RegionNode, successors: Successors): RegionNode[] {
   const order: RegionNode[] = [];
   const seen = new Set([entry]);
-  const stack: { node: RegionNode; next: number }[] = [{ node: entry, next: 0 }];
+  const begin = (node: RegionNode) => ({ node, targets: successors(node), next: 0 });
+  const stack = [begin(entry)];
   for (let top = stack.at(-1); top; top = stack.at(-1)) {
-    const edge = top.node.edges[top.next++];
-    if (!edge) {
+    if (top.next === top.targets.length) {
       order.push(top.node);
       stack.pop();
-    } else if (edge.node && !seen.has(edge.node)) {
-      seen.add(edge.node);
-      stack.push({ node: edge.node, next: 0 });
+      continue;
     }
+    const target = top.targets[top.next++];
+    if (!target || seen.has(target)) continue;
+    seen.add(target);
+    stack.push(begin(target));
   }
   return order.reverse();
 }
 
 /** K. Cooper, T. Harvey, K. Kennedy, "A simple, fast dominance algorithm", 2001. */
-function dominators(order: readonly RegionNode[]): Map<RegionNode, Shape> {
+function dominators(order: readonly RegionNode[], successors: Successors): Map<RegionNode, Shape> {
   const places = new Map(order.map((node, index) => [node, index]));
   const predecessors = order.map((): number[] => []);
   order.forEach((node, index) => {
-    for (const { node: target } of node.edges) if (target) predecessors[places.get(target)!]!.push(index);
+    for (const target of successors(node)) if (target) predecessors[places.get(target)!]!.push(index);
   });
   const immediate = order.map(() => -1);
   immediate[0] = 0;
