@@ -20,3 +20,4 @@ export { loadMasked, storeMasked } from './mmu-masked';
 export * from './x87';
 export { compareStringsIndex, compareStringsMask, crc32c, sseDot, sseRound, sseRoundPacked } from './sse4';
 export * from './crypto';
+export { enterHandler, returnFromHandler } from './transfer';

@@ -1,8 +1,7 @@
 /** TLB banks and their jump caches (AssemblyScript). Which bank serves which context is decided by mmu/banks.ts. */
 import {
-  CODE_BITMAP, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_ENTRIES, JC_SHIFT, JC_USED,
-  RAM_BASE, TLB, TLB_ADDEND,
-  TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_READ, TLB_SHIFT, TLB_SIBLINGS, TLB_UNCACHED,
+  CODE_BITMAP, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_SHIFT, JC_USED, MARKS_A_BANK, RAM_BASE, TLB,
+  TLB_ADDEND, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_MARKS, TLB_READ, TLB_SHIFT, TLB_SIBLINGS, TLB_UNCACHED,
   TLB_WRITE,
   WATCHES, WATCH_READS,
 } from '../cpu/layout';
@@ -26,11 +25,33 @@ const FLAG_LARGE: u32 = FLAG_2M | FLAG_4M | FLAG_1G;
 /** Bit n: bank n holds, or held since its last flush, anything; a part of a large page. */
 let used: u32 = 0;
 let large: u32 = 0;
-/** 512 bits a bank: hashes of the pages code was looked up on since the last flush. Only these can be in the jump cache. */
-const codePages: usize = memory.data(TLB_BANKS * 64, 8);
+/** 4096 bits a bank: hashes of the pages code was looked up on since the last flush. Only these can be in the jump cache. */
+const codePages: usize = memory.data(TLB_BANKS * 512, 8);
+/**
+ * Which large pages a bank may hold parts of, LARGE_SLOTS quadwords a bank: 0 none, the page's address with its FLAG_* bit, or MANY for several that share the slot.
+ * INVLPG looks through the bank only for a page that is named here.
+ */
+const LARGE_SLOTS: i32 = 128;
+const MANY: u64 = 0xffff_ffff_ffff_ffff;
+const largePages: usize = memory.data(TLB_BANKS * 128 * 8, 8);
 
 @inline function codePageByte(bank: i32, gva: u64): usize {
-  return codePages + <usize>bank * 64 + <usize>((gva >> 15) & 63);
+  return codePages + <usize>bank * 512 + <usize>(((gva >> 15) ^ (gva >> 24)) & 511);
+}
+@inline function largeSlot(bank: i32, gva: u64, shift: u64): usize {
+  return largePages + (<usize>(bank * LARGE_SLOTS + (<i32>(gva >> shift) & (LARGE_SLOTS - 1))) << 3);
+}
+@inline function shiftOf(size: u32): u64 {
+  return size == FLAG_2M ? 21 : size == FLAG_4M ? 22 : 30;
+}
+
+/** A part of a large page enters the bank. */
+function noteLarge(bank: i32, gva: u64, size: u32): void {
+  const shift = shiftOf(size);
+  const slot = largeSlot(bank, gva, shift);
+  const page = ((gva >> shift) << shift) | <u64>size;
+  const known = load<u64>(slot);
+  if (known != page) store<u64>(slot, known == 0 ? page : MANY);
 }
 
 /** To be called when code at `gva` is looked up in the bank in force. */
@@ -92,6 +113,7 @@ export function fill(gva: u64, write: bool): void {
     store<u8>(frameFlags, <u8>(<u32>load<u8>(frameFlags) | FRAME_DIRTY));
     writeTag = page;
   }
+  store<u8>(<usize>TLB_MARKS + ((entry - TLB) >> 9), 1);
   store<u64>(entry, walkReadable && !(watched & WATCH_READS) ? page : NO_TAG, TLB_READ);
   store<u64>(entry, writeTag, TLB_WRITE);
   store<u64>(entry, walkExecutable ? page : NO_TAG, TLB_EXEC);
@@ -101,6 +123,7 @@ export function fill(gva: u64, write: bool): void {
   const bit = <u32>1 << ((<u32>base - TLB) / TLB_BANK_BYTES);
   used |= bit;
   if (size) large |= bit;
+  if (size) noteLarge(<i32>((<u32>base - TLB) / TLB_BANK_BYTES), gva, size);
 }
 
 @inline function clear(entry: usize): void {
@@ -119,15 +142,15 @@ export function fill(gva: u64, write: bool): void {
 
 function dropJumps(bank: i32, page: u64, mask: u64): void {
   if (mask == PAGE_MASK && !((<u32>load<u8>(codePageByte(bank, page)) >> (<u32>(page >> 12) & 7)) & 1)) return;
-  let at = <usize>JC + <usize>bank * JC_BANK_BYTES;
-  let entries: usize = JC_ENTRIES;
-  if (mask == PAGE_MASK) {
-    // The bits of an index above the page offset are the same all over a page (BlockCache, `#jumpCacheEntry`).
-    entries = 4096;
-    at += ((<usize>(page ^ (page >> 12)) & (JC_ENTRIES - 1)) & ~(entries - 1)) << JC_SHIFT;
-  }
-  for (const end = at + (entries << JC_SHIFT); at < end; at += <usize>1 << JC_SHIFT) {
-    if ((load<u64>(at) & mask) == page) store<u64>(at, NO_TAG);
+  // Indexes of a page's addresses have the bits above the page offset in common (BlockCache, `#jumpCacheEntry`): a quarter of the chunks.
+  let left = load<u64>(<usize>JC_USED + <usize>bank * 8);
+  if (mask == PAGE_MASK) left &= <u64>0xffff << ((((page >> 12) ^ (page >> 24)) & 3) << 4);
+  const base = <usize>JC + <usize>bank * JC_BANK_BYTES;
+  for (; left != 0; left &= left - 1) {
+    let at = base + (<usize>ctz<u64>(left) << (JC_CHUNK_SHIFT + JC_SHIFT));
+    for (const end = at + (<usize>1 << (JC_CHUNK_SHIFT + JC_SHIFT)); at < end; at += <usize>1 << JC_SHIFT) {
+      if ((load<u64>(at) & mask) == page) store<u64>(at, NO_TAG);
+    }
   }
 }
 
@@ -150,25 +173,47 @@ export function flushBank(bank: i32, keepGlobal: i32): void {
   const bit = <u32>1 << bank;
   if (!(used & bit)) return;
   flushJumps(bank);
-  memory.fill(codePages + <usize>bank * 64, 0, 64);
-  const base = bankBase(bank);
-  if (!keepGlobal) {
-    memory.fill(base, 0xff, TLB_BANK_BYTES);
-    used &= ~bit;
-    large &= ~bit;
-    return;
+  memory.fill(codePages + <usize>bank * 512, 0, 512);
+  let kept = false;
+  for (let chunk = bank * MARKS_A_BANK; chunk < (bank + 1) * MARKS_A_BANK; chunk++) {
+    const mark = <usize>TLB_MARKS + <usize>chunk;
+    if (!load<u8>(mark)) continue;
+    if (keepGlobal && keepGlobals(chunk)) kept = true;
+    else {
+      memory.fill(<usize>TLB + (<usize>chunk << 9), 0xff, 512);
+      store<u8>(mark, 0);
+    }
   }
-  for (let entry = base; entry < base + TLB_BANK_BYTES; entry += <usize>1 << TLB_SHIFT) {
-    if (!(load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL)) clear(entry);
+  if (kept) return;
+  memory.fill(largePages + <usize>bank * 1024, 0, 1024);
+  used &= ~bit;
+  large &= ~bit;
+}
+
+/** Drops what is not global in 512 bytes of a bank; whether anything is left. */
+function keepGlobals(chunk: i32): bool {
+  let kept = false;
+  const first = <usize>TLB + (<usize>chunk << 9);
+  for (let entry = first; entry < first + 512; entry += <usize>1 << TLB_SHIFT) {
+    if (load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL && held(entry)) kept = true;
+    else clear(entry);
   }
+  return kept;
+}
+
+@inline function held(entry: usize): bool {
+  return (load<u64>(entry, TLB_READ) & load<u64>(entry, TLB_WRITE) & load<u64>(entry, TLB_EXEC)) != NO_TAG;
 }
 
 /** Drops the global pages of a bank. */
 export function flushGlobal(bank: i32): void {
   if (!(used & (<u32>1 << bank))) return;
-  const base = bankBase(bank);
-  for (let entry = base; entry < base + TLB_BANK_BYTES; entry += <usize>1 << TLB_SHIFT) {
-    if (load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL) clear(entry);
+  for (let chunk = bank * MARKS_A_BANK; chunk < (bank + 1) * MARKS_A_BANK; chunk++) {
+    if (!load<u8>(<usize>TLB_MARKS + <usize>chunk)) continue;
+    const first = <usize>TLB + (<usize>chunk << 9);
+    for (let entry = first; entry < first + 512; entry += <usize>1 << TLB_SHIFT) {
+      if (load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL) clear(entry);
+    }
   }
   flushJumps(bank);
 }
@@ -186,14 +231,35 @@ export function flushPage(bank: i32, gva: u64, which: i32): void {
   if (holds(entry, page, NO_TAG) && concerns(entry, which)) clear(entry);
   dropJumps(bank, page, PAGE_MASK);
   if (!(large & bit)) return;
-  for (let at = base; at < base + TLB_BANK_BYTES; at += <usize>1 << TLB_SHIFT) {
-    const size = load<u32>(at, TLB_FLAGS) & FLAG_LARGE;
-    if (!size) continue;
-    const mask = ~(size & FLAG_1G ? <u64>0x3fff_ffff : size & FLAG_4M ? <u64>0x3f_ffff : <u64>0x1f_ffff);
-    if (!holds(at, gva & mask, mask) || !concerns(at, which)) continue;
+  flushLarge(bank, gva, which, FLAG_2M);
+  flushLarge(bank, gva, which, FLAG_4M);
+  flushLarge(bank, gva, which, FLAG_1G);
+}
+
+/** Drops what a bank holds of the large page of a size that `gva` would lie in. */
+@inline function flushLarge(bank: i32, gva: u64, which: i32, size: u32): void {
+  const shift = shiftOf(size);
+  const slot = largeSlot(bank, gva, shift);
+  const page = (gva >> shift) << shift;
+  const known = load<u64>(slot);
+  if (known != (page | <u64>size) && known != MANY) return;
+  flushParts(bank, page, which, shift, size);
+  if (known != MANY && which == 0) store<u64>(slot, 0);
+}
+
+function flushParts(bank: i32, page: u64, which: i32, shift: u64, size: u32): void {
+  const mask = ~(((<u64>1) << shift) - 1);
+  const base = bankBase(bank);
+  // The parts of a 2 MB page fall into one half of the bank.
+  const first = size == FLAG_2M ? entryOf(base, page) : base;
+  const count = size == FLAG_2M ? TLB_ENTRIES / 2 : TLB_ENTRIES;
+  let found = false;
+  for (let at = first; at < first + (<usize>count << TLB_SHIFT); at += <usize>1 << TLB_SHIFT) {
+    if (!(load<u32>(at, TLB_FLAGS) & size) || !holds(at, page, mask) || !concerns(at, which)) continue;
     clear(at);
-    dropJumps(bank, gva & mask, mask);
+    found = true;
   }
+  if (found) dropJumps(bank, page, mask);
 }
 
 @inline function concerns(entry: usize, which: i32): bool {
@@ -213,10 +279,10 @@ export function flushFaulting(gva: u64): void {
 /** Drops the write tags of a frame in every bank, or of all frames when `pfn` is -1. */
 export function dropWriteTags(pfn: i32): void {
   const host = <u32>RAM_BASE + (<u32>pfn << 12);
-  for (let bank = 0; bank < TLB_BANKS; bank++) {
-    if (!(used & (<u32>1 << bank))) continue;
-    const base = bankBase(bank);
-    for (let entry = base; entry < base + TLB_BANK_BYTES; entry += <usize>1 << TLB_SHIFT) {
+  for (let chunk = 0; chunk < TLB_BANKS * MARKS_A_BANK; chunk++) {
+    if (!load<u8>(<usize>TLB_MARKS + <usize>chunk)) continue;
+    const first = <usize>TLB + (<usize>chunk << 9);
+    for (let entry = first; entry < first + 512; entry += <usize>1 << TLB_SHIFT) {
       const tag = load<u64>(entry, TLB_WRITE);
       if (tag == NO_TAG) continue;
       if (pfn == -1 || <u32>tag + load<u32>(entry, TLB_ADDEND) == host) store<u64>(entry, NO_TAG, TLB_WRITE);
@@ -228,4 +294,6 @@ export function dropWriteTags(pfn: i32): void {
 export function banksReplaced(): void {
   used = (<u32>1 << TLB_BANKS) - 1;
   large = used;
+  memory.fill(largePages, 0xff, TLB_BANKS * 1024);
+  memory.fill(TLB_MARKS, 1, TLB_BANKS * MARKS_A_BANK);
 }

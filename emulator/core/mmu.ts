@@ -20,9 +20,9 @@ export { banksReplaced, dropWriteTags, flushBank, flushGlobal, flushJumps, flush
 declare function observedWrite(hpa: i32, bytes: i32): void;
 
 /** `host` answers of `locate`. */
-const FAULTED: i32 = -1;
+export const FAULTED: i32 = -1;
 /** The address is good but there is no memory behind it: reads all ones, writes go nowhere. */
-const NOWHERE: i32 = -2;
+export const NOWHERE: i32 = -2;
 
 const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 const CR0_AM: u64 = 0x40000;
@@ -55,7 +55,7 @@ function raise(vector: u32, error: u32, gva: u64): i32 {
 }
 
 /** Host offset of the byte at `gva`, FAULTED or NOWHERE. */
-function locate(gva: u64, access: i32): i32 {
+export function locate(gva: u64, access: i32): i32 {
   // The bank in force is that of the current ring: an access with other rights neither uses nor fills it.
   const ordinary = !(access & (ACCESS_IMPLICIT | ACCESS_USER));
   const entry = currentEntry(gva);

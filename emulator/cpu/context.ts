@@ -39,6 +39,10 @@ export interface CoreExports {
   segmentAddress(segment: number, offset: bigint, access: number): bigint;
   /** Empties the jump cache of a TLB bank. */
   flushJumps(bank: number): void;
+  /** The common case of event delivery (core/transfer.ts): 0 not done; bit 0 done; bit 1 the context has changed. */
+  enterHandler(vector: number, type: number, errorCode: number, length: number): number;
+  /** The common case of IRETQ; answers the same. */
+  returnFromHandler(): number;
 }
 
 export interface CpuContext {

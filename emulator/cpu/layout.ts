@@ -199,6 +199,10 @@ export const WATCH_READS = 2;
 export const EXCHANGE = 0x3000;
 export const EXCHANGE_SIZE = 0x1000;
 
+/** A byte for every 512 bytes of the TLB banks that may hold entries: what a flush has to look at. 64 a bank. */
+export const TLB_MARKS = 0x4000;
+export const MARKS_A_BANK = 64;
+
 // ---------------------------------------------------------------- TLB
 export const TLB_BANKS = 16;
 export const TLB_ENTRIES = 1024;

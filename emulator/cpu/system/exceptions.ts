@@ -11,6 +11,7 @@ import type { Exception, Progress } from './gates.ts';
 import { recordDebugException } from './debug-registers.ts';
 import { hex } from './memory.ts';
 import { EFER_LMA } from './descriptors.ts';
+import { CPU_COSTS } from '../costs.ts';
 
 const SHUTDOWN = 2;
 
@@ -43,6 +44,28 @@ export function deliverUnlessHeld(context: CpuContext, fault: Fault): boolean {
  * entry. A fault on the way may exit, become a double fault, or end in a triple fault.
  */
 export function deliverThroughIdt(context: CpuContext, event: Exception): void {
+  if (!enterQuickly(context, event)) deliverWithChecks(context, event);
+}
+
+/** Bits of the core's answer. */
+const CONTEXT_CHANGED = 2;
+
+/** The common case, in the core; false when nothing has changed and the case has to be looked at whole. */
+function enterQuickly(context: CpuContext, event: Exception): boolean {
+  const { cpu, core } = context;
+  const { cpl } = cpu;
+  const type = interruptionType(event);
+  if (event.vector === Vector.PF && type === InterruptionType.HardwareException) cpu.cr2 = event.gva ?? 0n;
+  const done = core.enterHandler(event.vector, type, event.errorCode ?? 0, event.instructionLength ?? 0);
+  if (done === 0) return false;
+  context.addCycles(CPU_COSTS.delivery);
+  if (done & CONTEXT_CHANGED) context.engine.contextChanged();
+  ringChangeEvent(context, cpl, vectorName(event.vector));
+  return true;
+}
+
+/** As `deliverThroughIdt`, every case with its reasons. */
+export function deliverWithChecks(context: CpuContext, event: Exception): void {
   const { cpu } = context;
   const { rip, cpl } = cpu;
   const chain: FaultRecord[] = [];

@@ -16,6 +16,7 @@ import {
   selectorError,
   setCodeAndStack,
   toSegment,
+  underSupervisor,
 } from './descriptors.ts';
 import { ringChangeEvent } from './events.ts';
 import { Vector, generalProtection, raise } from './fault.ts';
@@ -79,6 +80,26 @@ export function dropInnerSegments(context: CpuContext): void {
 }
 
 export function iret(context: CpuContext, instruction: Instruction): SystemOutcome {
+  return returnQuickly(context, instruction) ? 'moved' : iretWithChecks(context, instruction);
+}
+
+/** Bits of the core's answer. */
+const CONTEXT_CHANGED = 2;
+
+/** The common case, in the core; false when nothing has changed and the case has to be looked at whole. */
+function returnQuickly(context: CpuContext, instruction: Instruction): boolean {
+  const { cpl } = context.cpu;
+  if (instruction.size !== 8 || underSupervisor(context)) return false;
+  const done = context.core.returnFromHandler();
+  if (done === 0) return false;
+  if (done & CONTEXT_CHANGED) context.engine.contextChanged();
+  context.addCycles(CPU_COSTS.iret);
+  ringChangeEvent(context, cpl, 'IRET');
+  return true;
+}
+
+/** As `iret`, every case with its reasons. */
+export function iretWithChecks(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { cpu, mem } = context;
   if (!(cpu.efer & EFER_LMA)) generalProtection('IRET outside IA-32e mode is not part of this CPU model');
   if (systemFlags(context) & Flag.NT) generalProtection('IRET with RFLAGS.NT = 1 in IA-32e mode');
