@@ -12,6 +12,7 @@ import type { Candidate, Syntax } from './mnemonics.ts';
 import { AssemblyError } from './model.ts';
 import type { AssemblyOperand, AssemblySymbol, Diagnostic, Expression, Position } from './model.ts';
 import { fixedDistance, isDefined, Sections, SHF } from './sections.ts';
+import { positionOf } from './source.ts';
 import type { Statement } from './source.ts';
 import { parseAttOperand } from './syntax-att.ts';
 import { parseIntelOperand } from './syntax-intel.ts';
@@ -311,10 +312,4 @@ function newSymbol(name: string): AssemblySymbol {
     ...{ name, fragment: undefined, offset: 0, expression: undefined, binding: 'local', type: 'none' },
     ...{ visibility: 'default', size: undefined, common: undefined, definition: undefined, referenced: false },
   };
-}
-
-export function positionOf({ text, file, line, column, from }: Statement): Position {
-  if (from) return from;
-  const indent = text.length - text.trimStart().length;
-  return { file, line, column: column + indent, length: Math.max(1, text.trim().length) };
 }

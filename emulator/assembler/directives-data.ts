@@ -2,9 +2,9 @@
 import type { Assembler } from './assembler.ts';
 import type { Cursor } from './cursor.ts';
 import type { Directive } from './directives.ts';
-import { positionOf } from './assembler.ts';
 import { isConstant, parseExpression, reduce } from './expression.ts';
 import { AssemblyError } from './model.ts';
+import { positionOf } from './source.ts';
 import type { Statement } from './source.ts';
 import { fixedDistance, SHF } from './sections.ts';
 import { f32Bytes, f64Bytes, f80Bytes } from './floats.ts';

@@ -1,10 +1,10 @@
 /** Directives about symbols. */
-import { positionOf } from './assembler.ts';
 import type { Assembler } from './assembler.ts';
 import type { Cursor } from './cursor.ts';
 import type { Directive } from './directives.ts';
 import { parseExpression } from './expression.ts';
 import type { AssemblySymbol } from './model.ts';
+import { positionOf } from './source.ts';
 
 function eachName(assembler: Assembler, cursor: Cursor, act: (symbol: AssemblySymbol) => void): void {
   do act(assembler.symbol(cursor.name('a symbol')));

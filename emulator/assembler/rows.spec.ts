@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { decode } from '../cpu/decode.ts';
 import { Assembler } from './assembler.ts';
-import { GnuAs, hasGnuAs } from './gnu.support.ts';
+import { GnuAs, hasGnuAs } from './gnu-test-support.ts';
 import { mnemonics } from './mnemonics.ts';
 import type { Candidate } from './mnemonics.ts';
-import { randomLines } from './random-lines.support.ts';
+import { randomLines } from './random-lines-test-support.ts';
 
 /** Names that GNU as 2.40 does not know or gives to fewer forms, which is no harm. */
 const WE_KNOW_MORE = true;

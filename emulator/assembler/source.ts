@@ -77,3 +77,10 @@ function endOfQuoted(source: string, at: number): number {
   }
   return source.length;
 }
+
+/** Where a statement stands; for one of a macro, where the macro was invoked. */
+export function positionOf({ text, file, line, column, from }: Statement): Position {
+  if (from) return from;
+  const indent = text.length - text.trimStart().length;
+  return { file, line, column: column + indent, length: Math.max(1, text.trim().length) };
+}

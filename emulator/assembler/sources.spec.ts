@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { GnuAs, hasGnuAs } from './gnu.support.ts';
+import { GnuAs, hasGnuAs } from './gnu-test-support.ts';
 import { assembleObject } from './index.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
