@@ -21,15 +21,20 @@ export function programNames(): string[] {
     .filter((name) => name !== HELLO);
 }
 
-const FLAGS = ['-O2', '-std=gnu11', '-static', '-fno-pie', '-no-pie'];
+export const FLAGS = ['-O2', '-std=gnu11', '-static', '-fno-pie', '-no-pie'];
 
 /** Compiles a C file, unless the program is newer. */
-export function compile(source: string, program: string, flags: readonly string[] = FLAGS): string {
+export function compile(
+  source: string,
+  program: string,
+  flags: readonly string[] = FLAGS,
+  libraries: readonly string[] = ['-lm'],
+): string {
   const header = join(sources, 'bench.h');
   const newest = Math.max(statSync(source).mtimeMs, statSync(header).mtimeMs);
   if (existsSync(program) && statSync(program).mtimeMs > newest) return program;
   mkdirSync(dirname(program), { recursive: true });
-  const gcc = spawnSync('gcc', [...flags, source, '-I', sources, '-o', program, '-lm'], { encoding: 'utf8' });
+  const gcc = spawnSync('gcc', [...flags, source, '-I', sources, '-o', program, ...libraries], { encoding: 'utf8' });
   if (gcc.status !== 0) throw new Error(`gcc failed on ${source}:\n${gcc.stderr}`);
   return program;
 }
