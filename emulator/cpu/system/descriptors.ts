@@ -27,7 +27,13 @@ export const Rights = {
 } as const;
 
 export const SystemType = {
+  TSS_AVAILABLE_16: 1,
   LDT: 2,
+  TSS_BUSY_16: 3,
+  CALL_GATE_16: 4,
+  TASK_GATE: 5,
+  INTERRUPT_GATE_16: 6,
+  TRAP_GATE_16: 7,
   TSS_AVAILABLE: 9,
   TSS_BUSY: 11,
   CALL_GATE: 12,

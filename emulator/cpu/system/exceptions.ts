@@ -5,10 +5,11 @@ import { InterruptionType } from '../engine-api.ts';
 import * as L from '../layout.ts';
 import { ExitReason } from './exits.ts';
 import { exceptionEvent, ringChangeEvent } from './events.ts';
-import { GuestFault, Vector, hasErrorCode, vectorName } from './fault.ts';
-import { enterHandler, interruptionType } from './gates.ts';
+import { GuestFault, Vector, vectorName } from './fault.ts';
+import { enterHandler, interruptionType, vectoringOf } from './gates.ts';
 import type { Exception, Progress } from './gates.ts';
 import { recordDebugException } from './debug-registers.ts';
+import { enterLegacyHandler } from './legacy-gates.ts';
 import { hex } from './memory.ts';
 import { EFER_LMA } from './descriptors.ts';
 import { CPU_COSTS } from '../costs.ts';
@@ -105,15 +106,8 @@ interface Failure {
 function tryDelivery(context: CpuContext, event: Exception): Failure | undefined {
   const progress: Progress = { stage: '', about: undefined };
   try {
-    if (!(context.cpu.efer & EFER_LMA)) {
-      throw new GuestFault({
-        kind: 'exception',
-        vector: Vector.DF,
-        errorCode: 0,
-        because: 'events are delivered in IA-32e mode only',
-      });
-    }
-    enterHandler(context, event, progress);
+    if (context.cpu.efer & EFER_LMA) enterHandler(context, event, progress);
+    else enterLegacyHandler(context, event, progress);
     return undefined;
   } catch (error) {
     if (!(error instanceof GuestFault)) throw error;
@@ -133,12 +127,7 @@ function describeFailure({ stage: doing, about }: Progress, fault: Fault): strin
 /** A fault met during delivery may itself exit; the exit then carries the event in its IDT-vectoring information. */
 function exitsWhileVectoring(context: CpuContext, event: Exception, second: Fault): boolean {
   if (!context.cpu.nonRoot) return false;
-  const withError = interruptionType(event) === InterruptionType.HardwareException && hasErrorCode(event.vector);
-  context.vectoring = {
-    information: (0x80000000 | (withError ? 0x800 : 0) | (interruptionType(event) << 8) | event.vector) >>> 0,
-    errorCode: withError ? (event.errorCode ?? 0) : 0,
-    instructionLength: event.instructionLength ?? 0,
-  };
+  context.vectoring = vectoringOf(event);
   try {
     return context.vmx.interceptEvent(second);
   } finally {

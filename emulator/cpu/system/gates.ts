@@ -1,5 +1,5 @@
 /** Entry to a handler through the IDT in IA-32e mode (SDM 3A 6.14; SDM 2A "INT n"). */
-import type { CpuContext } from '../context.ts';
+import type { CpuContext, Vectoring } from '../context.ts';
 import { CPU_COSTS } from '../costs.ts';
 import { InterruptionType } from '../engine-api.ts';
 import type { Fault } from '../engine-api.ts';
@@ -55,7 +55,7 @@ export interface Progress {
  * as before, but CR2 of a page fault is set. `progress` tells what was being done.
  */
 export function enterHandler(context: CpuContext, event: Exception, progress: Progress): void {
-  const { cpu, mem } = context;
+  const { cpu } = context;
   const external = isSoftware(event) ? 0 : 1;
   if (event.vector === Vector.PF && interruptionType(event) === InterruptionType.HardwareException)
     cpu.cr2 = event.gva ?? 0n;
@@ -83,7 +83,23 @@ export function enterHandler(context: CpuContext, event: Exception, progress: Pr
   cpu.rsp = rsp;
   cpu.rip = gate.offset;
   const cleared = Flag.TF | Flag.VM | Flag.RF | Flag.NT | (gate.type === SystemType.INTERRUPT_GATE ? Flag.IF : 0);
-  writeSystemFlags(context, systemFlags(context) & ~cleared);
+  finishEntry(context, event, cleared);
+}
+
+/** What the IDT-vectoring information of an exit during the delivery of this event says. */
+export function vectoringOf(event: Exception): Vectoring {
+  const withError = interruptionType(event) === InterruptionType.HardwareException && hasErrorCode(event.vector);
+  return {
+    information: (0x80000000 | (withError ? 0x800 : 0) | (interruptionType(event) << 8) | event.vector) >>> 0,
+    errorCode: withError ? (event.errorCode ?? 0) : 0,
+    instructionLength: event.instructionLength ?? 0,
+  };
+}
+
+/** What every entry to a handler ends with. */
+export function finishEntry(context: CpuContext, event: Exception, clearedFlags: number): void {
+  const { mem } = context;
+  writeSystemFlags(context, systemFlags(context) & ~clearedFlags);
   const nmi = interruptionType(event) === InterruptionType.Nmi ? Blocking.NMI : 0;
   mem.set32(L.INTERRUPTIBILITY, (mem.get32(L.INTERRUPTIBILITY) & ~(Blocking.STI | Blocking.MOV_SS)) | nmi);
   mem.set32(L.ACTIVITY, 0);
@@ -160,14 +176,12 @@ function handlerStack(context: CpuContext, gate: Gate, newCpl: number, external:
 
 function pushFrame(context: CpuContext, event: Exception, stack: bigint): bigint {
   const { cpu, mem } = context;
-  const software = isSoftware(event) || interruptionType(event) === InterruptionType.PrivilegedSoftwareException;
-  const length = software ? BigInt(event.instructionLength ?? 0) : 0n;
   const frame = [
     BigInt(mem.get16(L.SS + L.SEG_SELECTOR)),
     cpu.rsp,
-    BigInt(readRflags(context) | (isFaultClass(event) ? Flag.RF : 0)),
+    BigInt(frameFlags(context, event)),
     BigInt(mem.get16(L.CS + L.SEG_SELECTOR)),
-    cpu.rip + length,
+    returnAddress(context, event),
   ];
   if (interruptionType(event) === InterruptionType.HardwareException && hasErrorCode(event.vector)) {
     frame.push(BigInt(event.errorCode ?? 0));
@@ -178,6 +192,17 @@ function pushFrame(context: CpuContext, event: Exception, stack: bigint): bigint
     writeLinear(context, rsp, 8, value, 'supervisor');
   }
   return rsp;
+}
+
+/** RFLAGS as a frame holds it. */
+export function frameFlags(context: CpuContext, event: Exception): number {
+  return readRflags(context) | (isFaultClass(event) ? Flag.RF : 0);
+}
+
+/** RIP that a frame holds: after the instruction, for INT n and its like. */
+export function returnAddress({ cpu }: CpuContext, event: Exception): bigint {
+  const software = isSoftware(event) || interruptionType(event) === InterruptionType.PrivilegedSoftwareException;
+  return cpu.rip + (software ? BigInt(event.instructionLength ?? 0) : 0n);
 }
 
 /** Faults push RF = 1, so that an instruction breakpoint is not reported again (SDM 3B 18.3.1.1). */

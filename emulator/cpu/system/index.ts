@@ -12,6 +12,7 @@ import { bound, cli, hlt, int, int1, int3, into, popf, sti } from './interrupts.
 import { invd, invlpg, invpcid, wbinvd } from './invalidation.ts';
 import { input, output, stringIo } from './io.ts';
 import { iret } from './iret.ts';
+import { leaving } from './leaving.ts';
 import { monitor, mwait, pause, setAc } from './miscellaneous.ts';
 import { rdpkru, wrpkru } from './protection-keys.ts';
 import { random, rdpid } from './random.ts';
@@ -131,11 +132,16 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   invvpid: vmx.invvpid,
 };
 
+/** Branches that the block cache has found to lead out of their segment. */
+const LEAVING: Readonly<Record<string, Handler>> = Object.fromEntries(
+  ['jmp', 'call', 'jcc', 'jrcxz', 'loop', 'loope', 'loopne'].map((op) => [`${op}_leaving`, leaving(op)]),
+);
+
 /** Ops with a handler; the rest of the `system` rows are instructions of features this CPU does not have. */
 export const SYSTEM_OPS: ReadonlySet<string> = new Set(Object.keys(HANDLERS));
 
 export const executeSystem: ExecuteSystem = (context, instruction) => {
-  const handler = HANDLERS[instruction.op];
+  const handler = HANDLERS[instruction.op] ?? LEAVING[instruction.op];
   if (!handler)
     return {
       kind: 'exception',

@@ -11,6 +11,7 @@ import { Blocking } from './gates.ts';
 import { linearAddress, readLinear, readOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { Flag, arithmeticFlags, readRflags, systemFlags, writeRflags, writeSystemFlags } from './rflags.ts';
+import { refuseVirtual8086 } from './modes.ts';
 import { moveStack, peekStack } from './stack.ts';
 
 const HALTED = 1;
@@ -34,6 +35,7 @@ function software(
 export function int(context: CpuContext, instruction: Instruction): SystemOutcome {
   const [operand] = instruction.operands;
   const vector = operand?.kind === 'immediate' ? Number(operand.value & 0xffn) : 0;
+  refuseVirtual8086(context, 'INT n');
   if (underSupervisor(context) && vector !== Vector.BP && vector !== Vector.OF) {
     generalProtection(`Linux's IDT entry ${vector} is not for software`, vector * 8 + 2);
   }
@@ -89,6 +91,7 @@ export function sti(context: CpuContext): SystemOutcome {
 
 export function popf(context: CpuContext, instruction: Instruction): SystemOutcome {
   const bytes = instruction.size as 2 | 4 | 8;
+  refuseVirtual8086(context, 'POPF');
   const value = Number(peekStack(context, 0, bytes) & 0xffff_ffffn);
   const old = readRflags(context);
   const changes = popfMask(context, bytes);

@@ -8,6 +8,7 @@ import { ExitReason, Primary, exit, primary } from './exits.ts';
 import { generalProtection, undefinedOpcode } from './fault.ts';
 import { hex, linearAddress, readLinear, writeGpr, writeLinear } from './memory.ts';
 import type { Bytes } from './memory.ts';
+import { isVirtual8086 } from './modes.ts';
 import { Flag, systemFlags } from './rflags.ts';
 
 const TSS_IO_MAP_BASE = 102n;
@@ -25,11 +26,12 @@ interface Access extends PortAccess {
 
 function refuse(context: CpuContext, access: Access): void {
   const { cpu } = context;
-  if (cpu.cpl <= (systemFlags(context) & Flag.IOPL) >> 12) return;
+  // The map alone decides in virtual-8086 mode (SDM 1 19.5.2).
+  if (!isVirtual8086(context) && cpu.cpl <= (systemFlags(context) & Flag.IOPL) >> 12) return;
   const text = `port ${hex(access.port)} at CPL ${cpu.cpl}`;
   if (underSupervisor(context)) generalProtection(`${text}: Linux grants none`);
   const tr = cpu.segment(Segment.TR);
-  if (tr.limit < 103) generalProtection(`${text}: the TSS has no I/O map`);
+  if (tr.limit < 103 || !(tr.rights & 8)) generalProtection(`${text}: the TSS has no I/O map`);
   const map = readLinear(context, tr.base + TSS_IO_MAP_BASE, 2, 'supervisor');
   const at = map + BigInt(access.port >> 3);
   if (at + 1n > BigInt(tr.limit)) generalProtection(`${text}: outside the TSS's I/O map`);
@@ -106,7 +108,7 @@ export const stringIo =
       rep,
     };
     refuse(context, access);
-    const gva = linearAddress(context, operand, access.bytes);
+    const gva = linearAddress(context, operand, access.bytes, isInput);
     if (exits(context, access)) {
       return exit(context, instruction, ExitReason.IoInstruction, {
         qualification: qualification(access),

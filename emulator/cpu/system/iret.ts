@@ -1,4 +1,4 @@
-/** IRET in IA-32e mode (SDM 2A "IRET") and the far transfers' common checks of CS and SS. */
+/** IRET (SDM 2A "IRET") and the far transfers' common checks of CS and SS. */
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import { CPU_COSTS } from '../costs.ts';
@@ -6,7 +6,6 @@ import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
 import type { SegmentRegister } from '../state.ts';
 import {
-  EFER_LMA,
   Rights,
   codeMode,
   isNull,
@@ -17,16 +16,20 @@ import {
   setCodeAndStack,
   toSegment,
   underSupervisor,
+  updateDerived,
 } from './descriptors.ts';
 import { ringChangeEvent } from './events.ts';
 import { Vector, generalProtection, raise } from './fault.ts';
 import { Blocking } from './gates.ts';
 import { popfMask } from './interrupts.ts';
-import { hex, isCanonical } from './memory.ts';
-import type { Bytes } from './memory.ts';
+import { realCode } from './legacy-gates.ts';
+import { hex, isCanonical, readLinear } from './memory.ts';
+import { hasRealSegments, isLongMode, realSegment, refuseVirtual8086 } from './modes.ts';
+import { stackBitsOf } from './new-stack.ts';
 import { Flag, readRflags, systemFlags, writeRflags } from './rflags.ts';
 import { stackSegment } from './segments.ts';
-import { moveStack, peekStack } from './stack.ts';
+import { moveStack, peekStack, setStackPointer } from './stack.ts';
+import { taskSwitch } from './task-switch.ts';
 
 const DEBUG_ENABLES = 0xffn;
 
@@ -101,13 +104,19 @@ function returnQuickly(context: CpuContext, instruction: Instruction): boolean {
 /** As `iret`, every case with its reasons. */
 export function iretWithChecks(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { cpu, mem } = context;
-  if (!(cpu.efer & EFER_LMA)) generalProtection('IRET outside IA-32e mode is not part of this CPU model');
-  if (systemFlags(context) & Flag.NT) generalProtection('IRET with RFLAGS.NT = 1 in IA-32e mode');
-  const bytes = instruction.size as Bytes;
+  const bytes = instruction.size as 2 | 4 | 8;
+  refuseVirtual8086(context, 'IRET');
+  if (hasRealSegments(context)) return realReturn(context, bytes);
+  if (systemFlags(context) & Flag.NT) {
+    if (isLongMode(context)) generalProtection('IRET with RFLAGS.NT = 1 in IA-32e mode');
+    return taskReturn(context, instruction);
+  }
   const rip = peekStack(context, 0, bytes);
   const selector = Number(peekStack(context, bytes, bytes) & 0xffffn);
   const flags = Number(peekStack(context, 2 * bytes, bytes) & 0xffff_ffffn);
   const oldCpl = cpu.cpl;
+  if (flags & Flag.VM && oldCpl === 0 && bytes === 4 && !isLongMode(context))
+    return returnToVirtual8086(context, rip, selector, flags);
   const sixtyFour = mem.get32(L.CODE_MODE) === 2;
   const loadsStack = sixtyFour || (selector & 3) !== oldCpl;
   const rsp = loadsStack ? peekStack(context, 3 * bytes, bytes) : 0n;
@@ -119,7 +128,7 @@ export function iretWithChecks(context: CpuContext, instruction: Instruction): S
 
   const changes = flagsToLoad(context, bytes);
   const rflags = (readRflags(context) & ~changes & ~Flag.RF) | (flags & changes);
-  if (ss) cpu.rsp = rsp;
+  if (ss) loadOuterStack(context, cs, ss, rsp);
   else moveStack(context, 3 * bytes);
   cpu.rip = rip;
   writeRflags(context, rflags);
@@ -128,6 +137,63 @@ export function iretWithChecks(context: CpuContext, instruction: Instruction): S
   if (cpu.cpl !== oldCpl) dropInnerSegments(context);
   context.addCycles(CPU_COSTS.iret);
   ringChangeEvent(context, oldCpl, 'IRET');
+  return 'moved';
+}
+
+/** The stack pointer of an outer ring: at the width of the stack, unless 64-bit code goes on there. */
+export function loadOuterStack(context: CpuContext, cs: SegmentRegister, ss: SegmentRegister, pointer: bigint): void {
+  const wide = codeMode(context.mem.get32(L.MSR_EFER), cs.rights) === 2;
+  setStackPointer(context, wide ? 64 : stackBitsOf(ss), pointer);
+}
+
+/** In virtual-8086 mode IOPL and VM stay, which is all that differs from real mode. */
+function realReturn(context: CpuContext, bytes: 2 | 4 | 8): SystemOutcome {
+  const { cpu, mem } = context;
+  const rip = peekStack(context, 0, bytes);
+  const selector = Number(peekStack(context, bytes, bytes) & 0xffffn);
+  const flags = Number(peekStack(context, 2 * bytes, bytes) & 0xffff_ffffn);
+  const cs = realCode(context, selector, rip);
+  const changes = popfMask(context, bytes) | (bytes > 2 ? Flag.RF : 0);
+  const rflags = (readRflags(context) & ~changes) | (flags & changes);
+  moveStack(context, 3 * bytes);
+  cpu.rip = rip;
+  cpu.setSegment(Segment.CS, cs);
+  writeRflags(context, rflags);
+  mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~Blocking.NMI);
+  updateDerived(context);
+  context.addCycles(CPU_COSTS.iret);
+  return 'moved';
+}
+
+/** To virtual-8086 mode, from ring 0 of protected mode: ESP, SS, ES, DS, FS and GS follow on the stack (SDM 3B 21.2.5). */
+function returnToVirtual8086(context: CpuContext, eip: bigint, selector: number, flags: number): SystemOutcome {
+  const { cpu, mem } = context;
+  const word = (index: number): bigint => peekStack(context, index * 4, 4);
+  const esp = word(3);
+  const selectors = [Segment.SS, Segment.ES, Segment.DS, Segment.FS, Segment.GS].map(
+    (segment, index) => [segment, Number(word(4 + index) & 0xffffn)] as const,
+  );
+  if (eip > 0xffffn) generalProtection(`target ${hex(eip)} is outside the code segment`);
+  writeRflags(context, flags & VIRTUAL_FLAGS);
+  for (const [segment, value] of [[Segment.CS, selector] as const, ...selectors])
+    cpu.setSegment(segment, realSegment(cpu.segment(segment), value, true));
+  cpu.rsp = esp;
+  cpu.rip = eip;
+  mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~Blocking.NMI);
+  updateDerived(context);
+  context.addCycles(CPU_COSTS.iret);
+  ringChangeEvent(context, 0, 'IRET');
+  return 'moved';
+}
+/** All that IRET loads at CPL 0. */
+const VIRTUAL_FLAGS = 0x3f_7fd5;
+
+/** Back to the task that the TSS in force links to. */
+function taskReturn(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu } = context;
+  const selector = Number(readLinear(context, cpu.segment(Segment.TR).base, 2, 'supervisor'));
+  const eip = BigInt.asUintN(32, cpu.rip + BigInt(instruction.length));
+  taskSwitch(context, { selector, by: 'iret', eip, instructionLength: instruction.length });
   return 'moved';
 }
 

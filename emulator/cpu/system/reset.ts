@@ -90,6 +90,22 @@ export function resetLinux(context: CpuContext, cr3: bigint): void {
   updateDerived(context);
 }
 
+/** Real mode as after power-up or INIT (SDM 3A table 10-1), with FPU and SSE ready. */
+export function resetRealMode(context: CpuContext): void {
+  const { mem, cpu } = context;
+  clear(context);
+  mem.set64(L.CR0, 0x6000_0010n);
+  for (const segment of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS])
+    cpu.setSegment(segment, { selector: 0, base: 0n, limit: 0xffff, rights: 0x93 });
+  cpu.setSegment(Segment.CS, { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, rights: 0x93 });
+  cpu.setSegment(Segment.LDTR, { selector: 0, base: 0n, limit: 0xffff, rights: 0x82 });
+  cpu.setSegment(Segment.TR, { selector: 0, base: 0n, limit: 0xffff, rights: 0x8b });
+  mem.set32(L.GDTR_LIMIT, 0xffff);
+  mem.set32(L.IDTR_LIMIT, 0xffff);
+  cpu.rip = 0xfff0n;
+  updateDerived(context);
+}
+
 /** 64-bit code in ring 0 with flat segments, paging as CR3 says (no SMEP), no IDT, GDT or TSS: for tests and boards. */
 export function resetFlat64(context: CpuContext, cr3: bigint): void {
   const { mem, cpu } = context;

@@ -32,7 +32,7 @@ export function readRflags(context: CpuContext): number {
   return arithmeticFlags(context) | (context.mem.get32(L.SYSTEM_FLAGS) & SYSTEM) | ALWAYS_ONE;
 }
 
-/** Reserved bits are ignored. A change of AC is a change of context (SMAP). */
+/** Reserved bits are ignored. A change of AC (SMAP) or VM is a change of context. */
 export function writeRflags(context: CpuContext, value: number): void {
   setArithmeticFlags(context, value & ARITHMETIC);
   writeSystemFlags(context, value & SYSTEM);
@@ -45,7 +45,7 @@ export function systemFlags(context: CpuContext): number {
 export function writeSystemFlags(context: CpuContext, value: number): void {
   const changed = context.mem.get32(L.SYSTEM_FLAGS) ^ value;
   context.mem.set32(L.SYSTEM_FLAGS, value);
-  if (changed & Flag.AC) context.engine.contextChanged();
+  if (changed & (Flag.AC | Flag.VM)) context.engine.contextChanged();
 }
 
 /** The six of them in RFLAGS positions. */

@@ -8,13 +8,22 @@ import { Vector, generalProtection, raise, undefinedOpcode } from './fault.ts';
 import { Blocking } from './gates.ts';
 import { hex, linearAddress, readLinear, readOperand, writeGpr, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
+import { hasRealSegments, loadRealSegment } from './modes.ts';
 import { moveStack, peekStack, pokeStack } from './stack.ts';
 
+const MODE_64 = 2;
 const NAMES: readonly string[] = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
 
 /** ES DS FS GS or SS. Throws GuestFault before anything changes. */
 export function loadSegment(context: CpuContext, segment: Segment, selector: number): void {
-  if (segment === Segment.SS) return loadStack(context, selector);
+  if (hasRealSegments(context)) loadRealSegment(context, segment, selector);
+  else if (segment === Segment.SS) loadStack(context, selector);
+  else loadData(context, segment, selector);
+  // Outside 64-bit mode, what decoded code may leave unchecked depends on the segments.
+  if (context.mem.get32(L.CODE_MODE) !== MODE_64) context.engine.contextChanged();
+}
+
+function loadData(context: CpuContext, segment: Segment, selector: number): void {
   const { cpu } = context;
   if (isNull(selector)) {
     cpu.setSegment(segment, nullSegment(selector));

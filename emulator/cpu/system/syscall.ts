@@ -8,6 +8,7 @@ import { EFER_LMA, setCodeAndStack } from './descriptors.ts';
 import { ringChangeEvent, trappedSyscallEvent } from './events.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, isCanonical } from './memory.ts';
+import { hasRealSegments, isRealMode } from './modes.ts';
 import { Flag, readRflags, systemFlags, writeRflags, writeSystemFlags } from './rflags.ts';
 
 const EFER_SCE = 1;
@@ -68,11 +69,13 @@ export function sysret(context: CpuContext, instruction: Instruction): SystemOut
 export function sysenter(context: CpuContext): SystemOutcome {
   const { mem, cpu } = context;
   const selector = Number(mem.get64(L.MSR_SYSENTER_CS) & 0xfffcn);
+  if (isRealMode(context)) generalProtection('SYSENTER in real mode');
   if (selector === 0) generalProtection('SYSENTER with IA32_SYSENTER_CS = 0');
   const cpl = cpu.cpl;
   const wide = (cpu.efer & EFER_LMA) !== 0n;
-  cpu.rsp = mem.get64(L.MSR_SYSENTER_ESP);
-  cpu.rip = mem.get64(L.MSR_SYSENTER_EIP);
+  const mask = wide ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
+  cpu.rsp = mem.get64(L.MSR_SYSENTER_ESP) & mask;
+  cpu.rip = mem.get64(L.MSR_SYSENTER_EIP) & mask;
   writeSystemFlags(context, systemFlags(context) & ~(Flag.VM | Flag.IF | Flag.RF));
   setCodeAndStack(context, flatCode(selector, 0, wide), flatData(selector + 8, 0));
   ringChangeEvent(context, cpl, 'SYSENTER');
@@ -82,6 +85,7 @@ export function sysenter(context: CpuContext): SystemOutcome {
 export function sysexit(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { mem, cpu } = context;
   const selector = Number(mem.get64(L.MSR_SYSENTER_CS) & 0xfffcn);
+  if (hasRealSegments(context)) generalProtection('SYSEXIT in real or virtual-8086 mode');
   if (selector === 0) generalProtection('SYSEXIT with IA32_SYSENTER_CS = 0');
   requireCpl0(context, 'SYSEXIT');
   const wide = instruction.size === 8;

@@ -100,7 +100,7 @@ export interface TestMachine {
 const processors = new Map<CpuModel, CpuContext>();
 
 /** One a model for all specs of a file; every test finds its memory zeroed and its state reset. */
-function sharedProcessor(model: CpuModel): CpuContext {
+export function sharedProcessor(model: CpuModel): CpuContext {
   const compile = (name: string): WebAssembly.Module => new WebAssembly.Module(readFileSync(join(DIST, name)));
   const processor =
     processors.get(model) ??

@@ -37,6 +37,7 @@ import {
 } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { Flag, arithmeticFlags, setArithmeticFlags } from './rflags.ts';
+import { isLongMode, requireProtectedMode } from './modes.ts';
 import { storeSelector } from './segments.ts';
 
 const CR4_UMIP = 0x800n;
@@ -68,7 +69,7 @@ function tableExit(context: CpuContext, instruction: Instruction, operand: Memor
   });
 }
 
-/** Limit in two bytes, base in eight (64-bit mode) or four. */
+/** Limit in two bytes, base in eight (64-bit mode) or four, of which 16-bit operands use three. */
 export const loadTable =
   (base: number, limit: number) =>
   (context: CpuContext, instruction: Instruction): SystemOutcome => {
@@ -79,7 +80,8 @@ export const loadTable =
     const wide = context.mem.get32(L.CODE_MODE) === 2;
     const gva = linearAddress(context, operand, wide ? 10 : 6);
     const newLimit = readLinear(context, gva, 2, 'cpl');
-    const newBase = readLinear(context, BigInt.asUintN(64, gva + 2n), wide ? 8 : 4, 'cpl');
+    const whole = readLinear(context, BigInt.asUintN(64, gva + 2n), wide ? 8 : 4, 'cpl');
+    const newBase = !wide && instruction.size === 2 ? whole & 0xff_ffffn : whole;
     if (!isCanonicalBase(context, newBase)) generalProtection(`table base ${hex(newBase)} is not canonical`);
     context.mem.set32(limit, Number(newLimit));
     context.mem.set64(base, newBase);
@@ -94,7 +96,7 @@ export const storeTable =
     const exited = tableExit(context, instruction, operand);
     if (exited) return exited;
     const wide = context.mem.get32(L.CODE_MODE) === 2;
-    const gva = linearAddress(context, operand, wide ? 10 : 6);
+    const gva = linearAddress(context, operand, wide ? 10 : 6, true);
     const baseAt = BigInt.asUintN(64, gva + 2n);
     writeLinear(context, baseAt, wide ? 8 : 4, context.mem.get64(base), 'cpl');
     writeLinear(context, gva, 2, BigInt(context.mem.get32(limit)), 'cpl');
@@ -115,13 +117,14 @@ function selectorExit(context: CpuContext, instruction: Instruction): SystemOutc
 function systemDescriptor(
   context: CpuContext,
   selector: number,
-  type: number,
+  types: readonly number[],
 ): { descriptor: Descriptor; base: bigint } {
   const error = selectorError(selector);
   if (selector & 4) generalProtection(`selector ${hex(selector)} must be in the GDT`, error);
   const descriptor = readDescriptor(context, selector);
   const kind = descriptor.rights & (Rights.S | Rights.TYPE);
-  if (kind !== type) generalProtection(`descriptor ${hex(selector)} has type ${kind}, not ${type}`, error);
+  if (!types.includes(kind))
+    generalProtection(`descriptor ${hex(selector)} has type ${kind}, not ${types.join(' or ')}`, error);
   if (!(descriptor.rights & Rights.PRESENT)) raise(Vector.NP, error, `descriptor ${hex(selector)} is not present`);
   const segment = toSegment(descriptor, selector);
   if (context.mem.get32(L.CODE_MODE) !== 2) return { descriptor, base: segment.base };
@@ -135,6 +138,7 @@ function systemDescriptor(
 }
 
 export function lldt(context: CpuContext, instruction: Instruction): SystemOutcome {
+  requireProtectedMode(context, 'LLDT');
   requireCpl0(context, 'LLDT');
   const exited = selectorExit(context, instruction);
   if (exited) return exited;
@@ -143,19 +147,24 @@ export function lldt(context: CpuContext, instruction: Instruction): SystemOutco
     context.cpu.setSegment(Segment.LDTR, nullSegment(selector));
     return 'next';
   }
-  const { descriptor, base } = systemDescriptor(context, selector, SystemType.LDT);
+  const { descriptor, base } = systemDescriptor(context, selector, [SystemType.LDT]);
   context.cpu.setSegment(Segment.LDTR, { ...toSegment(descriptor, selector), base });
   return 'next';
 }
 
 /** Marks the TSS busy in the GDT. */
 export function ltr(context: CpuContext, instruction: Instruction): SystemOutcome {
+  requireProtectedMode(context, 'LTR');
   requireCpl0(context, 'LTR');
   const exited = selectorExit(context, instruction);
   if (exited) return exited;
   const selector = Number(readOperand(context, instruction.operands[0]!, 2));
   if (isNull(selector)) generalProtection('LTR with a null selector');
-  const { descriptor, base } = systemDescriptor(context, selector, SystemType.TSS_AVAILABLE);
+  const { descriptor, base } = systemDescriptor(
+    context,
+    selector,
+    isLongMode(context) ? [SystemType.TSS_AVAILABLE] : [SystemType.TSS_AVAILABLE, SystemType.TSS_AVAILABLE_16],
+  );
   const busy = Number((descriptor.low >> 40n) & 0xffn) | 2;
   writeLinear(context, descriptor.gva + 5n, 1, BigInt(busy), 'supervisor');
   context.cpu.setSegment(Segment.TR, { ...toSegment(descriptor, selector), base, rights: descriptor.rights | 2 });
@@ -165,6 +174,7 @@ export function ltr(context: CpuContext, instruction: Instruction): SystemOutcom
 export const storeTableSelector =
   (segment: Segment) =>
   (context: CpuContext, instruction: Instruction): SystemOutcome => {
+    requireProtectedMode(context, instruction.op);
     refuseUmip(context, instruction.op);
     const exited = selectorExit(context, instruction);
     if (exited) return exited;
@@ -185,24 +195,44 @@ function visible(context: CpuContext, descriptor: Descriptor, selector: number):
   return conforming || (dpl >= context.cpu.cpl && dpl >= (selector & 3));
 }
 
-/** System types that LAR and LSL accept in IA-32e mode (SDM 2A tables 3-55, 3-60). */
+/** System types that LAR and LSL accept (SDM 2A tables 3-55, 3-60); those of 16 bits and task gates not in IA-32e mode. */
 const LAR_TYPES = new Set<number>([
+  SystemType.TSS_AVAILABLE_16,
+  SystemType.TSS_BUSY_16,
+  SystemType.CALL_GATE_16,
+  SystemType.TASK_GATE,
   SystemType.LDT,
   SystemType.TSS_AVAILABLE,
   SystemType.TSS_BUSY,
   SystemType.CALL_GATE,
 ]);
-const LSL_TYPES = new Set<number>([SystemType.LDT, SystemType.TSS_AVAILABLE, SystemType.TSS_BUSY]);
+const LSL_TYPES = new Set<number>([
+  SystemType.TSS_AVAILABLE_16,
+  SystemType.TSS_BUSY_16,
+  SystemType.LDT,
+  SystemType.TSS_AVAILABLE,
+  SystemType.TSS_BUSY,
+]);
+
+const LEGACY_TYPES = new Set<number>([
+  SystemType.TSS_AVAILABLE_16,
+  SystemType.TSS_BUSY_16,
+  SystemType.CALL_GATE_16,
+  SystemType.TASK_GATE,
+]);
 
 function query(
   context: CpuContext,
   instruction: Instruction,
   types: ReadonlySet<number>,
 ): { descriptor: Descriptor; selector: number } | undefined {
+  requireProtectedMode(context, instruction.op);
   const selector = Number(readOperand(context, instruction.operands[1]!, 2));
   const descriptor = inspectDescriptor(context, selector);
   if (!descriptor || !visible(context, descriptor, selector)) return undefined;
-  if (!(descriptor.rights & Rights.S) && !types.has(descriptor.rights & Rights.TYPE)) return undefined;
+  const type = descriptor.rights & Rights.TYPE;
+  const absent = isLongMode(context) && LEGACY_TYPES.has(type);
+  if (!(descriptor.rights & Rights.S) && (absent || !types.has(type))) return undefined;
   return { descriptor, selector };
 }
 
@@ -229,6 +259,7 @@ export function lsl(context: CpuContext, instruction: Instruction): SystemOutcom
 export const verify =
   (write: boolean) =>
   (context: CpuContext, instruction: Instruction): SystemOutcome => {
+    requireProtectedMode(context, instruction.op);
     const selector = Number(readOperand(context, instruction.operands[0]!, 2));
     const descriptor = inspectDescriptor(context, selector);
     if (!descriptor || !(descriptor.rights & Rights.S) || !visible(context, descriptor, selector))
@@ -240,6 +271,7 @@ export const verify =
 
 /** Raises the destination's RPL to the source's. */
 export function arpl(context: CpuContext, instruction: Instruction): SystemOutcome {
+  requireProtectedMode(context, 'ARPL');
   const [target, source] = instruction.operands;
   const selector = Number(readOperand(context, target!, 2));
   const rpl = Number(readOperand(context, source!, 2)) & 3;

@@ -1,5 +1,5 @@
 /** System instructions (SDM 1 5.20, 5.21), executed by cpu/system/. */
-import { row, system } from './build.ts';
+import { row, system, V } from './build.ts';
 import type { OpcodeRow } from './row.ts';
 
 const NP = { prefix: 'NP' } as const;
@@ -62,8 +62,8 @@ export const systemRows: readonly OpcodeRow[] = [
   system('63 /r', 'arpl', 'Ew Gw', { sizes: [2], invalid64: true, reads: 'osapc', writes: 'z' }),
   system('0F 01 /0', 'sgdt', 'M'),
   system('0F 01 /1', 'sidt', 'M'),
-  system('0F 01 /2', 'lgdt', 'M'),
-  system('0F 01 /3', 'lidt', 'M'),
+  system('0F 01 /2', 'lgdt', 'M', { sizes: V }),
+  system('0F 01 /3', 'lidt', 'M', { sizes: V }),
   system('0F 01 /4', 'smsw', 'Ev'),
   system('0F 01 /6', 'lmsw', 'Ew', { sizes: [2] }),
   system('0F 01 /7', 'invlpg', 'Mb', { sizes: [1] }),
