@@ -20,4 +20,5 @@ export { loadMasked, storeMasked } from './mmu-masked';
 export * from './x87';
 export { compareStringsIndex, compareStringsMask, crc32c, sseDot, sseRound, sseRoundPacked } from './sse4';
 export * from './crypto';
+export { loadFields, saveFields } from './moves';
 export { enterHandler, returnFromHandler } from './transfer';

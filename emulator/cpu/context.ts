@@ -39,6 +39,9 @@ export interface CoreExports {
   segmentAddress(segment: number, offset: bigint, access: number): bigint;
   /** Empties the jump cache of a TLB bank. */
   flushJumps(bank: number): void;
+  /** Moves fields of the VMCS at `region` to the state page by a list of moves (core/moves.ts), or from there. */
+  loadFields(moves: number, end: number, region: number): void;
+  saveFields(moves: number, end: number, region: number): void;
   /** The common case of event delivery (core/transfer.ts): 0 not done; bit 0 done; bit 1 the context has changed. */
   enterHandler(vector: number, type: number, errorCode: number, length: number): number;
   /** The common case of IRETQ; answers the same. */

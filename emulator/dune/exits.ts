@@ -10,7 +10,7 @@ import { pageBase } from './ept.ts';
 import { explainEntryFailure, explainEptViolation, explainExit, explainWrmsr } from './explain.ts';
 import { X2APIC_ICR, sendIpi } from './ipi.ts';
 import { diagnose, hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
-import { check, read, write } from './vcpu.ts';
+import { check, read, read32, write } from './vcpu.ts';
 import { vmcall } from './vmcall.ts';
 import { gpaToHva, windowOfGpa, type Layout } from './windows.ts';
 
@@ -25,7 +25,7 @@ export function vmExit(dune: Dune, thread: Thread): void {
   const vcpu = dune.state.vcpus.get(thread.vcpu);
   if (!vcpu) throw new Error(`VM exit of thread ${thread.tid}, which has no vCPU`);
   saveGuest(dune, vcpu);
-  const reason = Number(read(dune, Field.exitReason));
+  const reason = read32(dune, Field.exitReason);
   // The held instruction was repaired, or jumped over: an exit elsewhere is another matter.
   if (vcpu.heldRip !== undefined && vcpu.heldRip !== read(dune, Field.guestRip)) {
     vcpu.heldRip = undefined;
@@ -81,15 +81,16 @@ function stop(dune: Dune, thread: Thread, vcpu: Vcpu, explanation: Explanation, 
 }
 
 function skipInstruction(dune: Dune): void {
-  write(dune, Field.guestRip, read(dune, Field.guestRip) + read(dune, Field.exitInstructionLength));
+  write(dune, Field.guestRip, read(dune, Field.guestRip) + BigInt(read32(dune, Field.exitInstructionLength)));
 }
 
+const CPUID_RESULTS = [RAX, RBX, RCX, RDX] as const;
 function hostCpuid(dune: Dune, vcpu: Vcpu): void {
   const { context } = dune;
   const { registers } = vcpu;
   const environment = cpuidEnvironment(context);
   const result = cpuid(context.model, environment, Number(registers[RAX]! & LOW32), Number(registers[RCX]! & LOW32));
-  [RAX, RBX, RCX, RDX].forEach((register, index) => (registers[register] = BigInt(result[index]!)));
+  CPUID_RESULTS.forEach((register, index) => (registers[register] = BigInt(result[index]!)));
 }
 
 /** The exception bitmap names #DB and #BP only. */
@@ -150,7 +151,7 @@ const FIRST_SOFTWARE_TYPE = 4;
 
 /** The violation may have stopped the delivery of an event; the next entry begins it anew (SDM 3C 28.2.4, 27.6). */
 function reinject(dune: Dune): void {
-  const vectoring = Number(read(dune, Field.idtVectoringInformation));
+  const vectoring = read32(dune, Field.idtVectoringInformation);
   if (!(vectoring & VALID)) return;
   if (vectoring & ERROR_CODE_VALID) write(dune, Field.entryExceptionErrorCode, read(dune, Field.idtVectoringErrorCode));
   if (((vectoring >> 8) & 7) >= FIRST_SOFTWARE_TYPE)
@@ -159,6 +160,7 @@ function reinject(dune: Dune): void {
 }
 
 function announce(dune: Dune, layout: Layout, qualification: bigint, gpa: number, resolved: boolean): void {
+  if (!dune.context.events.wants('ept-violation')) return;
   dune.context.events.emit('ept-violation', () => {
     const gva = read(dune, Field.guestLinearAddress);
     const hva = gpaToHva(layout, BigInt(gpa)) ?? 0n;

@@ -3,7 +3,7 @@ import * as L from '../cpu/layout.ts';
 import { Segment } from '../cpu/state.ts';
 import { Field } from '../vmx/fields.ts';
 import type { Dune } from './state.ts';
-import { read } from './vcpu.ts';
+import { read, read32 } from './vcpu.ts';
 
 const CODE_64 = 2;
 
@@ -45,5 +45,5 @@ export function inGuest<T>(dune: Dune, look: () => T): T {
 
 /** DPL of SS (SDM 3C 25.4.1). */
 export function guestCpl(dune: Dune): number {
-  return Number((read(dune, Field.guestSsAccessRights) >> 5n) & 3n);
+  return (read32(dune, Field.guestSsAccessRights) >> 5) & 3;
 }

@@ -115,6 +115,13 @@ export function read(dune: Dune, field: number): bigint {
   return value;
 }
 
+/** As `read` of a field of at most 32 bits. */
+export function read32(dune: Dune, field: number): number {
+  const value = dune.context.vmx.vmread32(field);
+  if (value < 0) throw new Error(`VMREAD ${hex(field)} failed`);
+  return value;
+}
+
 /** Frames of a logical CPU; undefined when RAM is exhausted. */
 export function cpuFrames(dune: Dune, cpu: number): CpuFrames | undefined {
   const { state, services, context } = dune;

@@ -13,8 +13,6 @@ import { hostFields, read, write } from './vcpu.ts';
 const RAX = 0;
 const RCX = 1;
 const RSP = 4;
-/** RDI RSI RDX R10 R8 R9. */
-const ARGUMENTS = [7, 6, 2, 10, 8, 9] as const;
 
 const EINVAL = 22n;
 const ENOSYS = 38n;
@@ -44,7 +42,9 @@ const ARITHMETIC_LOW_BYTE = 0xd5;
 export function vmcall(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   const { services } = dune;
   const number = vcpu.registers[RAX]!;
-  const args = ARGUMENTS.map((register) => vcpu.registers[register]!);
+  const { registers } = vcpu;
+  // RDI RSI RDX R10 R8 R9.
+  const args = [registers[7]!, registers[6]!, registers[2]!, registers[10]!, registers[8]!, registers[9]!];
   lintSyscall(dune, vcpu, number, args);
   vcpu.pending = Number(number & 0xffff_ffffn);
   const refused = refusal(dune, thread, number);
@@ -94,8 +94,9 @@ function refusal(dune: Dune, { pid }: Thread, number: bigint): bigint | undefine
     if (number === BigInt(Syscall.clone3)) return -ENOSYS;
     return number > 0xffff_ffffn ? -ENOSYS : undefined;
   }
-  if (number === BigInt(Syscall.sigaltstack) || number === BigInt(Syscall.iopl)) return -EINVAL;
-  if (number === BigInt(Syscall.rtSigreturn)) {
+  const low = Number(number);
+  if (low === Syscall.sigaltstack || low === Syscall.iopl) return -EINVAL;
+  if (low === Syscall.rtSigreturn) {
     diagnoseOnce(dune, pid, 'rt_sigreturn', () => ({
       summary: 'rt_sigreturn from Dune mode: signal frames belong to Linux mode, there is none to return from',
       facts: {},

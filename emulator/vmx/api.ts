@@ -32,6 +32,8 @@ export interface Vmx {
   vmptrst(): number;
   /** By encoding; bit 0 of a 64-bit field's encoding reads its high half. */
   vmread(encoding: number): bigint | VmxStatus;
+  /** VMREAD of which the low 32 bits are wanted; -1 where it fails. */
+  vmread32(encoding: number): number;
   vmwrite(encoding: number, value: bigint): VmxStatus;
   /** On success the CPU is in non-root operation. A failed entry for guest state or MSRs takes a VM exit (reason bit 31) instead. */
   vmlaunch(): VmxStatus;

@@ -7,7 +7,7 @@ import { updateDerived } from '../cpu/system/descriptors.ts';
 import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
 import type { VmxStatus } from './api.ts';
 import { Primary, Secondary } from './controls.ts';
-import { rememberChecks, violatedGroup } from './checks/index.ts';
+import { type Look, isSettled, lookOf, rememberChecks, violatedGroup } from './checks/index.ts';
 import { VmxError } from './errors.ts';
 import { reportEntry } from './events.ts';
 import { failEntry } from './exit.ts';
@@ -27,25 +27,26 @@ const OTHER_EVENT = 7;
 export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): VmxStatus {
   const { mem } = context;
   if (vmcs.pointer < 0) return { kind: 'fail-invalid' };
-  const error = refuse(context, vmcs, launch);
+  const look = lookOf(vmcs);
+  const error = refuse(context, vmcs, launch, look);
   if (error !== 0) {
     vmcs.write32(Field.instructionError, error);
     return { kind: 'fail-valid', error };
   }
-  const [violated] = violatedGroup(context, vmcs, 'guest');
+  const [violated] = violatedGroup(context, vmcs, 'guest', look);
   if (violated) {
     failEntry(context, vmcs, ExitReason.EntryFailureGuestState, BigInt(violated.qualification));
     return SUCCEED;
   }
-  rememberChecks(vmcs);
+  if (!isSettled(look)) rememberChecks(vmcs);
   const tags = secondaryControls(vmcs);
   loadGuest(context, vmcs);
   mem.set32(L.NON_ROOT, 1);
   if (tags & Secondary.Ept) vmcs.load64(Field.eptPointer, L.EPTP);
-  else mem.set64(L.EPTP, 0n);
+  else mem.setLow64(L.EPTP, 0);
   mem.set32(L.VPID, tags & Secondary.Vpid ? vmcs.read32(Field.vpid) : 0);
   if (vmcs.read32(Field.primaryControls) & Primary.TscOffsetting) vmcs.load64(Field.tscOffset, L.TSC_OFFSET);
-  else mem.set64(L.TSC_OFFSET, 0n);
+  else mem.setLow64(L.TSC_OFFSET, 0);
   loadGuestPdptes(context, vmcs);
   updateDerived(context);
   if (!(tags & Secondary.Vpid)) context.mmu.invalidateVpid(1, 0, 0n);
@@ -64,12 +65,12 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
 const SUCCEED: VmxStatus = { kind: 'succeed' };
 
 /** VM-instruction error, or 0. */
-function refuse(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): number {
+function refuse(context: CpuContext, vmcs: CurrentVmcs, launch: boolean, look: Look): number {
   if (context.mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS) return VmxError.EntryMovSsBlocking;
   if (launch && vmcs.launched) return VmxError.VmlaunchNotClear;
   if (!launch && !vmcs.launched) return VmxError.VmresumeNotLaunched;
-  if (violatedGroup(context, vmcs, 'controls').length > 0) return VmxError.EntryControls;
-  if (violatedGroup(context, vmcs, 'host').length > 0) return VmxError.EntryHostState;
+  if (violatedGroup(context, vmcs, 'controls', look).length > 0) return VmxError.EntryControls;
+  if (violatedGroup(context, vmcs, 'host', look).length > 0) return VmxError.EntryHostState;
   return 0;
 }
 

@@ -10,6 +10,7 @@ const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
 /** The information fields are written, the guest's registers still in the CPU. True if a listener wants the exit held. */
 export function reportExit(context: CpuContext, vmcs: CurrentVmcs): boolean {
+  if (!context.events.wants('vm-exit')) return false;
   const reason = vmcs.read32(Field.exitReason);
   const number = reason & 0xffff;
   return context.events.emit('vm-exit', () => {
@@ -55,6 +56,7 @@ function exitSummary(facts: Record<string, Fact>, number: number): string {
 
 /** The guest's state is loaded, an event to inject not delivered yet. */
 export function reportEntry(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): void {
+  if (!context.events.wants('vm-entry')) return;
   context.events.emit('vm-entry', () => {
     const information = vmcs.read32(Field.entryInterruptionInformation);
     const how = launch ? 'VMLAUNCH' : 'VMRESUME';

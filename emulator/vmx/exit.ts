@@ -84,9 +84,9 @@ function leaveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   const { mem } = context;
   const untagged = (secondaryControls(vmcs) & Secondary.Vpid) === 0;
   mem.set32(L.NON_ROOT, 0);
-  mem.set64(L.EPTP, 0n);
+  mem.setLow64(L.EPTP, 0);
   mem.set32(L.VPID, 0);
-  mem.set64(L.TSC_OFFSET, 0n);
+  mem.setLow64(L.TSC_OFFSET, 0);
   loadHost(context, vmcs);
   mem.set32(L.WATCH_HITS, 0);
   updateDerived(context);

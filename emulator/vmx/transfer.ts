@@ -2,7 +2,7 @@
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import { type LinearMemory, Segment } from '../cpu/state.ts';
-import { commitPdptes, isPae, readPdptes } from '../cpu/system/pdptes.ts';
+import { commitPdptes, inPae, readPdptes } from '../cpu/system/pdptes.ts';
 import { readRflags, writeRflags } from '../cpu/system/rflags.ts';
 import { Entry, Exit } from './controls.ts';
 import { Field } from './fields.ts';
@@ -13,19 +13,18 @@ const GUEST_SEGMENTS = ['Es', 'Cs', 'Ss', 'Ds', 'Fs', 'Gs', 'Ldtr', 'Tr'] as con
 
 type Move = readonly [field: number, state: number, bytes: 2 | 4 | 8];
 
-/** Moves in words: offset in the VMCS region, index in linear memory, mask of the low word, number of words. */
-type Plan = Int32Array;
-const STEP = 4;
+/** Moves as the core reads them (core/moves.ts), and where they stand in linear memory. */
+interface Plan {
+  readonly words: Int32Array;
+  readonly start: number;
+  readonly end: number;
+}
 
-function plan(moves: readonly Move[]): Plan {
-  return Int32Array.from(
-    moves.flatMap(([field, state, bytes]) => [
-      slotOf(field) >>> 2,
-      state >>> 2,
-      bytes === 2 ? 0xffff : -1,
-      bytes === 8 ? 2 : 1,
-    ]),
+function plan(start: number, moves: readonly Move[]): Plan {
+  const words = Int32Array.from(
+    moves.flatMap(([field, state, bytes]) => [slotOf(field), state, bytes === 2 ? 0xffff : -1, bytes === 8 ? 2 : 1]),
   );
+  return { words, start, end: start + words.byteLength };
 }
 
 const segmentMoves: Move[] = GUEST_SEGMENTS.flatMap((name, index): Move[] => {
@@ -39,7 +38,7 @@ const segmentMoves: Move[] = GUEST_SEGMENTS.flatMap((name, index): Move[] => {
 });
 
 /** What every entry loads and every exit saves; CR0, RFLAGS and what depends on controls apart. */
-const GUEST = plan([
+const GUEST = plan(L.VMCS_MOVES, [
   [Field.guestCr3, L.CR3, 8],
   [Field.guestCr4, L.CR4, 8],
   ...segmentMoves,
@@ -56,7 +55,7 @@ const GUEST = plan([
   [Field.guestActivity, L.ACTIVITY, 4],
 ]);
 
-const HOST = plan([
+const HOST = plan(GUEST.end, [
   [Field.hostCr3, L.CR3, 8],
   [Field.hostCr4, L.CR4, 8],
   [Field.hostGdtrBase, L.GDTR_BASE, 8],
@@ -77,26 +76,17 @@ const DR7_ENABLES = 0xff;
 const RF = 0x10000;
 const DR7_WRITABLE = 0xffff_2fff;
 
-function load(context: CpuContext, vmcs: CurrentVmcs, moves: Plan): void {
-  const { u32 } = context.mem;
-  const region = vmcs.region() >>> 2;
-  for (let at = 0; at < moves.length; at += STEP) {
-    const slot = region + moves[at]!;
-    const state = moves[at + 1]!;
-    u32[state] = u32[slot]!;
-    if (moves[at + 3] === 2) u32[state + 1] = u32[slot + 1]!;
-  }
+/** To be called once for a machine. */
+export function installMoves({ u32 }: LinearMemory): void {
+  for (const { words, start } of [GUEST, HOST]) u32.set(words, start >>> 2);
 }
 
-function save(context: CpuContext, vmcs: CurrentVmcs, moves: Plan): void {
-  const { u32 } = context.mem;
-  const region = vmcs.region() >>> 2;
-  for (let at = 0; at < moves.length; at += STEP) {
-    const slot = region + moves[at]!;
-    const state = moves[at + 1]!;
-    u32[slot] = u32[state]! & moves[at + 2]!;
-    u32[slot + 1] = moves[at + 3] === 2 ? u32[state + 1]! : 0;
-  }
+function load({ core }: CpuContext, vmcs: CurrentVmcs, { start, end }: Plan): void {
+  core.loadFields(start, end, vmcs.region());
+}
+
+function save({ core }: CpuContext, vmcs: CurrentVmcs, { start, end }: Plan): void {
+  core.saveFields(start, end, vmcs.region());
   vmcs.touched();
 }
 
@@ -144,17 +134,16 @@ const PDPTES = [Field.guestPdpte0, Field.guestPdpte1, Field.guestPdpte2, Field.g
 
 /** Of a guest with PAE paging: from the VMCS with EPT, else from memory (SDM 3C 27.3.2.4). The checks have found them good. */
 export function loadGuestPdptes(context: CpuContext, vmcs: CurrentVmcs): void {
-  const { cr0, cr3, cr4, efer } = context.cpu;
-  if (!isPae(cr0, cr4, efer)) return;
+  if (!inPae(context.mem)) return;
+  const { cr3 } = context.cpu;
   if (context.mem.get32(L.EPTP) !== 0) for (const [field, at] of PDPTES) vmcs.load64(field, at);
   else if (readPdptes(context, cr3) === undefined) commitPdptes(context);
 }
 
 /** Of a host with PAE paging, from memory. False if they cannot be loaded. */
 export function loadHostPdptes(context: CpuContext): boolean {
-  const { cr0, cr3, cr4, efer } = context.cpu;
-  if (!isPae(cr0, cr4, efer)) return true;
-  if (readPdptes(context, cr3) !== undefined) return false;
+  if (!inPae(context.mem)) return true;
+  if (readPdptes(context, context.cpu.cr3) !== undefined) return false;
   commitPdptes(context);
   return true;
 }

@@ -12,6 +12,7 @@ import { VmxError } from './errors.ts';
 import { takeExit } from './exit.ts';
 import { Field, vmcsField } from './fields.ts';
 import { exitOfEvent, msrExits } from './intercepts.ts';
+import { installMoves } from './transfer.ts';
 import { VirtualApic } from './posted.ts';
 import { CurrentVmcs, clearRegion, hasField } from './vmcs.ts';
 
@@ -33,6 +34,7 @@ class VirtualMachineExtensions implements Vmx {
     this.#context = context;
     this.#vmcs = new CurrentVmcs(context.mem);
     this.#capabilities = capabilityMsrs(cr4Known(context.model));
+    installMoves(context.mem);
     this.#apic = new VirtualApic(context, this.#vmcs);
   }
 
@@ -78,6 +80,11 @@ class VirtualMachineExtensions implements Vmx {
     if (this.#vmcs.pointer < 0) return FAIL_INVALID;
     if (!hasField(encoding)) return this.#fail(VmxError.UnsupportedField);
     return this.#vmcs.read(encoding);
+  }
+
+  vmread32(encoding: number): number {
+    if (this.#vmcs.pointer < 0 || !hasField(encoding)) return -1;
+    return this.#vmcs.read32(encoding);
   }
 
   vmwrite(encoding: number, value: bigint): VmxStatus {

@@ -12,7 +12,7 @@ import { ExitReason, Primary, Secondary, exit, primary, secondary } from './exit
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, readOperand, writeGpr, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
-import { commitPdptes, isPae, pdpteFault, readPdptes } from './pdptes.ts';
+import { commitPdptes, inPae, isPae, pdpteFault, readPdptes } from './pdptes.ts';
 import { readTpr, writeTpr } from './tpr.ts';
 
 const CR0_PE = 1n;
@@ -192,8 +192,7 @@ export function refuseCr3(context: CpuContext, value: bigint): string | undefine
   const address = pcid ? value & ~NO_FLUSH : value;
   if (address >> BigInt(context.mem.get32(L.PHYS_BITS)))
     return `CR3 ${hex(value)} has bits above the physical-address width`;
-  const { cr0, cr4, efer } = context.cpu;
-  return isPae(cr0, cr4, efer) ? readPdptes(context, value) : undefined;
+  return inPae(context.mem) ? readPdptes(context, value) : undefined;
 }
 
 export function refuseCr4(context: CpuContext, value: bigint): string | undefined {
@@ -226,8 +225,7 @@ function refuseFixed(context: CpuContext, register: 0 | 4, value: bigint): strin
 
 /** With PAE paging: what the check of the new value has just found good. */
 function loadPdptes(context: CpuContext): void {
-  const { cr0, cr3, cr4, efer } = context.cpu;
-  if (isPae(cr0, cr4, efer) && readPdptes(context, cr3) === undefined) commitPdptes(context);
+  if (inPae(context.mem) && readPdptes(context, context.cpu.cr3) === undefined) commitPdptes(context);
 }
 
 /** The real CR0, with everything that follows from a change. The value has been checked. */

@@ -3,11 +3,14 @@ import * as C from '../codes.ts';
 import type { CpuContext } from '../context.ts';
 import type { Fault } from '../engine-api.ts';
 import * as L from '../layout.ts';
+import type { LinearMemory } from '../state.ts';
 import { takeCoreFault } from './fault.ts';
 
 const CR0_PG = 0x8000_0000n;
 const CR4_PAE = 0x20n;
 const EFER_LMA = 0x400n;
+/** The same as words. */
+const [PG, PAE, LMA] = [CR0_PG, CR4_PAE, EFER_LMA].map(Number) as [number, number, number];
 const PRESENT = 1n;
 const RESERVED = 0x1e6n;
 const PDPTES = 4;
@@ -15,6 +18,12 @@ const PDPTES = 4;
 /** Whether paging with these registers is PAE paging. */
 export function isPae(cr0: bigint, cr4: bigint, efer: bigint): boolean {
   return (cr0 & CR0_PG) !== 0n && (cr4 & CR4_PAE) !== 0n && (efer & EFER_LMA) === 0n;
+}
+
+/** `isPae` of the state as it is, in words. */
+export function inPae(mem: LinearMemory): boolean {
+  if (mem.get32(L.MSR_EFER) & LMA) return false;
+  return (mem.get32(L.CR0) & PG) !== 0 && (mem.get32(L.CR4) & PAE) !== 0;
 }
 
 /**

@@ -96,10 +96,24 @@ export interface Violation extends CheckFailure {
 
 const NONE: readonly Violation[] = [];
 
+/** The rows that an entry has to look at. */
+export type Look = Readonly<Record<CheckGroup, readonly CheckRow[]>>;
+
+export function lookOf(vmcs: CurrentVmcs): Look {
+  if (!vmcs.checked) return ALL;
+  return steady(vmcs) ? UNSTEADY : VOLATILE;
+}
+/** Nothing has changed since `rememberChecks`. */
+export const isSettled = (look: Look): boolean => look === UNSTEADY;
+
 /** Violated checks of a group, in SDM order. */
-export function violatedGroup(context: CpuContext, vmcs: CurrentVmcs, group: CheckGroup): readonly Violation[] {
-  let rows = ALL[group];
-  if (vmcs.checked) rows = VOLATILE[group].length > 0 && steady(vmcs) ? UNSTEADY[group] : VOLATILE[group];
+export function violatedGroup(
+  context: CpuContext,
+  vmcs: CurrentVmcs,
+  group: CheckGroup,
+  look: Look = lookOf(vmcs),
+): readonly Violation[] {
+  const rows = look[group];
   if (rows.length === 0) return NONE;
   const state = new CheckState(context, vmcs);
   let failures: Violation[] | undefined;
