@@ -251,7 +251,7 @@ describe('dune-debug', function () {
         126,
         /^dune-debug: .*package\.json: this is not an ELF file; name a static x86-64 Linux executable\.\n$/,
       ],
-      ['an unknown command', ['debug', hello], 2, /^Use: dune-debug run .*\n$/],
+      ['an unknown command', ['debug', hello], 2, /^Use: dune-debug run .*\n     dune-debug as .*\n$/],
     ];
     for (const [what, args, status, message] of cases)
       it(what, () => {
