@@ -205,3 +205,59 @@ describe('a guest in VMX non-root operation', () => {
     assert.equal(guest.number('exitReason'), ExitReason.Vmcall);
   });
 });
+
+describe('a 32-bit guest', () => {
+  const PDPT = 0xe20000;
+  const CODE_32 = 0x68;
+  const TASK = 0x70;
+  /** Protected mode with PAE paging over the same page directory. */
+  function run32(source: string, adjust: (guest: Guest) => void = () => {}): Guest {
+    return runGuest(`.code32\n ${source}\n .code64`, (guest) => {
+      const { vmx, physical, mem } = guest.context;
+      const set = (name: FieldName, value: bigint | number): void => {
+        assert.deepEqual(vmx.vmwrite(Field[name], BigInt(value)), { kind: 'succeed' }, name);
+      };
+      set('entryControls', Number(vmx.field(Field.entryControls)) & ~(1 << 9));
+      physical.write64(PDPT, 0xf02001n);
+      set('guestCr4', vmx.field(Field.guestCr4) & ~0x20000n);
+      set('guestCr3', PDPT);
+      set('guestPdpte0', 0xf02001n);
+      for (const name of ['guestPdpte1', 'guestPdpte2', 'guestPdpte3'] as const) set(name, 0n);
+      set('guestCsAccessRights', 0xc09b);
+      set('guestCsSelector', CODE_32);
+      set('guestIdtrLimit', 0x7ff);
+      const gdt = Number(mem.get64(L.GDTR_BASE));
+      physical.write64(gdt + CODE_32, 0x00cf_9b00_0000_ffffn);
+      physical.write64(gdt + TASK, 0x0000_8900_4000_0067n);
+      adjust(guest);
+    });
+  }
+
+  it('runs in protected mode with PAE paging', () => {
+    const guest = run32('mov eax, 0xffffffff\n inc eax\n mov ebx, cs\n push ebx\n pop ecx\n vmcall');
+    assert.equal(guest.number('exitReason'), ExitReason.Vmcall);
+    assert.deepEqual([guest.context.cpu.gpr(0), guest.context.cpu.gpr(1)], [0n, BigInt(CODE_32)]);
+  });
+
+  it('exits by a task switch, with the cause in the qualification', () => {
+    const jump = run32(`here: ljmp ${TASK}, 0`);
+    assert.deepEqual(
+      [jump.number('exitReason'), jump.field('exitQualification'), jump.number('exitInstructionLength')],
+      [ExitReason.TaskSwitch, BigInt(TASK) | (2n << 30n), 7],
+    );
+    assert.equal(jump.number('guestRip'), jump.symbols.get('here'));
+    const call = run32(`lcall ${TASK}, 0`);
+    assert.equal(call.field('exitQualification'), BigInt(TASK));
+  });
+
+  it('exits by a task gate of its IDT, with the event in the IDT-vectoring information', () => {
+    const guest = run32('ud2', ({ context }) => {
+      const idt = Number(context.mem.get64(L.IDTR_BASE));
+      context.physical.write64(idt + 6 * 8, (BigInt(TASK) << 16n) | (0x85n << 40n));
+    });
+    assert.deepEqual(
+      [guest.number('exitReason'), guest.field('exitQualification'), guest.number('idtVectoringInformation')],
+      [ExitReason.TaskSwitch, BigInt(TASK) | (3n << 30n), 0x80000306],
+    );
+  });
+});

@@ -1,6 +1,7 @@
 /** MONITOR, MWAIT, PAUSE, CLAC, STAC (SDM 2). */
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
+import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
 import { ExitReason, Primary, exit, primary } from './exits.ts';
 import { generalProtection, undefinedOpcode } from './fault.ts';
@@ -9,6 +10,8 @@ import { Flag, systemFlags, writeSystemFlags } from './rflags.ts';
 
 const RAX = 0;
 const RCX = 1;
+/** By code mode. */
+const ADDRESS_SIZES = [16, 32, 64] as const;
 const LOW32 = 0xffff_ffffn;
 
 function requireMonitor(context: CpuContext): void {
@@ -26,7 +29,7 @@ export function monitor(context: CpuContext, instruction: Instruction): SystemOu
     scale: 0,
     displacement: 0n,
     segment: Segment.DS,
-    addressSize: 64,
+    addressSize: ADDRESS_SIZES[context.mem.get32(L.CODE_MODE)]!,
   } as const;
   readLinear(context, linearAddress(context, watched, 1), 1, 'cpl');
   return 'next';
