@@ -24,6 +24,8 @@ export const EXIT_BREAK = 8;
 export const EXIT_REGION_LOW = 9;
 /** A translated region has been left often since accesses missed the TLB, lastly at OP; SITE is the region's first record. */
 export const EXIT_REGION_SLOW = 10;
+/** A translated region is often left by indirect branches, lastly to OP; LINK is the terminator of the branch, SITE the region's first record. */
+export const EXIT_REGION_LEFT = 11;
 
 // FAULT_KIND: what kind of fault waits.
 export const FAULT_NONE = 0;

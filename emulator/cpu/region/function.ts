@@ -6,7 +6,7 @@
  * budget is compared on entry and at the head of each loop, with what the longest way between two of them takes.
  */
 import { toBigint } from '../code-address.ts';
-import { EXIT_LOOKUP, EXIT_REGION_LOW, EXIT_REGION_SLOW, EXIT_SYSTEM } from '../codes.ts';
+import { EXIT_LOOKUP, EXIT_REGION_LEFT, EXIT_REGION_LOW, EXIT_REGION_SLOW, EXIT_SYSTEM } from '../codes.ts';
 import type { Semantic, Value } from '../emitter.ts';
 import type { Expression, Helper } from '../interpreter/values.ts';
 import * as L from '../layout.ts';
@@ -48,13 +48,15 @@ const INTERPRETED = new Set(['fxsave', 'fxrstor']);
 /** Where a region stands. */
 export interface RegionNames {
   readonly exportName: string;
-  /** Global that counts its misses. */
+  /** Globals that count its misses and its exits. */
   readonly misses: number;
+  readonly exits: number;
   readonly id: number;
 }
 
-/** Misses until the driver is told of one. A prime, so that it hears of each of several that take turns. */
-const SAMPLING = 31;
+/** Misses, and exits, until the driver is told of one. Primes, so that it hears of each of several that take turns. */
+const MISS_SAMPLING = 31;
+const EXIT_SAMPLING = 43;
 
 export function emitRegion(graph: RegionGraph, parts: RegionParts, names: RegionNames): EmittedRegion {
   return new RegionFunction(graph, parts, names).emit();
@@ -68,6 +70,7 @@ class RegionFunction {
   readonly #e: RegionEmitter;
   /** Depth that a branch to a node takes. */
   readonly #labels = new Map<RegionNode, number>();
+  #leftDepth = 0;
   /** Below it the budget may not suffice. */
   readonly #least: number;
   /** Local that says where the dispatcher goes to: to the entry at first. */
@@ -95,11 +98,14 @@ class RegionFunction {
     const e = this.#e;
     // The body comes first: only then is it known which registers it uses.
     e.exitDepth = 1;
-    e.missDepth = w.depth = 2;
+    this.#leftDepth = 2;
+    e.missDepth = w.depth = 3;
     this.#tree(this.#structure.root);
     w.unreachable();
     w.end();
     this.#miss();
+    w.end();
+    this.#exit();
     w.end();
     this.#epilogue();
     const body = w.finish();
@@ -148,27 +154,51 @@ class RegionFunction {
     }
     p.block();
     p.block();
+    p.block();
     return p.finish();
   }
   /** An access at the record `at` missed the TLB: the interpreter goes on there. Now and then the driver hears of it. */
   #miss(): void {
-    const { w, names } = { w: this.#w, names: this.names };
     const e = this.#e;
-    w.globalGet(names.misses);
+    this.#sampled(this.names.misses, MISS_SAMPLING, () => e.setLocal(e.fixed.outcome, e.i32(EXIT_REGION_SLOW)));
+    this.#w.else();
+    e.setLocal(e.fixed.outcome, e.fixedLocal(e.fixed.at, 'i32'));
+    this.#w.end();
+    this.#w.branch(e.exitDepth);
+  }
+  /** The region is left for the record `outcome`, by an indirect branch with the terminator `at`. */
+  #exit(): void {
+    const e = this.#e;
+    const at = e.fixedLocal(e.fixed.at, 'i32');
+    this.#sampled(this.names.exits, EXIT_SAMPLING, () => {
+      e.storeState(L.LINK, 4, at);
+      e.setLocal(e.fixed.at, e.fixedLocal(e.fixed.outcome, 'i32'));
+      e.setLocal(e.fixed.outcome, e.i32(EXIT_REGION_LEFT));
+    });
+    this.#w.end();
+  }
+  /** Begins an `if` that holds every so many times. */
+  #sampled(global: number, sampling: number, then: () => void): void {
+    const w = this.#w;
+    const e = this.#e;
+    w.globalGet(global);
     w.i32Const(1);
     w.plain(0x6a); // i32.add
-    w.globalSet(names.misses);
-    w.globalGet(names.misses);
-    w.i32Const(SAMPLING);
-    w.plain(0x48); // i32.lt_s
+    w.globalSet(global);
+    w.globalGet(global);
+    w.i32Const(sampling);
+    w.plain(0x4e); // i32.ge_s
     w.if();
-    e.setLocal(e.fixed.outcome, e.fixedLocal(e.fixed.at, 'i32'));
-    w.else();
     w.i32Const(0);
-    w.globalSet(names.misses);
+    w.globalSet(global);
     e.storeState(L.SITE, 4, e.i32(this.#graph.entry.code.block.record));
-    e.setLocal(e.fixed.outcome, e.i32(EXIT_REGION_SLOW));
-    w.end();
+    then();
+  }
+  #leaveTo(record: Value, terminator: number): void {
+    const e = this.#e;
+    e.setLocal(e.fixed.outcome, record);
+    e.setLocal(e.fixed.at, e.i32(terminator));
+    this.#w.branch(this.#leftDepth);
   }
 
   #epilogue(): void {
@@ -382,6 +412,7 @@ class RegionFunction {
       e.know(knowledge);
       this.#w.end();
     }
-    e.leave(record);
+    if (node.code.insns.at(-1)!.row.branch === 'return') e.leave(record);
+    else this.#leaveTo(record, node.code.terminator);
   }
 }

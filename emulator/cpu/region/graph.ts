@@ -87,11 +87,13 @@ export class RegionGrower {
 
   /**
    * @param executed how often a block was executed since its countdown began
+   * @param targets records that an indirect branch was seen to lead to, by its terminator
    */
   constructor(
     readonly blocks: BlockCache,
     readonly context: CodeContext,
     readonly executed: (terminator: number) => number,
+    readonly targets: (terminator: number) => readonly number[],
   ) {}
 
   /** The region of a block, or undefined if the block cannot begin one. */
@@ -148,15 +150,30 @@ export class RegionGrower {
     else if (last.operands.some((operand) => operand.kind === 'target'))
       node.edges = [branch === 'call' ? this.#call(code, calls, taken) : this.#edge(taken, calls)];
     else if (branch === 'return') this.#returning.push(node);
+    else if (branch === 'call' || branch === 'jump' || branch === 'indirect') this.#indirect(node, branch === 'call');
+  }
+  /** An indirect jump or call: to where it was seen to go. */
+  #indirect(node: RegionNode, isCall: boolean): void {
+    const { code, calls } = node;
+    for (const target of this.targets(code.terminator)) {
+      const block = this.#at(target);
+      const found = block && this.#code(block);
+      if (!found) continue;
+      const callee = isCall ? this.#callee(code, calls, target) : calls;
+      if (callee) node.edges.push({ cell: 0, guard: found.block.gva, node: this.#node(found, callee) });
+    }
+  }
+  #call(code: RegionBlock, caller: CallContext, cell: number): Edge {
+    const target = this.#target(cell)?.block.record;
+    return this.#edge(cell, target === undefined ? undefined : this.#callee(code, caller, target));
   }
   /** A call is followed in a context of its own, a recursive one in that of the function that it calls again. */
-  #call({ block }: RegionBlock, caller: CallContext, cell: number): Edge {
-    const target = this.#target(cell)?.block.record;
+  #callee({ block }: RegionBlock, caller: CallContext, target: number): CallContext | undefined {
     let callee: CallContext | undefined = caller;
     while (callee && callee.function !== target) callee = callee.caller;
-    if (target === undefined || (!callee && caller.depth >= DEEPEST_CALL)) return this.#edge(cell, undefined);
     if (callee) for (let at = caller; at !== callee.caller; at = at.caller!) this.#recursive.add(at.function);
-    else {
+    if (!callee) {
+      if (caller.depth >= DEEPEST_CALL) return undefined;
       callee = { id: this.#contexts.length, depth: caller.depth + 1, function: target, caller, returns: [] };
       this.#contexts.push(callee);
     }
@@ -164,7 +181,7 @@ export class RegionGrower {
       pageOf(block.end) === pageOf(block.gva) ? this.blocks.known(block.end, block.pfn, this.context) : undefined;
     const code = after && this.#code(after);
     if (code) callee.returns.push({ code, calls: caller });
-    return this.#edge(cell, callee);
+    return callee;
   }
   /** The edges of a return: to where calls of its function come back to. */
   #return(node: RegionNode): void {

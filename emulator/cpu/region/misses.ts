@@ -14,7 +14,6 @@ interface Samples {
   first: number;
   count: number;
   times: number;
-  again: boolean;
   readonly records: Set<number>;
 }
 
@@ -31,7 +30,7 @@ export class MissProfile {
   sample(region: number, record: number, now: number): boolean {
     let samples = this.#regions.get(region);
     if (!samples) {
-      samples = { first: now, count: 0, times: 0, again: false, records: new Set() };
+      samples = { first: now, count: 0, times: 0, records: new Set() };
       this.#regions.set(region, samples);
     }
     if (now - samples.first > SOON) {
@@ -40,19 +39,11 @@ export class MissProfile {
       samples.records.clear();
     }
     samples.records.add(record);
-    if (++samples.count < ENOUGH || samples.again) return false;
+    if (++samples.count < ENOUGH || samples.times >= MOST_TIMES) return false;
     for (const one of samples.records) this.#slow.add(one);
     samples.records.clear();
     samples.count = 0;
     samples.times++;
-    samples.again = true;
-    return true;
-  }
-  /** Whether a region is to be translated again; to be asked once. */
-  wantsAgain(region: number): boolean {
-    const samples = this.#regions.get(region);
-    if (!samples?.again) return false;
-    samples.again = false;
     return true;
   }
   clear(): void {

@@ -6,7 +6,7 @@
  */
 import type { Block } from '../block.ts';
 import type { BlockCache } from '../blocks.ts';
-import { EXIT_BUDGET, EXIT_REGION_LOW, EXIT_REGION_SLOW } from '../codes.ts';
+import { EXIT_BUDGET, EXIT_REGION_LEFT, EXIT_REGION_LOW, EXIT_REGION_SLOW } from '../codes.ts';
 import type { Semantic } from '../emitter.ts';
 import { codeContext, modeOf } from '../fpu-traps.ts';
 import type { HandlerTable } from '../interpreter/keys.ts';
@@ -16,6 +16,7 @@ import { BUDGET_MARGIN, TERMINATOR } from '../records.ts';
 import type { LinearMemory } from '../state.ts';
 import { buildModule } from '../wasm/module.ts';
 import type { FunctionType, ImportedFunction } from '../wasm/module.ts';
+import { ExitProfile } from './exit-profile.ts';
 import { emitRegion } from './function.ts';
 import { MissProfile } from './misses.ts';
 import { RegionGrower } from './graph.ts';
@@ -88,6 +89,9 @@ export class RegionTranslator {
   /** Terminators that have been hot: their countdown says no longer how often they were executed. */
   readonly #wasHot = new Set<number>();
   readonly #misses = new MissProfile();
+  readonly #exits = new ExitProfile();
+  /** Blocks whose regions are to be translated again. */
+  readonly #again = new Set<Block>();
   /** Regions taken out of the way since the budget did not suffice for them. */
   #suspended: Region[] = [];
   /** Regions made so far. */
@@ -132,7 +136,14 @@ export class RegionTranslator {
     if (exit === EXIT_REGION_SLOW) {
       const entry = blocks.holding(mem.get32(L.SITE));
       if (this.#regions.has(entry) && this.#misses.sample(entry.record, mem.get32(L.OP), this.#parts.clock()))
-        this.#queue.push(entry);
+        this.#requeue(entry);
+      return true;
+    }
+    if (exit === EXIT_REGION_LEFT) {
+      const region = this.#regions.get(blocks.holding(mem.get32(L.SITE)));
+      const { entry } = region ?? {};
+      const now = this.#parts.clock();
+      if (entry && this.#exits.sample(entry.record, mem.get32(L.LINK), mem.get32(L.OP), now)) this.#requeue(entry);
       return true;
     }
     if (exit !== EXIT_BUDGET) return false;
@@ -160,6 +171,11 @@ export class RegionTranslator {
     this.#queue.push(block);
     if (this.#queue.length >= this.#options.batch) this.#translateQueue();
   }
+  /** Translates a region again, with what has been learnt. */
+  #requeue(entry: Block): void {
+    this.#again.add(entry);
+    this.#queue.push(entry);
+  }
   #executed(terminator: number): number {
     if (this.#wasHot.has(terminator)) return this.#options.threshold;
     return this.#options.threshold - this.#parts.mem.get32(terminator + TERMINATOR.countdown);
@@ -176,9 +192,14 @@ export class RegionTranslator {
     const covered = new Set<Block>();
     for (const block of queue) {
       const old = this.#regions.get(block);
-      if (!block.live || (!old && covered.has(block)) || (old && !this.#misses.wantsAgain(block.record))) continue;
+      if (!block.live || (!old && covered.has(block)) || (old && !this.#again.delete(block))) continue;
       if (old) this.#remove(old);
-      const graph = new RegionGrower(blocks, context, (terminator) => this.#executed(terminator)).grow(block);
+      const graph = new RegionGrower(
+        blocks,
+        context,
+        (terminator) => this.#executed(terminator),
+        (terminator) => this.#exits.targets(terminator),
+      ).grow(block);
       if (!graph) continue;
       graphs.push({ block, graph });
       for (const { code } of graph.nodes) covered.add(code.block);
@@ -211,7 +232,12 @@ export class RegionTranslator {
     const first = this.#made;
     this.#made += graphs.length;
     const regions = graphs.map(({ graph }, index) =>
-      emitRegion(graph, parts, { exportName: `region${index}`, misses: index, id: first + index }),
+      emitRegion(graph, parts, {
+        exportName: `region${index}`,
+        misses: 2 * index,
+        exits: 2 * index + 1,
+        id: first + index,
+      }),
     );
     const functions = regions.map(({ definition }) => definition);
     if (observer)
@@ -225,7 +251,7 @@ export class RegionTranslator {
       imports,
       memory: { module: 'env', name: 'memory', pages: 1 },
       functions,
-      globals: functions.length,
+      globals: 2 * functions.length,
     });
     const compiled = new WebAssembly.Module(bytes as BufferSource);
     const { exports } = new WebAssembly.Instance(compiled, {
@@ -309,6 +335,7 @@ export class RegionTranslator {
   }
   #dropped(block: Block): void {
     this.#hotInside.delete(block);
+    this.#again.delete(block);
     for (const region of [...(this.#users.get(block) ?? [])]) this.#remove(region);
   }
   /** Drops every region; blocks stay, and grow hot again. */
@@ -316,6 +343,8 @@ export class RegionTranslator {
     for (const region of [...this.#regions.values()]) this.#remove(region);
     this.#queue = [];
     this.#misses.clear();
+    this.#exits.clear();
+    this.#again.clear();
     this.#hotInside.clear();
     this.#wasHot.clear();
   }
