@@ -1,12 +1,13 @@
 /** C programs under the Linux personality, against the same binaries on the host CPU and kernel. */
 import assert from 'node:assert/strict';
-import { compile, has, runEmulated, runNative, start } from './support.ts';
+import { compile, has, runEmulated, runNative, start, symbolNames } from './support.ts';
 
 const PROGRAMS = ['hello', 'numbers', 'heap', 'files', 'fork', 'threads', 'signals', 'memory', 'spawn', 'clock'];
 const BUILDS: readonly (readonly [string, readonly string[]])[] = [
   ['gcc', ['-O2', '-static']],
   ['gcc', ['-O0', '-static-pie', '-fPIE']],
   ['musl-gcc', ['-O2', '-static']],
+  ['gcc', ['-O3', '-march=haswell', '-static']],
 ];
 
 for (const [compiler, flags] of BUILDS) {
@@ -31,6 +32,29 @@ for (const [compiler, flags] of BUILDS) {
   });
 }
 
+/** What programs see of a processor, and the versions of memcpy, strlen and sin that glibc chooses for it. */
+const CHOICES: Readonly<
+  Record<string, { readonly supports: readonly string[]; readonly functions: readonly string[] }>
+> = {
+  max: {
+    supports: ['sse4.2', 'avx', 'avx2', 'fma', 'f16c', 'bmi2', 'movbe', 'x86-64-v2', 'x86-64-v3'],
+    functions: ['memcpy_avx_unaligned_erms', 'strlen_avx2', 'sin_fma'],
+  },
+  haswell: {
+    supports: ['sse4.2', 'avx', 'avx2', 'fma', 'f16c', 'bmi2', 'movbe', 'x86-64-v2', 'x86-64-v3'],
+    functions: ['memcpy_avx_unaligned_erms', 'strlen_avx2', 'sin_fma'],
+  },
+  'haswell,-avx2,-fma': {
+    supports: ['sse4.2', 'avx', 'f16c', 'bmi2', 'movbe', 'x86-64-v2'],
+    functions: ['memcpy_sse2_unaligned_erms', 'strlen_sse2', 'sin_avx'],
+  },
+  ivybridge: {
+    supports: ['sse4.2', 'avx', 'f16c', 'x86-64-v2'],
+    functions: ['memcpy_sse2_unaligned_erms', 'strlen_sse2', 'sin_avx'],
+  },
+  baseline: { supports: [], functions: ['memcpy_sse2_unaligned', 'strlen_sse2', 'sin_sse2'] },
+};
+
 describe('Processor models', () => {
   const program = (name: string): string => compile(name, 'gcc', ['-O2', '-static']);
 
@@ -45,9 +69,9 @@ describe('Processor models', () => {
 
   for (const translate of [false, true])
     it(`max has XSAVE as the host CPU has it, ${translate ? 'translated' : 'interpreted'}`, function () {
-      const native = runNative(program('xsave'), ['3']);
+      const native = runNative(program('xsave'), ['7']);
       if (native.status === 132) return this.skip();
-      const { out, status } = runEmulated(program('xsave'), ['3'], '', { translate });
+      const { out, status } = runEmulated(program('xsave'), ['7'], '', { translate });
       assert.deepEqual({ out, status }, { out: native.out, status: 0 });
     });
 
@@ -59,6 +83,20 @@ describe('Processor models', () => {
     const old = native.out.replace('extended 1\n', 'extended 0\n').replace(/^(magic|area) .*\n/gm, '');
     assert.equal(runEmulated(program('fpstate'), [], '', { cpuModel: 'baseline' }).out, old);
   });
+
+  for (const [cpuModel, expected] of Object.entries(CHOICES))
+    it(`${cpuModel} leads the C library to ${expected.functions.join(', ')}`, () => {
+      const { out } = runEmulated(program('choices'), [], '', { cpuModel });
+      const supported = [...out.matchAll(/^(\S+) 1$/gm)].map(([, name]) => name!);
+      assert.deepEqual(supported, expected.supports);
+      const names = symbolNames(program('choices'));
+      const functions = [...out.matchAll(/ 0x([0-9a-f]+)$/gm)].map(
+        ([, address]) => names.get(parseInt(address!, 16)) ?? [],
+      );
+      expected.functions.forEach((name, index) =>
+        assert.ok(functions[index]!.includes(`__${name}`), functions[index]!.join()),
+      );
+    });
 
   it('baseline has none of them, and runs what the C library picks for it', () => {
     assert.equal(runEmulated(program('extensions'), [], '', { cpuModel: 'baseline' }).status, 132);

@@ -32,6 +32,16 @@ export function compile(name: string, compiler: string, flags: readonly string[]
   return output;
 }
 
+/** Names of a program's symbols by address, as nm lists them. */
+export function symbolNames(program: string): ReadonlyMap<number, string[]> {
+  const names = new Map<number, string[]>();
+  for (const line of execFileSync('nm', [program], { encoding: 'utf8' }).split('\n')) {
+    const [address, , name] = line.split(' ');
+    if (name) names.set(parseInt(address!, 16), [...(names.get(parseInt(address!, 16)) ?? []), name]);
+  }
+  return names;
+}
+
 export interface Outcome {
   readonly out: string;
   readonly err: string;

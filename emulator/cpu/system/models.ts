@@ -39,11 +39,6 @@ const IVY_BRIDGE: readonly string[] = [
 /** Xeon E5 v3. */
 const HASWELL: readonly string[] = [...IVY_BRIDGE, ...['fma', 'movbe', 'bmi1', 'avx2', 'bmi2', 'invpcid', 'lzcnt']];
 
-/** Not all of their instructions exist yet: no model has them. */
-const UNFINISHED: ReadonlySet<string> = new Set(['avx', 'f16c', 'avx2', 'fma']);
-const finished = (names: readonly string[]): ReadonlySet<string> =>
-  new Set(names.filter((name) => !UNFINISHED.has(name)));
-
 const INTEL = 'GenuineIntel';
 
 export const CPU_MODELS = {
@@ -54,7 +49,7 @@ export const CPU_MODELS = {
     signature: 0x000306f2,
     brand: 'Dune Debug model CPU',
     maxBasic: 0xd,
-    features: finished(FEATURES.map(({ name }) => name)),
+    features: new Set(FEATURES.map(({ name }) => name)),
   },
   /** Nothing that x86-64 does not require but what the systems that run here use. */
   baseline: {
@@ -63,7 +58,7 @@ export const CPU_MODELS = {
     signature: 0x000306f2,
     brand: 'Dune Debug model CPU',
     maxBasic: 0xb,
-    features: finished(BASELINE),
+    features: new Set(BASELINE),
   },
   ivybridge: {
     name: 'ivybridge',
@@ -71,7 +66,7 @@ export const CPU_MODELS = {
     signature: 0x000306e4,
     brand: 'Intel(R) Xeon(R) CPU E5-2690 v2 @ 3.00GHz',
     maxBasic: 0xd,
-    features: finished(IVY_BRIDGE),
+    features: new Set(IVY_BRIDGE),
   },
   haswell: {
     name: 'haswell',
@@ -79,7 +74,7 @@ export const CPU_MODELS = {
     signature: 0x000306f2,
     brand: 'Intel(R) Xeon(R) CPU E5-1660 v3 @ 3.00GHz',
     maxBasic: 0xf,
-    features: finished(HASWELL),
+    features: new Set(HASWELL),
   },
 } as const satisfies Readonly<Record<string, CpuModel>>;
 
@@ -137,8 +132,6 @@ function change(features: Set<string>, word: string): void {
     throw new CpuModelError(
       `There is no processor feature "${name}"; there are: ${FEATURES.map((feature) => feature.name).join(', ')}.`,
     );
-  if (UNFINISHED.has(name) && word.startsWith('+'))
-    throw new CpuModelError(`The emulator does not implement the processor feature ${name} yet.`);
   if (word.startsWith('+')) features.add(name);
   else if (REQUIRED.includes(name))
     throw new CpuModelError(
