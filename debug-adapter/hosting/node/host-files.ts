@@ -5,7 +5,8 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  rmSync,
+  rmdirSync,
+  unlinkSync,
   writeFileSync,
   type Stats,
 } from 'node:fs';
@@ -27,7 +28,7 @@ function typeOf(stats: Stats): HostStat['type'] {
   return stats.isSymbolicLink() ? 'symlink' : 'other';
 }
 
-export const nodeHostFiles: HostFiles = {
+export const nodeHostFiles: Required<HostFiles> = {
   stat: (path) =>
     orAbsent(() => {
       const stats = lstatSync(path);
@@ -43,6 +44,6 @@ export const nodeHostFiles: HostFiles = {
   readDirectory: (path) => orAbsent(() => readdirSync(path).sort()),
   readLink: (path) => orAbsent(() => readlinkSync(path)),
   writeFile: (path, data) => writeFileSync(path, data),
-  remove: (path) => rmSync(path, { recursive: false, force: true }),
+  remove: (path) => orAbsent(() => (lstatSync(path).isDirectory() ? rmdirSync(path) : unlinkSync(path))),
   makeDirectory: (path) => void mkdirSync(path, { recursive: true }),
 };

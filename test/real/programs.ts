@@ -1,0 +1,146 @@
+/** The real programs, each with how it is fetched and built and what it is run on. Sentences about them: docs/realprograms.md. */
+import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { driver, gcc, generate, library, packages, root, source } from './workspace.ts';
+import { torture } from './torture.ts';
+
+export interface RealRun {
+  readonly name: string;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env?: readonly string[];
+  readonly input?: string;
+  readonly cwd?: string;
+  /** What differs from run to run is blanked before outputs are compared. */
+  readonly blank?: RegExp;
+}
+
+export interface RealProgram {
+  readonly name: string;
+  /** Fetches and builds what is not there yet. Throws when something is missing. */
+  readonly prepare: () => readonly RealRun[];
+}
+
+const script = (name: string): string => join(driver('..'), 'scripts', name);
+
+export function busyboxRun(program: string): RealRun {
+  return { name: 'busybox sh', program, args: ['sh', script('busybox.sh'), program], cwd: '/tmp' };
+}
+function busybox(): RealRun[] {
+  packages('busybox-static');
+  return [busyboxRun([join(root, 'bin/busybox'), join(root, 'usr/bin/busybox')].find(existsSync)!)];
+}
+
+function python(): RealRun[] {
+  packages('libpython3.11-dev', 'libpython3.11-minimal', 'libpython3.11-stdlib', 'libpython3.11-testsuite');
+  packages('libexpat1-dev', 'zlib1g-dev');
+  const libraries = ['-lpython3.11', '-lexpat', '-lz', '-lm', '-ldl', '-lutil'];
+  const program = gcc('python3', [driver('python.c'), `-I${root}/usr/include/python3.11`, ...libraries]);
+  const env = [`PYTHONHOME=${root}/usr`, 'PYTHONHASHSEED=0', 'PYTHONDONTWRITEBYTECODE=1'];
+  const tests = [
+    'json',
+    'math',
+    'struct',
+    're',
+    'sort',
+    'dict',
+    'set',
+    'bisect',
+    'heapq',
+    'random',
+    'float',
+    'int',
+    'long',
+    'binascii',
+  ];
+  const more = [
+    'complex',
+    'fractions',
+    'statistics',
+    'textwrap',
+    'string',
+    'itertools',
+    'array',
+    'zlib',
+    'base64',
+    'unicodedata',
+    'generators',
+  ];
+  // How long tests took stands in their last lines.
+  const blank = /^Ran \d+ tests? in .*$|^.*DeprecationWarning.*$/gm;
+  return [
+    { name: 'python script', program, args: [script('python.py')], env },
+    ...[...tests, ...more].map((test) => ({
+      name: `python test_${test}`,
+      program,
+      args: ['-m', 'unittest', '-q', test === 'json' ? 'test.test_json' : `test.test_${test}`],
+      env,
+      blank,
+    })),
+  ];
+}
+
+function perl(): RealRun[] {
+  packages('libperl-dev', 'libperl5.36', 'perl-base', 'perl-modules-5.36');
+  const flags = ['-fwrapv', '-fno-strict-aliasing', '-D_REENTRANT', '-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64'];
+  const libraries = ['-lperl', '-lm', '-lcrypt', '-ldl', '-lpthread'];
+  const program = gcc('perl', [...flags, driver('perl.c'), `-I${library}/perl/5.36.0/CORE`, ...libraries]);
+  const folder = join(source('perl'), 't');
+  const tests = (names: readonly string[]): RealRun[] =>
+    names.map((name) => ({ name: `perl t/${name}`, program, args: ['-I../lib', '-I.', `${name}.t`], cwd: folder }));
+  const groups = ['base', 'cmd', 'op'].flatMap((group) =>
+    readdirSync(join(folder, group))
+      .filter((file) => file.endsWith('.t'))
+      .map((file) => `${group}/${file.slice(0, -2)}`),
+  );
+  return tests(groups.filter((name) => !NOT_ALONE.has(name)));
+}
+/** Tests that depend on the time, on the terminal, on chance, on built modules, or on more than one user. */
+const NOT_ALONE = new Set([
+  'op/time',
+  'op/time_loop',
+  'op/alarm',
+  'op/sleep',
+  'op/getppid',
+  'op/stat',
+  'op/filetest',
+  'op/rand',
+  'op/srand',
+  'op/getpid',
+]);
+
+function sqlite(): RealRun[] {
+  packages('libsqlite3-dev', 'zlib1g-dev');
+  const folder = source('sqlite3');
+  const libraries = ['-lsqlite3', '-lm', '-ldl', '-lpthread', '-lz'];
+  const speed = gcc('speedtest1', [join(folder, 'test/speedtest1.c'), ...libraries]);
+  const shellSource = generate('shell.c', 'tclsh', ['tool/mkshellc.tcl'], folder);
+  const shell = gcc('sqlite3', [shellSource, ...libraries]);
+  return [
+    { name: 'sqlite speedtest1', program: speed, args: ['--size', '10', '--memdb', '--verify'], blank: /\d+\.\d+s$/gm },
+    { name: 'sqlite shell', program: shell, args: ['-batch', ':memory:', `.read ${script('sqlite.sql')}`] },
+  ];
+}
+
+function openssl(): RealRun[] {
+  packages('libssl-dev');
+  const program = gcc('crypto', [driver('crypto.c'), '-lcrypto', '-ldl', '-lpthread']);
+  return [{ name: 'libcrypto', program, args: [] }];
+}
+
+function lua(): RealRun[] {
+  packages('liblua5.4-dev');
+  const folder = source('lua5.4');
+  const program = gcc('lua', [join(folder, 'src/lua.c'), `-I${root}/usr/include/lua5.4`, '-llua5.4', '-lm', '-ldl']);
+  return [{ name: 'lua script', program, args: [script('lua.lua')] }];
+}
+
+export const PROGRAMS: readonly RealProgram[] = [
+  { name: 'busybox', prepare: busybox },
+  { name: 'lua', prepare: lua },
+  { name: 'openssl', prepare: openssl },
+  { name: 'sqlite', prepare: sqlite },
+  { name: 'python', prepare: python },
+  { name: 'perl', prepare: perl },
+  { name: 'torture', prepare: torture },
+];
