@@ -3,8 +3,8 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
-import type { SegmentRegister } from '../state.ts';
-import { EFER_LMA, setCodeAndStack } from './descriptors.ts';
+import type { LinearMemory } from '../state.ts';
+import { EFER_LMA, updateDerived } from './descriptors.ts';
 import { ringChangeEvent, trappedSyscallEvent } from './events.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, isCanonical } from './memory.ts';
@@ -16,12 +16,23 @@ const RCX = 1;
 const R11 = 11;
 const RDX = 2;
 
-/** Flat segments, VMCS rights: present, accessed, granular, base 0, limit 4 GB. */
-function flatCode(selector: number, dpl: 0 | 3, wide: boolean): SegmentRegister {
-  return { selector, base: 0n, limit: 0xffff_ffff, rights: (wide ? 0xa09b : 0xc09b) | (dpl << 5) };
+/** VMCS rights of flat segments: present, accessed, granular. */
+const CODE_64 = 0xa09b;
+const CODE_32 = 0xc09b;
+const DATA = 0xc093;
+
+/** CS and SS with base 0 and limit 4 GB. */
+function loadFlat(context: CpuContext, cs: number, ss: number, dpl: 0 | 3, wide: boolean): void {
+  const { mem } = context;
+  flat(mem, L.CS, cs, (wide ? CODE_64 : CODE_32) | (dpl << 5));
+  flat(mem, L.SS, ss, DATA | (dpl << 5));
+  updateDerived(context);
 }
-function flatData(selector: number, dpl: 0 | 3): SegmentRegister {
-  return { selector, base: 0n, limit: 0xffff_ffff, rights: 0xc093 | (dpl << 5) };
+function flat(mem: LinearMemory, segment: number, selector: number, rights: number): void {
+  mem.set16(segment + L.SEG_SELECTOR, selector);
+  mem.setLow64(segment + L.SEG_BASE, 0);
+  mem.set32(segment + L.SEG_LIMIT, 0xffff_ffff);
+  mem.set32(segment + L.SEG_RIGHTS, rights);
 }
 
 export function syscall(context: CpuContext, instruction: Instruction): SystemOutcome {
@@ -38,14 +49,19 @@ export function syscall(context: CpuContext, instruction: Instruction): SystemOu
     engine.supervisor.syscall();
     return 'moved';
   }
-  const star = mem.get64(L.MSR_STAR);
-  const selector = Number((star >> 32n) & 0xfffcn);
-  cpu.rip = mem.get64(L.MSR_LSTAR);
-  writeRflags(context, readRflags(context) & ~Number(mem.get64(L.MSR_FMASK) & 0xffff_ffffn) & ~Flag.RF);
-  setCodeAndStack(context, flatCode(selector, 0, true), flatData(selector + 8, 0));
+  const selector = mem.get32(L.MSR_STAR + 4) & 0xfffc;
+  mem.copy64(L.RIP, L.MSR_LSTAR);
+  writeRflags(context, readRflags(context) & ~mem.get32(L.MSR_FMASK) & ~Flag.RF);
+  loadFlat(context, selector, selector + 8, 0, true);
   context.addCycles(CPU_COSTS.syscall);
   ringChangeEvent(context, cpl, 'SYSCALL');
   return 'moved';
+}
+
+/** Whether bits 63:47 of a quadword are equal: canonical at any width. */
+function isCanonicalAt(mem: LinearMemory, at: number): boolean {
+  const high = mem.get32(at + 4) | 0;
+  return (high << 16) >> 16 === high;
 }
 
 export function sysret(context: CpuContext, instruction: Instruction): SystemOutcome {
@@ -53,14 +69,14 @@ export function sysret(context: CpuContext, instruction: Instruction): SystemOut
   if (!(mem.get32(L.MSR_EFER) & EFER_SCE)) undefinedOpcode('SYSRET with EFER.SCE = 0');
   requireCpl0(context, 'SYSRET');
   const wide = instruction.size === 8;
-  const target = wide ? cpu.gpr(RCX) : cpu.gpr(RCX) & 0xffff_ffffn;
-  if (!isCanonical(context, target)) generalProtection(`SYSRET to ${hex(target)}, which is not canonical`);
-  const selector = Number(mem.get64(L.MSR_STAR) >> 48n);
-  cpu.rip = target;
+  if (!wide) mem.setLow64(L.RIP, mem.get32(L.GPR + RCX * 8));
+  else if (isCanonicalAt(mem, L.GPR + RCX * 8) || isCanonical(context, cpu.gpr(RCX)))
+    mem.copy64(L.RIP, L.GPR + RCX * 8);
+  else generalProtection(`SYSRET to ${hex(cpu.gpr(RCX))}, which is not canonical`);
+  const selector = mem.get32(L.MSR_STAR + 4) >>> 16;
   // SDM 2B "SYSRET": RF, VM and the reserved bits are cleared, bit 1 is set.
-  writeRflags(context, Number(cpu.gpr(R11) & 0x3c7fd7n));
-  const cs = ((wide ? selector + 16 : selector) | 3) & 0xffff;
-  setCodeAndStack(context, flatCode(cs, 3, wide), flatData(((selector + 8) | 3) & 0xffff, 3));
+  writeRflags(context, mem.get32(L.GPR + R11 * 8) & 0x3c7fd7);
+  loadFlat(context, (wide ? selector + 16 : selector) | 3, (selector + 8) | 3, 3, wide);
   context.addCycles(CPU_COSTS.sysret);
   ringChangeEvent(context, 0, 'SYSRET');
   return 'moved';
@@ -77,7 +93,7 @@ export function sysenter(context: CpuContext): SystemOutcome {
   cpu.rsp = mem.get64(L.MSR_SYSENTER_ESP) & mask;
   cpu.rip = mem.get64(L.MSR_SYSENTER_EIP) & mask;
   writeSystemFlags(context, systemFlags(context) & ~(Flag.VM | Flag.IF | Flag.RF));
-  setCodeAndStack(context, flatCode(selector, 0, wide), flatData(selector + 8, 0));
+  loadFlat(context, selector, selector + 8, 0, wide);
   ringChangeEvent(context, cpl, 'SYSENTER');
   return 'moved';
 }
@@ -97,7 +113,7 @@ export function sysexit(context: CpuContext, instruction: Instruction): SystemOu
   cpu.rip = rip;
   cpu.rsp = rsp;
   const cs = selector + (wide ? 32 : 16);
-  setCodeAndStack(context, flatCode(cs | 3, 3, wide), flatData((cs + 8) | 3, 3));
+  loadFlat(context, cs | 3, (cs + 8) | 3, 3, wide);
   ringChangeEvent(context, 0, 'SYSEXIT');
   return 'moved';
 }
