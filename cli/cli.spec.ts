@@ -46,6 +46,68 @@ describe('dune-debug', function () {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
+  describe('profile', () => {
+    const source = `static volatile long sum;
+__attribute__((noinline)) void inner(long n) { for (long i = 0; i < n; i++) sum += i ^ n; }
+__attribute__((noinline)) void rare(void) { inner(3000); sum++; }
+__attribute__((noinline)) void often(void) { inner(27000); sum++; }
+int main(void) { for (int i = 0; i < 30; i++) { rare(); often(); } return 3; }
+`;
+    const percentOf = (table: string, name: string): [number, number] => {
+      const row = new RegExp(`^ *([0-9.]+) % +([0-9.]+) % {2}${name}$`, 'm').exec(table);
+      assert.ok(row, `${name} in\n${table}`);
+      return [Number(row[1]), Number(row[2])];
+    };
+
+    it('says where instructions went, the same every time', () => {
+      const path = compile('profiled', source);
+      const files = ['--folded', join(folder, 'folded'), '--cpuprofile', join(folder, 'cpuprofile')];
+      const first = dune(['profile', '--interval', '2003', ...files, path]);
+      assert.equal(first.status, 3);
+      assert.equal(dune(['profile', '--interval', '2003', path]).err, first.err);
+      const [inner] = percentOf(first.err, 'inner');
+      const [own, often] = percentOf(first.err, 'often');
+      const [, rare] = percentOf(first.err, 'rare');
+      assert.ok(inner > 95 && own < 1, first.err);
+      assert.ok(often > 85 && often < 92 && rare > 8 && rare < 12, first.err);
+      const samples = Number(/ (\S+) samples/.exec(first.err)![1]!.replaceAll(',', ''));
+      const folded = readFileSync(join(folder, 'folded'), 'utf8').trimEnd().split('\n');
+      assert.equal(
+        folded.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0),
+        samples,
+      );
+      assert.ok(
+        folded.some((line) => /^\[Linux mode, ring 3\];.*;main;often;inner \d+$/.test(line)),
+        folded.join('\n'),
+      );
+      const { nodes, samples: path2 } = JSON.parse(readFileSync(join(folder, 'cpuprofile'), 'utf8')) as {
+        nodes: { id: number; children: number[]; callFrame: { functionName: string } }[];
+        samples: number[];
+      };
+      const ids = new Set(nodes.map(({ id }) => id));
+      assert.equal(path2.length, samples);
+      assert.ok(path2.every((id) => ids.has(id)) && nodes.every(({ children }) => children.every((id) => ids.has(id))));
+      assert.ok(nodes.some(({ callFrame }) => callFrame.functionName === 'inner'));
+    });
+
+    it('tells Dune mode from Linux mode', () => {
+      const folded = join(folder, 'folded-modes');
+      const { err, status } = dune(['profile', '--interval', '1009', '--folded', folded, hello]);
+      assert.equal(status, 0);
+      assert.ok(percentOf(err, '\\[Dune mode, ring 0\\]')[1] > 5, err);
+      const lines = readFileSync(folded, 'utf8');
+      assert.match(lines, /^\[Linux mode, ring 3\];_start;.*;main;.* \d+$/m);
+      assert.match(lines, /^\[Dune mode, ring 0\];.*;main.* \d+$/m);
+    });
+
+    it('has its options beside those of run', () => {
+      const { out } = dune(['profile', '--help']);
+      assert.match(out, /--interval N/);
+      assert.match(out, /--max-instructions N/);
+      assert.match(dune(['run', '--interval', '5', hello]).err, /Unknown option --interval/);
+    });
+  });
+
   describe('run', () => {
     it('passes standard output and exit code through', () => {
       const { out, err, status } = run(hello);

@@ -1,5 +1,6 @@
 /** Entry of the `dune-debug` command. */
 import { assemble } from './assemble.ts';
+import { profileCommand } from './profile.ts';
 import { run } from './run.ts';
 
 /** EX_SOFTWARE of sysexits(3). */
@@ -13,7 +14,8 @@ interface Command {
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  run: { use: '[options] PROGRAM [ARGS]', main: run },
+  run: { use: '[options] PROGRAM [ARGS]', main: (argv) => run(argv) },
+  profile: { use: '[options] PROGRAM [ARGS]', main: (argv) => run(argv, profileCommand()) },
   as: { use: '[-o OUT] SOURCE.s... [OBJECT.o | ARCHIVE.a]...', main: assemble },
 };
 

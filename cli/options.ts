@@ -31,7 +31,7 @@ export interface Trace {
 /** Bad use of the command line: one sentence. */
 export class UsageError extends Error {}
 
-interface OptionRow {
+export interface OptionRow {
   readonly name: string;
   /** Name of its value in the help; absent for a switch. */
   readonly value?: string;
@@ -39,7 +39,7 @@ interface OptionRow {
   readonly set: (options: RunOptions, value: string) => void;
 }
 
-function integer(name: string, low: number, high: number, value: string): number {
+export function integer(name: string, low: number, high: number, value: string): number {
   const number = value.trim() === '' ? NaN : Number(value);
   if (!Number.isInteger(number) || number < low || number > high)
     throw new UsageError(`${name} takes a whole number from ${low} to ${high}, not "${value}".`);
@@ -143,7 +143,8 @@ export const OPTION_ROWS: readonly OptionRow[] = [
   { name: '--help', help: 'this text', set: (o) => (o.help = true) },
 ];
 
-export function parseRunOptions(argv: readonly string[]): RunOptions {
+/** @param more options of another command that runs programs */
+export function parseRunOptions(argv: readonly string[], command = 'run', more: readonly OptionRow[] = []): RunOptions {
   const options: RunOptions = {
     program: '',
     args: [],
@@ -168,8 +169,10 @@ export function parseRunOptions(argv: readonly string[]): RunOptions {
       break;
     }
     const word = argv[at]!;
-    const row = OPTION_ROWS.find(({ name, value }) => word === name || (value && word.startsWith(`${name}=`)));
-    if (!row) throw new UsageError(`Unknown option ${word}: see "dune-debug run --help".`);
+    const row = [...more, ...OPTION_ROWS].find(
+      ({ name, value }) => word === name || (value && word.startsWith(`${name}=`)),
+    );
+    if (!row) throw new UsageError(`Unknown option ${word}: see "dune-debug ${command} --help".`);
     if (!row.value) row.set(options, '');
     else if (word.length > row.name.length) row.set(options, word.slice(row.name.length + 1));
     else if (at + 1 < argv.length) row.set(options, argv[++at]!);
@@ -178,19 +181,24 @@ export function parseRunOptions(argv: readonly string[]): RunOptions {
   options.program = argv[at] ?? '';
   options.args = argv.slice(at + 1);
   if (!options.program && !options.help)
-    throw new UsageError('Which program? Use: dune-debug run [options] PROGRAM [ARGS]');
+    throw new UsageError('Which program? Use: dune-debug ' + command + ' [options] PROGRAM [ARGS]');
   return options;
 }
 
-export function runHelp(): string {
-  const left = OPTION_ROWS.map(({ name, value }) => (value ? `${name} ${value}` : name));
+export function runHelp(
+  command = 'run',
+  does = 'Runs a static x86-64 Linux program, Dune or not, in the emulator. Its output and exit code pass through.',
+  more: readonly OptionRow[] = [],
+): string {
+  const rows = [...more, ...OPTION_ROWS];
+  const left = rows.map(({ name, value }) => (value ? `${name} ${value}` : name));
   const width = Math.max(...left.map((text) => text.length));
   return [
-    'dune-debug run [options] PROGRAM [ARGS]',
+    `dune-debug ${command} [options] PROGRAM [ARGS]`,
     '',
-    'Runs a static x86-64 Linux program, Dune or not, in the emulator. Its output and exit code pass through.',
+    does,
     '',
-    ...OPTION_ROWS.map(({ help }, row) => `  ${left[row]!.padEnd(width)}  ${help}`),
+    ...rows.map(({ help }, row) => `  ${left[row]!.padEnd(width)}  ${help}`),
     '',
   ].join('\n');
 }

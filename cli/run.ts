@@ -16,16 +16,28 @@ const STATUS_LIMIT = 124;
 const STATUS_CANNOT_RUN = 126;
 const STATUS_USAGE = 2;
 
+/** A command that runs a program: what it is called, what it does while and after the program runs. */
+export interface RunCommand {
+  parse(argv: readonly string[]): RunOptions;
+  help(): string;
+  /** Instructions after which `look` is called. */
+  readonly slice: number;
+  look?(machine: Machine, options: RunOptions): void;
+  end?(machine: Machine): void;
+}
+
+export const RUN: RunCommand = { parse: parseRunOptions, help: runHelp, slice: 1e9 };
+
 /** Returns the process's exit status. */
-export function run(argv: readonly string[]): number {
+export function run(argv: readonly string[], command = RUN): number {
   const started = performance.now();
   let options: RunOptions;
   let machine: Machine;
   let closeTrace = (): void => {};
   try {
-    options = parseRunOptions(argv);
+    options = command.parse(argv);
     if (options.help) {
-      process.stdout.write(runHelp());
+      process.stdout.write(command.help());
       return 0;
     }
     machine = launch(options);
@@ -39,9 +51,10 @@ export function run(argv: readonly string[]): number {
   machine.events.subscribe(['diagnostic'], ({ summary, facts }) => {
     if (!facts.abnormal) console.error(`dune-debug: ${summary}`);
   });
-  const stop = runToEnd(machine, options.maxInstructions);
+  const stop = runToEnd(machine, options, command);
   closeTrace();
   explain(machine);
+  command.end?.(machine);
   if (options.stats) {
     const wallMilliseconds = Math.round(performance.now() - started);
     console.error(JSON.stringify({ ...machine.stats(), wallMilliseconds }));
@@ -80,13 +93,18 @@ function unreadable(name: string, path: string): string {
   return `${name}: the file cannot be read; check its permissions.`;
 }
 
-function runToEnd(machine: Machine, maxInstructions: number): StopReason {
+function runToEnd(machine: Machine, options: RunOptions, command: RunCommand): StopReason {
+  let next = command.slice;
   for (;;) {
-    const left = maxInstructions - machine.stats().instructions;
-    if (left <= 0) return { kind: 'budget' };
-    const stop = machine.run(Math.min(left, 1e9));
+    const { instructions } = machine.stats();
+    const left = Math.min(options.maxInstructions, next) - instructions;
+    if (instructions >= options.maxInstructions) return { kind: 'budget' };
+    const stop = machine.run(left);
     if (stop.kind === 'input') machine.input(readInput());
     else if (stop.kind !== 'budget') return stop;
+    if (machine.stats().instructions < next) continue;
+    command.look?.(machine, options);
+    next += command.slice;
   }
 }
 
