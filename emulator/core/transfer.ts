@@ -10,7 +10,7 @@ import {
 } from '../cpu/layout';
 import { ACCESS_IMPLICIT, ACCESS_READ, ACCESS_WRITE, CC_FLAGS, FAULT_NONE } from '../cpu/codes';
 import { arithmeticFlags } from './flags';
-import { FAULTED, NOWHERE, locate } from './mmu';
+import { FAULTED, misaligned, NOWHERE, locate } from './mmu';
 
 /** Answers: done; and what the TLB bank depends on has changed. */
 const DONE: i32 = 1;
@@ -207,6 +207,7 @@ export function enterHandler(vector: i32, type: i32, errorCode: u32, length: i32
 export function returnFromHandler(): i32 {
   const old = load<u32>(SYSTEM_FLAGS);
   if (!in64BitMode() || (old & NT) != 0 || (load<u32>(DR7) & DEBUG_ENABLES) != 0 || load<u32>(WATCHES) != 0) return 0;
+  if (misaligned(load<u64>(RSP), 8)) return 0;
   const cpl = load<u32>(CPL);
   const frame = place(load<u64>(RSP), 40, ACCESS_READ);
   if (!frame) return 0;

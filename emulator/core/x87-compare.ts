@@ -85,6 +85,7 @@ export function x87CompareFlags(i: i32, signalling: i32, pops: i32): i32 {
 
 /** FXAM (SDM 2A, table 3-40). */
 export function x87Examine(): void {
+  begin();
   let bits = headOf(0) & 0x8000 ? SW_C1 : 0;
   if (isEmpty(0)) {
     setConditions(bits | SW_C3 | SW_C0);

@@ -21,6 +21,8 @@ export interface CoreExports {
    * or ACCESS_USER when the rights are not those of the CPL. The caller tells `physical.touched` of what it writes.
    */
   translate(gva: bigint, access: number): number;
+  /** 0, or 1 with #AC in FAULT_*: alignment is checked at CPL 3. */
+  checkAlignment(gva: bigint, bytes: number): number;
   /** The six arithmetic flags in RFLAGS positions, from the lazy ones. */
   arithmeticFlags(): number;
   /** As in mmu/core.ts. */

@@ -92,6 +92,8 @@ export interface Emitter {
   elementAddress(operand: Operand, index: Value): Value;
   /** Offset part only, truncated to the address size (LEA). */
   effectiveAddress(operand: Operand): Value;
+  /** Linear address (i64) so many bytes (i64) from a memory operand, in 64-bit mode: the offset wraps with the address size. */
+  addressFrom(operand: Operand, distance: Value): Value;
   /** An i64 cut to the address size of a memory operand. */
   truncatedAddress(operand: Operand, offset: Value): Value;
   /** Loads at a linear address; i64 for 8 bytes, else i32. `forWrite` checks write permission as well. */
@@ -145,7 +147,7 @@ export interface Emitter {
   jumpIf(condition: Value): void;
   /** To a computed RIP (i64), which `checkTarget` has let pass. */
   jumpTo(target: Value): void;
-  /** Outside 64-bit mode: faults unless a computed RIP lies within the code segment. To be called before anything is written. */
+  /** #GP(0) unless a computed RIP is canonical or, outside 64-bit mode, lies within the code segment. To be called before anything is written. */
   checkTarget(target: Value): void;
   /** RIP of the next instruction (i64). */
   nextRip(): Value;

@@ -333,6 +333,11 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     return this.let(this.#effective(operand as MemoryOperand));
   }
 
+  addressFrom(operand: Operand, distance: Value): Expression {
+    const memory = operand as MemoryOperand;
+    const sum = this.op('i64.add', this.#effective(memory), distance);
+    return this.let(this.#linear(memory, this.#options.addressing === 'g' ? this.#truncated(sum) : sum));
+  }
   truncatedAddress(operand: Operand, offset: Value): Expression {
     if (this.#isSecondMemory(operand))
       throw new Error(`${this.#form.op}: only the first memory operand says its address size`);
@@ -454,7 +459,7 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     return this.op('i64.and', sum, this.i64(0xffff_ffff));
   }
   checkTarget(target: Value): void {
-    if (!this.#form.legacy) return;
+    if (!this.#form.legacy) return this.checkCanonical(target);
     const limit = this.op('i64.extend_i32_u', this.peek('i32.load', this.i32(0), L.CS + L.SEG_LIMIT));
     this.raiseIf(this.op('i64.gt_u', target, limit), VECTOR_GP, 0);
   }

@@ -39,6 +39,12 @@ export abstract class MemoryEmitter extends ValueEmitter {
     return undefined;
   }
 
+  /** #GP(0) at a branch whose target (i64) is not canonical. Most are, whatever the width of linear addresses. */
+  protected checkCanonical(target: Value): void {
+    const upper = this.op('i64.shr_u', this.op('i64.add', target, this.i64(1n << 47n)), this.i64(48));
+    this.if(this.op('i32.wrap_i64', upper), () => this.faultIf(this.call('checkBranch', target)));
+  }
+
   protected forgetAddresses(): void {
     this.#writable.clear();
   }

@@ -389,6 +389,11 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     this.#addresses.set(operand, value);
     return value;
   }
+  addressFrom(operand: Operand, distance: Value): Expression {
+    const memory = operand as MemoryOperand;
+    const sum = this.op('i64.add', this.#effective({ ...memory, addressSize: 64 }), distance);
+    return this.let(this.#linear(memory, this.#truncated(sum, memory.addressSize)));
+  }
   elementAddress(operand: Operand, index: Value): Expression {
     const memory = operand as MemoryOperand;
     const { scale, addressSize } = memory;
@@ -581,7 +586,9 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   jumpTo(target: Value): void {
     this.ending = { kind: 'indirect', target: this.let(target) };
   }
-  checkTarget(): void {}
+  checkTarget(target: Value): void {
+    this.checkCanonical(target);
+  }
   segmentAddress(): never {
     throw new Error('only 64-bit code is translated');
   }

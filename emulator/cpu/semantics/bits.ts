@@ -44,7 +44,7 @@ function bitTest(change?: Change): Semantic {
             size,
             change !== undefined,
           )
-        : e.op('i64.add', e.address(destination), distance),
+        : e.addressFrom(destination, distance),
     );
     const offset = masked(e, size, wideOffset);
     const value = e.let(e.load(address, size, change !== undefined));

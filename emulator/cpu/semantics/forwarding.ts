@@ -101,6 +101,9 @@ export class ForwardingEmitter implements Emitter {
   effectiveAddress(operand: Operand): Value {
     return this.e.effectiveAddress(operand);
   }
+  addressFrom(operand: Operand, distance: Value): Value {
+    return this.e.addressFrom(operand, distance);
+  }
   truncatedAddress(operand: Operand, offset: Value): Value {
     return this.e.truncatedAddress(operand, offset);
   }

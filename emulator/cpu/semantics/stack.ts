@@ -100,7 +100,7 @@ export const stack: Record<string, Semantic> = {
       storeStack(e, form, e.let(e.get(top)), size, frameValue(e, form, size, frame));
     });
     const final = e.let(wrapped(e, form, e.op('i64.sub', e.get(top), allocated)));
-    if (form.legacy) tryPush(e, form, final, size);
+    tryPush(e, form, final, size);
     e.setGpr(RBP, size, frameValue(e, form, size, frame));
     setStackPointer(e, form, final);
   },
@@ -139,7 +139,7 @@ function frameValue(e: Emitter, form: Form, size: Size, frame: Value): Value {
 const REGISTERS = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 
 function tryPush(e: Emitter, form: Form, place: Value, size: Size): Value {
-  const address = form.legacy === 'f' ? place : e.segmentAddress('stack', place, size, true);
+  const address = !form.legacy || form.legacy === 'f' ? place : e.segmentAddress('stack', place, size, true);
   e.probeWrite(address, size);
   return address;
 }

@@ -178,6 +178,8 @@ export function vexForm(sse: Semantic, options: VexOptions = {}): Semantic {
     // Compares and the like read the first operand and write none.
     const first = options.three ? sources.shift()! : destination;
     const wide = isWide(form);
+    // The store may fault: nothing is to be seen in MXCSR then.
+    if (options.narrows && destination.kind === 'memory') e.probeWrite(e.address(destination), wide ? 16 : 8);
     const vex = new VexEmitter(e, first, wide, options);
     const operands = [isVector(destination) ? vex.target : destination, ...sources];
     const halves = wide ? ([0, 1] as const) : ([0] as const);

@@ -1,12 +1,15 @@
 /** #GP of vector instructions whose memory operand has to be aligned (SDM 1 10.8.1.1, MOVAPS). */
 import type { CpuContext } from '../context.ts';
 import type { Fault } from '../engine-api.ts';
+import * as L from '../layout.ts';
 import type { MemoryOperand } from '../instruction.ts';
 import { Segment } from '../state.ts';
 import { Vector } from './fault.ts';
 import { effectiveAddress, hex, isCanonical } from './memory.ts';
 
 const VECTOR_BYTES = 16n;
+const MODE_64 = 2;
+const COMPUTED_BRANCH = /^(ret|jmp_indirect|call_indirect)$/;
 const RSP = 4;
 const RBP = 5;
 
@@ -33,7 +36,10 @@ export function misalignedVector(context: CpuContext): Misalignment | undefined 
 export function explainAlignment(context: CpuContext, fault: Fault): Fault {
   if (fault.kind !== 'exception' || fault.vector !== Vector.GP || fault.because) return fault;
   const found = misalignedVector(context);
-  return found ? { ...fault, because: alignmentText(found) } : fault;
+  if (found) return { ...fault, because: alignmentText(found) };
+  const op = context.engine.decodeAt(context.cpu.codeAddress)?.op;
+  if (context.mem.get32(L.CODE_MODE) !== MODE_64 || !op || !COMPUTED_BRANCH.test(op)) return fault;
+  return { ...fault, because: 'the branch target is not a canonical address' };
 }
 
 export function alignmentText({ op, gva }: Misalignment): string {

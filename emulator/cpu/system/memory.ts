@@ -32,6 +32,7 @@ export type Rights = 'cpl' | 'supervisor';
 /** Throws GuestFault. */
 export function readLinear(context: CpuContext, gva: bigint, bytes: Bytes, rights: Rights): bigint {
   const { view } = context.mem;
+  checkAlignment(context, gva, bytes, rights);
   if (rights === 'cpl') context.engine.debug.noteAccess(gva, bytes, C.ACCESS_READ);
   if (crossesPage(gva, bytes)) return readBytes(context, gva, bytes, rights);
   const at = translate(context, gva, C.ACCESS_READ, rights);
@@ -44,6 +45,7 @@ export function readLinear(context: CpuContext, gva: bigint, bytes: Bytes, right
 /** Nothing is written if any byte is refused. Throws GuestFault. */
 export function writeLinear(context: CpuContext, gva: bigint, bytes: Bytes, value: bigint, rights: Rights): void {
   const { view } = context.mem;
+  checkAlignment(context, gva, bytes, rights);
   if (rights === 'cpl') context.engine.debug.noteAccess(gva, bytes, C.ACCESS_WRITE);
   if (crossesPage(gva, bytes)) return writeBytes(context, gva, bytes, value, rights);
   const at = translate(context, gva, C.ACCESS_WRITE, rights);
@@ -53,6 +55,11 @@ export function writeLinear(context: CpuContext, gva: bigint, bytes: Bytes, valu
   else if (bytes === 2) view.setUint16(at, Number(value & MASKS[2]), true);
   else view.setUint8(at, Number(value & MASKS[1]));
   context.physical.touched(at - L.RAM_BASE, bytes);
+}
+
+/** Throws #AC. */
+function checkAlignment(context: CpuContext, gva: bigint, bytes: Bytes, rights: Rights): void {
+  if (rights === 'cpl' && context.core.checkAlignment(gva, bytes)) throw new GuestFault(takeCoreFault(context));
 }
 
 function crossesPage(gva: bigint, bytes: number): boolean {
