@@ -31,6 +31,7 @@ import { stackSegment } from './segments.ts';
 import { moveStack, peekStack, setStackPointer } from './stack.ts';
 import { taskSwitch } from './task-switch.ts';
 
+const MODE_64 = 2;
 const DEBUG_ENABLES = 0xffn;
 
 /** CS that a return to `selector` loads, with the checks of SDM 2A "IRET" and "RET". The new CPL is the selector's RPL. */
@@ -80,6 +81,8 @@ export function dropInnerSegments(context: CpuContext): void {
     if (rights & Rights.UNUSABLE || conforming) continue;
     if (((rights >> Rights.DPL_SHIFT) & 3) < cpu.cpl) cpu.setSegment(index, { ...nullSegment(0), base });
   }
+  // Outside 64-bit mode, what decoded code may leave unchecked depends on the segments.
+  if (context.mem.get32(L.CODE_MODE) !== MODE_64) context.engine.contextChanged();
 }
 
 export function iret(context: CpuContext, instruction: Instruction): SystemOutcome {

@@ -68,6 +68,38 @@ describe('protected mode', () => {
     assert.equal(machine.context.cpu.cpl, 0);
   });
 
+  const software: readonly (readonly [string, string, number])[] = [
+    ['INT3', 'int3', 3],
+    ['INT1', 'int1', 1],
+    ['INTO with OF', 'mov al, 0x7f\n inc al\n into', 4],
+  ];
+  for (const [name, source, vector] of software) {
+    it(`delivers ${name} with the address after it`, () => {
+      const machine = run(`${source}\n after: ud2`);
+      assert.deepEqual(machine.dwords(2), [vector, machine.symbols.get('after')]);
+    });
+  }
+
+  it('passes over INTO without OF', () => {
+    assert.equal(run('xor eax, eax\n into\n ud2').dwords(1)[0], 6);
+  });
+
+  it('finds segments in an LDT, with base, limit and direction', () => {
+    const machine = run(
+      `mov eax, ${Gdt.ldt}\n lldt ax\n sldt ebx\n mov eax, 4\n mov ds, eax\n mov edx, [4]\n lsl ecx, eax\n mov eax, 12\n mov es, eax
+       mov esi, es:[0x1000]\n here: mov edi, es:[0xffc]`,
+      (m) => {
+        // Data at 7100h, 8 bytes; data at 6100h that expands down to 1000h.
+        m.context.physical.write64(0x3300, 0x0040_9200_7100_0007n);
+        m.context.physical.write64(0x3308, 0x0040_9600_6100_0fffn);
+        m.write32(0x7100, 0x11111111, 0x22222222);
+      },
+    );
+    const general = [BX, DX, CX, SI].map((register) => machine.gpr(register));
+    assert.deepEqual(general, [Gdt.ldt, 0x22222222, 7, 0x11111111]);
+    assert.deepEqual(machine.dwords(3), [13, 0, machine.symbols.get('here')]);
+  });
+
   it('drops data segments of ring 0 on the way out', () => {
     const machine = run(
       `mov eax, ${Gdt.userData}\n mov es, eax\n ${TO_USER} mov ebx, ds\n mov ecx, es\n int 0x80`,
@@ -98,6 +130,7 @@ describe('protected mode', () => {
     ['a vector outside the IDT', 'int 0xff', 13, 0xff * 8 + 2, (m) => m.context.mem.set32(L.IDTR_LIMIT, 0x7f7)],
     ['an absent gate', 'int 0x80', 11, 0x80 * 8 + 2, (m) => m.gate(0x80, { present: false })],
     ['INT n below the DPL of its gate', `${TO_USER} int 0x80`, 13, 0x80 * 8 + 2],
+    ['a DS of ring 0 used in ring 3', `mov eax, [0x1000]\n ${TO_USER} mov eax, [0x1000]`, 13, 0],
     ['HLT in ring 3', `${TO_USER} hlt`, 13, 0],
     ['a gate to data', 'int 0x80', 13, Gdt.data32, (m) => m.gate(0x80, { selector: Gdt.data32 })],
     ['a far jump to an outer ring', `ljmp ${Gdt.userCode & 0xf8}, 0`, 13, Gdt.userCode & 0xf8],

@@ -248,6 +248,14 @@ function prepare(encoder: Encoder, { op, operands, size }: DecodedInstruction): 
   }
 }
 
+/** Whether an indirect transfer reads its target where `prepare` has put one. */
+function transfersKnown(encoder: Encoder, { op, operands }: DecodedInstruction): boolean {
+  const memory = operands.find((operand) => operand.kind === 'memory');
+  if (!memory || !/^(jmp|call)_/.test(op)) return true;
+  const linear = baseOf(encoder.selectorOf(memory)) + encoder.offsetOf(memory);
+  return linear >= WINDOW && linear <= WINDOW + WINDOW_BYTES - 8;
+}
+
 /** Whether memory operands lie where both sides have the same bytes: in the window, or so far out that the segment refuses them. */
 function predictable(encoder: Encoder, { op, operands }: DecodedInstruction): boolean {
   if (op === 'lea' || op === 'nop') return true;
@@ -289,7 +297,7 @@ export function generateLegacy(
   if (row.branch !== undefined && size === 2 && setting.cs === FLAT_CODE && BRANCH.test(row.op)) return undefined;
   prepare(encoder, instruction);
   const { gpr } = encoder;
-  if (!predictable(encoder, instruction)) return undefined;
+  if (!predictable(encoder, instruction) || !transfersKnown(encoder, instruction)) return undefined;
   if (hasUndefinedResult(instruction, BigUint64Array.from(gpr, BigInt))) return undefined;
   const general = instruction.operands.find((operand) => operand.kind === 'gpr');
   if (BRANCH_BY_REGISTER.test(row.op) && general?.register === ESP) return undefined;
