@@ -16,6 +16,6 @@ SELECT count(*) FROM note WHERE note MATCH 'kind AND 3';
 CREATE VIRTUAL TABLE box USING rtree(id, x0, x1, y0, y1);
 INSERT INTO box SELECT id, id % 70, id % 70 + 3, id / 70, id / 70 + 3 FROM item;
 SELECT count(*) FROM box WHERE x0 > 10 AND x1 < 30 AND y0 > 5 AND y1 < 40;
-SELECT hex(randomblob(0)), quote(zeroblob(3)), 1e300 * 1e10, 1.0 / 3, 9223372036854775807 + 1, typeof('a' + 1), unicode('é'), upper('straße');
+SELECT quote(zeroblob(3)), 1e300 * 1e10, 1.0 / 3, 9223372036854775807 + 1, typeof('a' + 1), unicode('é'), upper('straße');
 PRAGMA integrity_check;
 EXPLAIN QUERY PLAN SELECT * FROM item WHERE name = 'item 00042';
