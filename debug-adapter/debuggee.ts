@@ -1,6 +1,7 @@
 /** A launched program: its machine, symbols, log, and what the protocol has handles for. */
 import type { Machine, MachineOptions } from '../emulator/machine/api.ts';
 import { createMachine } from '../emulator/machine/machine.ts';
+import { assembleProgram, isAssemblySource } from './assemble-program.ts';
 import { EventBreakpoints } from './breakpoints/event-breakpoints.ts';
 import { EventLog } from './event-log.ts';
 import { Output } from './execution/output.ts';
@@ -61,11 +62,13 @@ export class Debuggee {
     const { host } = session;
     const cwd = options.cwd === '' ? host.directory : joinPath(host.directory, options.cwd);
     const path = joinPath(cwd, options.program);
-    const image = host.files.readFile(path);
-    if (!image)
+    const file = host.files.readFile(path);
+    if (!file)
       throw new RequestError(
         `The program ${path} does not exist or cannot be read: check "program", or build it first.`,
       );
+    const libraries = options.libraries.map((name) => joinPath(cwd, name));
+    const image = isAssemblySource(path) ? assembleProgram(host.files, path, file, libraries) : file;
     const output = new Output(session);
     const machine = createMachine(await host.assets(), {
       ...machineOptions(options, cwd, path),

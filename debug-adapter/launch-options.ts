@@ -28,7 +28,17 @@ function checkCpu({ dataset, addIssue }: v.RawCheckContext<string>): void {
 
 /** Every attribute has a description, and a default unless it is required. */
 export const LAUNCH_ATTRIBUTES = {
-  program: v.pipe(v.string(), v.nonEmpty(), v.description('Path of the static x86-64 ELF program to debug.')),
+  program: v.pipe(
+    v.string(),
+    v.nonEmpty(),
+    v.description(
+      'Path of the static x86-64 ELF program to debug, or of an assembly source (.s, .asm), which is assembled and linked in memory.',
+    ),
+  ),
+  libraries: v.optional(
+    v.pipe(v.array(v.string()), v.description('Objects and archives that an assembly source is linked with.')),
+    [],
+  ),
   args: v.optional(v.pipe(v.array(v.string()), v.description('Arguments of the program.')), []),
   env: v.optional(
     v.pipe(

@@ -1,7 +1,7 @@
 /** Launch configurations: F5 with no launch.json, a dynamic list of programs, and errors that say what to do. */
 import * as vscode from 'vscode';
 import { buildDefinition } from './build-task.ts';
-import { activeFile, baseName, findPrograms, isElfProgram, isNewer, isSource, pathOf, programOf } from './programs.ts';
+import { activeFile, baseName, findPrograms, isElfProgram, isNewer, isSource, isWholeProgram, pathOf, programOf } from './programs.ts';
 
 /** Programs offered in the dynamic list. */
 const MOST_OFFERED = 50;
@@ -53,7 +53,7 @@ function hasLaunchConfigurations(): boolean {
 
 /** How to debug a program or the program of a source; undefined, and a message, if there is no way. */
 async function configurationFor(file: vscode.Uri): Promise<vscode.DebugConfiguration | undefined> {
-  if (await isElfProgram(file)) return launch(file);
+  if ((await isElfProgram(file)) || (await isWholeProgram(file))) return launch(file);
   if (!isSource(file)) return explain(`${baseName(file)} is neither an ELF program nor a C or assembly source.`);
   const program = programOf(file);
   // A program beside its source was made by a Makefile that knows more than the task: it is taken while it is newer.

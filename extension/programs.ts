@@ -45,6 +45,18 @@ export async function isElfProgram(uri: vscode.Uri): Promise<boolean> {
   }
 }
 
+/** An assembly source that has an entry point of its own: the debug adapter assembles and links it without any toolchain. */
+export async function isWholeProgram(uri: vscode.Uri): Promise<boolean> {
+  if (!/\.(s|asm)$/.test(uri.path)) return false;
+  try {
+    const open = vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString());
+    const text = open?.getText() ?? new TextDecoder().decode(await vscode.workspace.fs.readFile(uri));
+    return /^[ \t]*_start[ \t]*:/m.test(text);
+  } catch {
+    return false;
+  }
+}
+
 export async function isNewer(a: vscode.Uri, b: vscode.Uri): Promise<boolean> {
   const [first, second] = await Promise.all([vscode.workspace.fs.stat(a), vscode.workspace.fs.stat(b)]);
   return first.mtime > second.mtime;

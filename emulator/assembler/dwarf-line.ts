@@ -1,9 +1,11 @@
 /** Line tables and the compilation unit that leads to them (DWARF 4 sections 3.1.1, 6.2), for sources without `.loc` of their own. */
 import { ByteWriter } from './bytes.ts';
-import type { LineMark, Section } from './model.ts';
+import { reduce } from './expression.ts';
+import { distanceAfterLayout } from './layout.ts';
+import type { AssemblySymbol, LineMark, Section } from './model.ts';
 import { R } from './relocations.ts';
 import type { Contents, Relocation } from './relocations.ts';
-import { SHF, SHT } from './sections.ts';
+import { offsetOf, sectionOf, SHF, SHT } from './sections.ts';
 
 const VERSION = 4;
 const OPCODE_BASE = 13;
@@ -54,6 +56,7 @@ function leb(writer: ByteWriter, value: number, signed: boolean): void {
  */
 export function debugSections(
   sections: readonly Section[],
+  symbols: Iterable<AssemblySymbol>,
   files: readonly string[],
   directory: string,
 ): DebugSections {
@@ -69,7 +72,11 @@ export function debugSections(
   ];
   const rangeList = rangesOf(coded);
   ranges.size = rangeList.bytes.length;
-  const unit = compilationUnit(coded, files[0] ?? '', directory, { line: lineSection, abbreviations, ranges });
+  const unit = compilationUnit(functionsOf(coded, symbols), files[0] ?? '', directory, {
+    line: lineSection,
+    abbreviations,
+    ranges,
+  });
   return {
     contents: new Map([
       [section('.debug_info', unit.bytes.length), unit],
@@ -137,15 +144,28 @@ function sequence(writer: ByteWriter, of: Section, relocations: Relocation[]): v
   writer.u8(0).u8(1).u8(DW_LNE.endSequence);
 }
 
-/** One abbreviation: DW_TAG_compile_unit with stmt_list, ranges, name, comp_dir, producer, language, low_pc. */
+/**
+ * Abbreviation 1: DW_TAG_compile_unit with stmt_list, ranges, name, comp_dir, producer, language, low_pc, and children. 2: DW_TAG_subprogram with
+ * name, external, low_pc, high_pc as its size.
+ */
 const ABBREVIATIONS = [
-  ...[1, 0x11, 0],
+  ...[1, 0x11, 1],
   ...[0x10, 0x17, 0x55, 0x17, 0x03, 0x08, 0x1b, 0x08, 0x25, 0x08, 0x13, 0x05, 0x11, 0x01],
+  ...[0, 0, 2, 0x2e, 0],
+  ...[0x03, 0x08, 0x3f, 0x0c, 0x11, 0x01, 0x12, 0x07],
   ...[0, 0, 0],
 ];
 
+/** Symbols that `.type` and `.size` make functions of. */
+function functionsOf(coded: readonly Section[], symbols: Iterable<AssemblySymbol>): AssemblySymbol[] {
+  return [...symbols].filter((symbol) => {
+    const section = sectionOf(symbol);
+    return symbol.type === 'function' && symbol.size !== undefined && section !== undefined && coded.includes(section);
+  });
+}
+
 function compilationUnit(
-  _coded: readonly Section[],
+  functions: readonly AssemblySymbol[],
   name: string,
   directory: string,
   to: { readonly line: Section; readonly abbreviations: Section; readonly ranges: Section },
@@ -161,6 +181,21 @@ function compilationUnit(
   reference(to.line);
   reference(to.ranges);
   writer.string(name).string(directory).string(PRODUCER).u16(LANGUAGE_ASSEMBLER).u64(0);
+  for (const symbol of functions) {
+    const size = reduce(symbol.size!, distanceAfterLayout)?.constant ?? 0n;
+    writer
+      .u8(2)
+      .string(symbol.name)
+      .u8(symbol.binding === 'local' ? 0 : 1);
+    relocations.push({
+      offset: writer.length,
+      type: R[64],
+      symbol: sectionOf(symbol)!,
+      addend: BigInt(offsetOf(symbol)),
+    });
+    writer.u64(0).u64(size);
+  }
+  writer.u8(0);
   writer.patch32(0, writer.length - 4);
   return { bytes: writer.finish(), relocations };
 }

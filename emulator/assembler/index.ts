@@ -33,7 +33,8 @@ export function assembleObject(file: string, text: string, options: ObjectOption
   const contents = new Map(sections.all.map((section) => [section, contentsOf(section, report)]));
   const all = [...sections.all];
   if (options.debugDirectory !== undefined && !assembler.hasOwnLines) {
-    for (const [section, of] of debugSections(sections.all, assembler.files, options.debugDirectory).contents) {
+    for (const [section, of] of debugSections(sections.all, symbols.values(), assembler.files, options.debugDirectory)
+      .contents) {
       all.push(section);
       contents.set(section, of);
     }

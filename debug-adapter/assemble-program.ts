@@ -1,0 +1,58 @@
+/** A launch of an assembly source: it is assembled and linked in memory, so that no toolchain is needed. */
+import { assembleObject } from '../emulator/assembler/index.ts';
+import { link, LinkError } from '../emulator/linker/link.ts';
+import type { HostFiles } from '../emulator/machine/api.ts';
+import { RequestError } from './request.ts';
+import { joinPath } from './symbols/path.ts';
+
+/** Errors that are shown; the rest follow from them as a rule. */
+const SHOWN = 5;
+const TEXT = new TextDecoder();
+
+export function isAssemblySource(path: string): boolean {
+  return /\.(s|asm)$/.test(path);
+}
+
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';
+
+/**
+ * The program made of a source and of further objects and archives. Throws RequestError with what is wrong and where.
+ * @param path of the source, absolute, as the debugger's client knows it
+ */
+export function assembleProgram(
+  files: HostFiles,
+  path: string,
+  source: Uint8Array,
+  libraries: readonly string[],
+): Uint8Array {
+  const near = (name: string, from: string): Uint8Array | undefined =>
+    files.readFile(joinPath(folderOf(from), name)) ?? undefined;
+  const { object, diagnostics } = assembleObject(path, TEXT.decode(source), {
+    debugDirectory: folderOf(path),
+    include: (name, from) => {
+      const found = near(name, from);
+      return found && TEXT.decode(found);
+    },
+    incbin: near,
+  });
+  if (!object) {
+    const errors = diagnostics.filter(({ severity }) => severity === 'error');
+    const lines = errors
+      .slice(0, SHOWN)
+      .map(({ file, line, message }) => `${file.slice(file.lastIndexOf('/') + 1)}:${line + 1}: ${message}`);
+    const more = errors.length > SHOWN ? `\n(and ${errors.length - SHOWN} more)` : '';
+    throw new RequestError(`The source cannot be assembled.\n${lines.join('\n')}${more}`);
+  }
+  try {
+    return link([{ name: path, bytes: object }, ...libraries.map((name) => library(files, name))]);
+  } catch (error) {
+    if (error instanceof LinkError) throw new RequestError(`The program cannot be linked: ${error.message}.`);
+    throw error;
+  }
+}
+
+function library(files: HostFiles, name: string): { name: string; bytes: Uint8Array } {
+  const bytes = files.readFile(name);
+  if (!bytes) throw new RequestError(`The library ${name} does not exist or cannot be read: check "libraries".`);
+  return { name, bytes };
+}

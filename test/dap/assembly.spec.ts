@@ -1,0 +1,72 @@
+/** An assembly source is a program: it is assembled and linked in memory and debugged by its lines. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TestClient } from './client.ts';
+
+const EXAMPLES = join(import.meta.dirname, '../../examples');
+const source = (name: string): string => join(EXAMPLES, name, `${name}.s`);
+/** The line, from 1, that has these words. */
+function lineOf(path: string, words: string): number {
+  const index = readFileSync(path, 'utf8')
+    .split('\n')
+    .findIndex((line) => line.includes(words));
+  assert.ok(index >= 0, words);
+  return index + 1;
+}
+
+describe('assembly sources', () => {
+  it('run in Dune mode and stop at their lines', async () => {
+    const program = source('asm-pagefault');
+    const client = new TestClient();
+    const lines = ['mov	%cr2, %rax', 'mov	(%rbx), %r12d'].map((words) => lineOf(program, words));
+    await client.launch({ program }, () =>
+      client.request('setBreakpoints', { source: { path: program }, breakpoints: lines.map((line) => ({ line })) }),
+    );
+    const { threadId } = await client.stopped();
+    const [inHandler] = await client.frames(threadId, 1);
+    assert.deepEqual({ name: inHandler!.name, line: inHandler!.line }, { name: 'page_fault', line: lines[0] });
+    assert.match(await client.evaluate('$cr2'), /40000000/);
+    await client.request('next', { threadId });
+    await client.stopped();
+    assert.equal(await client.evaluate('$rax'), String(0x40000000));
+    await client.request('continue', { threadId });
+    await client.stopped();
+    const [after] = await client.frames(threadId, 1);
+    assert.deepEqual({ name: after!.name, line: after!.line }, { name: 'dune_start', line: lines[1] });
+    await client.request('continue', { threadId });
+    assert.equal(await client.exitCode(), 42);
+    assert.equal(client.output.stdout, 'a page fault was handled in ring 0\n');
+    await client.close();
+  });
+
+  it('go to ring 3 and back', async () => {
+    const client = new TestClient();
+    await client.launch({ program: source('asm-rings') });
+    assert.equal(await client.exitCode(), 5);
+    assert.equal(client.output.stdout, 'hello from ring 3\nring 3 was refused a page of ring 0\n');
+    await client.close();
+  });
+
+  it('that are wrong say where', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dune-debug-asm-'));
+    const program = join(folder, 'wrong.s');
+    writeFileSync(program, '\t.globl _start\n_start:\n\tmvo %eax, %ebx\n\tmov %rax, %ebx\n');
+    const client = new TestClient();
+    await client.request('initialize', { adapterID: 'dune' });
+    const wrong = await client.send('launch', { program });
+    assert.equal(
+      wrong.message,
+      'The source cannot be assembled.\nwrong.s:3: `mvo` is not an instruction that is known\nwrong.s:4: `mov` does not take these operands (ebx, rax)',
+    );
+    writeFileSync(program, '\t.globl _start\n_start:\n\tcall dune_init\n');
+    const missing = await client.send('launch', { program });
+    assert.match(
+      missing.message!,
+      /^The program cannot be linked: nothing defines `dune_init`; .*wrong\.s needs it: add the object or archive that has it\.$/,
+    );
+    await client.close();
+    rmSync(folder, { recursive: true });
+  });
+});
