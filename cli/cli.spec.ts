@@ -313,7 +313,12 @@ int main(void) { for (int i = 0; i < 30; i++) { rare(); often(); } return 3; }
         126,
         /^dune-debug: .*package\.json: this is not an ELF file; name a static x86-64 Linux executable\.\n$/,
       ],
-      ['an unknown command', ['debug', hello], 2, /^Use: dune-debug run .*\n     dune-debug profile .*\n     dune-debug as .*\n$/],
+      [
+        'an unknown command',
+        ['debug', hello],
+        2,
+        /^Use: dune-debug run .*\n     dune-debug profile .*\n     dune-debug as .*\n$/,
+      ],
     ];
     for (const [what, args, status, message] of cases)
       it(what, () => {

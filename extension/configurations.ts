@@ -1,7 +1,17 @@
 /** Launch configurations: F5 with no launch.json, a dynamic list of programs, and errors that say what to do. */
 import * as vscode from 'vscode';
 import { buildDefinition } from './build-task.ts';
-import { activeFile, baseName, findPrograms, isElfProgram, isNewer, isSource, isWholeProgram, pathOf, programOf } from './programs.ts';
+import {
+  activeFile,
+  baseName,
+  findPrograms,
+  isElfProgram,
+  isNewer,
+  isSource,
+  isWholeProgram,
+  pathOf,
+  programOf,
+} from './programs.ts';
 
 /** Programs offered in the dynamic list. */
 const MOST_OFFERED = 50;
