@@ -3,6 +3,7 @@ import * as L from '../cpu/layout.ts';
 import { describeEptEntry, describePageTableEntry } from './entries.ts';
 import { createTestMachine } from './test-support.ts';
 import { pageTableNodes } from './tree.ts';
+import { walkLines, walkResult } from './walk-text.ts';
 
 describe('page tables as a tree', () => {
   it('merges consecutive pages with equal rights and descends through tables', () => {
@@ -37,6 +38,80 @@ describe('page tables as a tree', () => {
     const [pdpte] = pageTableNodes(m, 'ept', top!.tableHpa, 3, top!.start);
     const [leaf] = pageTableNodes(m, 'ept', pdpte!.tableHpa, 2, pdpte!.start);
     assert.deepEqual([leaf!.start, leaf!.target, leaf!.flags], [0x4000_0000n, 0x40_0000, 'R X WB 2M']);
+  });
+});
+
+describe('other kinds of paging as trees and in words', () => {
+  const EFER_32 = 0x800n;
+
+  it('32-bit: 4-byte entries, 4 MB pages above 4 GB', () => {
+    const m = createTestMachine();
+    const table = m.frame();
+    const root = Number(m.cpu.cr3);
+    m.mem.set64(L.CR4, 0x10n);
+    m.mem.set64(L.MSR_EFER, EFER_32);
+    m.physical.write32(root + 4, table | 7);
+    m.physical.write32(root + 8, 0x40_2083 | (3 << 13));
+    m.physical.write32(table + 4, 0x30_0005);
+    const [small, large] = pageTableNodes(m, 'guest');
+    assert.deepEqual([small!.kind, small!.level, small!.start, small!.end], ['table', 2, 0x40_0000n, 0x80_0000n]);
+    assert.deepEqual([large!.target, large!.pageSize, large!.flags], [0x3_0040_0000, 4 << 20, 'R W S 4M']);
+    const [page] = pageTableNodes(m, 'guest', small!.tableHpa, 1, small!.start);
+    assert.deepEqual(
+      [page!.start, page!.target, page!.flags, page!.entryHpa],
+      [0x40_1000n, 0x30_0000, 'R U', table + 4],
+    );
+    assert.deepEqual(walkLines(m.mmu.walk(0x40_1234n, 'read')), [
+      `  PDE at gpa:0x${(root + 4).toString(16)} = 0x${(table | 7).toString(16)}: PDE R W U -> table at gpa:0x${table.toString(16)}`,
+      `  PTE at gpa:0x${(table + 4).toString(16)} = 0x300005: PTE R U -> page at gpa:0x300000`,
+    ]);
+    const refused = m.mmu.walk(0x40_1234n, 'write', true);
+    assert.equal(walkResult(refused), 'page fault, error code 0x7: PTE gives R U; a write needs W');
+  });
+
+  it('PAE: PDPTEs are registers', () => {
+    const m = createTestMachine();
+    const directory = m.frame();
+    m.mem.set64(L.MSR_EFER, EFER_32);
+    m.mem.set64(L.PDPTE + 16, BigInt(directory) | 1n);
+    m.physical.write64(directory, 0x60_0087n);
+    const [register] = pageTableNodes(m, 'guest');
+    assert.deepEqual([register!.level, register!.start, register!.flags], [3, 0x8000_0000n, 'register']);
+    const [leaf] = pageTableNodes(m, 'guest', register!.tableHpa, 2, register!.start);
+    assert.deepEqual([leaf!.start, leaf!.target, leaf!.flags], [0x8000_0000n, 0x60_0000, 'R W U X 2M']);
+    const walk = m.mmu.walk(0x8012_3456n, 'read');
+    assert.equal(walk.hpa, 0x72_3456);
+    assert.match(walkLines(walk)[0]!, /^ {2}PDPTE at gpa:.*: PDPTE register -> table/);
+    assert.equal(walkResult(m.mmu.walk(0n, 'read')), 'page fault, error code 0x0: PDPTE is not present (0x0)');
+  });
+
+  it('5-level: a root of PML5Es', () => {
+    const m = createTestMachine();
+    const pml4 = m.frame();
+    const root = Number(m.cpu.cr3);
+    m.mem.set64(L.CR4, 0x10a0n);
+    m.physical.write64(root + 511 * 8, BigInt(pml4) | 3n);
+    const [top] = pageTableNodes(m, 'guest');
+    assert.deepEqual([top!.level, top!.start], [5, 0xffff_0000_0000_0000n]);
+    const walk = m.mmu.walk(0xffff_8000_0000_0000n, 'read');
+    assert.deepEqual(
+      walk.steps.map(({ level, outcome }) => [level, outcome]),
+      [
+        [5, 'table'],
+        [4, 'not-present'],
+      ],
+    );
+  });
+
+  it('protection keys: which key refused', () => {
+    const m = createTestMachine();
+    m.mem.set64(L.CR4, 0x40_00a0n);
+    m.mem.set32(L.PKRU, 0x800);
+    m.map(0x1000n, 0x30_0007n | (5n << 59n));
+    const refused = m.mmu.walk(0x1000n, 'write', true);
+    const reason = 'PTE has protection key 5, to which PKRU (0x800) denies writes';
+    assert.equal(walkResult(refused), `page fault, error code 0x27: ${reason}`);
+    assert.equal(m.mmu.walk(0x1000n, 'read', true).result.kind, 'ok');
   });
 });
 
