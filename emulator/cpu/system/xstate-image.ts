@@ -27,7 +27,8 @@ function legacyImage({ core, mem }: CpuContext, wide: boolean): Uint8Array {
   return mem.bytes.subarray(L.FP_IMAGE, L.FP_IMAGE + FX_BYTES);
 }
 
-/** The same of the initial configuration. */
+/** The same of the initial configuration, to be read only. */
+const INITIAL_LEGACY_IMAGE = initialLegacyImage();
 function initialLegacyImage(): Uint8Array {
   const image = new Uint8Array(FX_BYTES);
   const view = new DataView(image.buffer);
@@ -40,7 +41,7 @@ function initialLegacyImage(): Uint8Array {
 /** Components that are not in their initial configuration: XINUSE, but for components whose state is not tracked (none). */
 export function inUse(context: CpuContext): number {
   const image = legacyImage(context, true);
-  const initial = initialLegacyImage();
+  const initial = INITIAL_LEGACY_IMAGE;
   const differs = (from: number, to: number): boolean => {
     for (let at = from; at < to; at++) if (image[at] !== initial[at]) return true;
     return false;
@@ -151,7 +152,7 @@ function restoredLegacy(
   context: CpuContext,
   { requested, present, compacted, registers, read }: Restoration,
 ): Uint8Array {
-  const initial = initialLegacyImage();
+  const initial = INITIAL_LEGACY_IMAGE;
   const legacy = legacyImage(context, true).slice();
   const copy = (component: number, [from, to]: readonly [number, number]): void =>
     legacy.set(requested & present & component ? read(from, to - from) : initial.subarray(from, to), from);
