@@ -86,8 +86,14 @@ function perl(): RealRun[] {
   const libraries = ['-lperl', '-lm', '-lcrypt', '-ldl', '-lpthread'];
   const program = gcc('perl', [...flags, driver('perl.c'), `-I${library}/perl/5.36.0/CORE`, ...libraries]);
   const folder = join(source('perl'), 't');
+  const paths = [`-I${library}/perl-base`, `-I${root}/usr/share/perl/5.36.0`];
   const tests = (names: readonly string[]): RealRun[] =>
-    names.map((name) => ({ name: `perl t/${name}`, program, args: ['-I../lib', '-I.', `${name}.t`], cwd: folder }));
+    names.map((name) => ({
+      name: `perl t/${name}`,
+      program,
+      args: [...paths, '-I../lib', '-I.', `${name}.t`],
+      cwd: folder,
+    }));
   const groups = ['base', 'cmd', 'op'].flatMap((group) =>
     readdirSync(join(folder, group))
       .filter((file) => file.endsWith('.t'))
