@@ -162,11 +162,16 @@ function readOf(code: string): Read {
   return read;
 }
 
-/** Where an encoding stands: map, opcode (several for +r and +cc), and the ModRM bytes it takes. */
+/** Lengths of '', '0F ', '0F 38 ', '0F 3A ', by opcode map. */
+const ESCAPE_LENGTHS = [0, 3, 6, 6];
+
+function mapOf(encoding: string): number {
+  if (!encoding.startsWith('0F ')) return 0;
+  return encoding.startsWith('38 ', 3) ? 2 : encoding.startsWith('3A ', 3) ? 3 : 1;
+}
+
+/** The ModRM bytes that an encoding takes. */
 interface Place {
-  readonly map: number;
-  readonly opcode: number;
-  readonly opcodes: number;
   readonly hasModrm: boolean;
   readonly accepts: (modrm: number) => boolean;
   /** More specific rows win over `/r`. */
@@ -174,22 +179,16 @@ interface Place {
 }
 
 function placeOf(row: OpcodeRow): Place {
-  const escape = /^0F (38 |3A )?/.exec(row.encoding)?.[0] ?? '';
-  const map = ['', '0F ', '0F 38 ', '0F 3A '].indexOf(escape);
-  const [first, second] = row.encoding.slice(escape.length).split(' ') as [string, string | undefined];
-  const opcode = parseInt(first, 16);
-  const opcodes = first.endsWith('+r') ? 8 : first.endsWith('+cc') ? 16 : 1;
+  const second = row.encoding.slice(ESCAPE_LENGTHS[mapOf(row.encoding)]).split(' ')[1];
   const operands = row.operands ?? [];
   const memoryOnly = operands.some((code) => code.startsWith('M'));
   const registerOnly = operands.some((code) => /^[UNR]/.test(code)) && !operands.some((code) => /^[CD]y$/.test(code));
   const form = (modrm: number) => (memoryOnly ? modrm < 0xc0 : registerOnly ? modrm >= 0xc0 : true);
-  const where = { map, opcode, opcodes };
-  if (second === undefined) return { ...where, hasModrm: false, accepts: () => true, rank: 0 };
-  if (second === '/r') return { ...where, hasModrm: true, accepts: form, rank: memoryOnly || registerOnly ? 1 : 0 };
+  if (second === undefined) return { hasModrm: false, accepts: () => true, rank: 0 };
+  if (second === '/r') return { hasModrm: true, accepts: form, rank: memoryOnly || registerOnly ? 1 : 0 };
   if (second.startsWith('/')) {
     const reg = Number(second[1]);
     return {
-      ...where,
       hasModrm: true,
       accepts: (modrm) => ((modrm >> 3) & 7) === reg && form(modrm),
       rank: memoryOnly || registerOnly ? 3 : 2,
@@ -197,7 +196,7 @@ function placeOf(row: OpcodeRow): Place {
   }
   const modrm = parseInt(second, 16);
   const mask = second.endsWith('+i') ? 0xf8 : 0xff;
-  return { ...where, hasModrm: true, accepts: (byte) => (byte & mask) === modrm, rank: 4 };
+  return { hasModrm: true, accepts: (byte) => (byte & mask) === modrm, rank: 4 };
 }
 
 let compiledRows = 0;
@@ -225,10 +224,16 @@ function compile(row: OpcodeRow, mode: CodeMode, hasModrm: boolean): CompiledRow
   };
 }
 
-interface Candidate {
-  readonly place: Place;
-  readonly row: OpcodeRow;
+/** A row for an opcode. Most opcodes are never met, so the rest is found out when one is. */
+class Candidate {
   compiled: CompiledRow | undefined;
+  #place: Place | undefined;
+
+  constructor(readonly row: OpcodeRow) {}
+
+  get place(): Place {
+    return (this.#place ??= placeOf(this.row));
+  }
 }
 
 /** VEX-encoded instructions of general registers; all others need AVX besides their feature. */
@@ -246,14 +251,19 @@ function candidatesOf(mode: CodeMode, features: ReadonlySet<string>, vex: boolea
     if (row.encoding === '' || (row.vex !== undefined) !== vex || (mode === 2 ? row.invalid64 : row.only64)) continue;
     if (row.feature !== undefined && !features.has(row.feature)) continue;
     if (vex && !GENERAL_VEX.has(row.feature) && !features.has('avx')) continue;
-    const candidate: Candidate = { place: placeOf(row), row, compiled: undefined };
-    const { place } = candidate;
-    for (let i = 0; i < place.opcodes; i++) {
-      const key = place.map * 256 + place.opcode + i;
+    const { encoding } = row;
+    const map = mapOf(encoding);
+    const at = ESCAPE_LENGTHS[map]!;
+    // '+r' names eight opcodes, '+cc' sixteen.
+    const opcodes = encoding[at + 2] !== '+' ? 1 : encoding[at + 3] === 'r' ? 8 : 16;
+    const opcode = parseInt(encoding.slice(at, at + 2), 16);
+    const candidate = new Candidate(row);
+    for (let i = 0; i < opcodes; i++) {
+      const key = map * 256 + opcode + i;
       const list = candidates.get(key);
       // An exact opcode stands before a range that includes it (NOP before XCHG rAX).
       if (!list) candidates.set(key, [candidate]);
-      else if (place.opcodes > 1) list.push(candidate);
+      else if (opcodes > 1) list.push(candidate);
       else list.unshift(candidate);
     }
   }

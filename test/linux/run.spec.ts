@@ -75,6 +75,15 @@ describe('Processor models', () => {
       assert.deepEqual({ out, status }, { out: native.out, status: 0 });
     });
 
+  for (const translate of [false, true])
+    it(`max has the instructions of x86-64-v3, ${translate ? 'translated' : 'interpreted'}`, function () {
+      const vectors = compile('vectors', 'gcc', ['-O3', '-march=x86-64-v3', '-static', '-lm']);
+      const native = runNative(vectors);
+      if (native.status === 132) return this.skip();
+      const { out, status } = runEmulated(vectors, [], '', { translate });
+      assert.deepEqual({ out, status }, { out: native.out, status: 0 });
+    });
+
   it('signal frames are as the host kernel makes them', () => {
     const native = runNative(program('fpstate'));
     const { out, status } = runEmulated(program('fpstate'));

@@ -161,21 +161,27 @@ export abstract class MemoryEmitter extends ValueEmitter {
   }
   load256(address: Value): [Expression, Expression] {
     const at = this.let(address);
-    this.#pushReadable(at, 32);
-    const host = this.#result('i32');
-    const half = (offset: number): Expression => this.let(this.peek('v128.load', host, offset));
+    const direct = this.direct(address, 32, false) ?? { host: this.#readable(at, 32), offset: 0 };
+    const half = (offset: number): Expression => this.let(this.peek('v128.load', direct.host, direct.offset + offset));
     return [half(0), half(16)];
+  }
+  #readable(address: Expression, bytes: number): Expression {
+    this.#pushReadable(address, bytes);
+    return this.#result('i32');
   }
   store256(address: Value, low: Value, high: Value): void {
     const at = this.let(address);
     const halves = [this.let(low), this.let(high)] as const;
+    const put = (host: Value, offset: number): void =>
+      halves.forEach((half, index) => this.poke('v128.store', host, offset + index * 16, half));
+    const direct = this.direct(address, 32, true);
+    if (direct) return put(direct.host, direct.offset);
     const entry = this.pushHit(at, 32, L.TLB_WRITE);
     this.w.if();
     this.pushHost(at, entry);
-    const host = this.#result('i32');
-    halves.forEach((half, index) => this.poke('v128.store', host, index * 16, half));
+    put(this.#result('i32'), 0);
     this.w.else();
-    halves.forEach((half, index) => this.poke('v128.store', this.i32(0), L.BOUNCE + index * 16, half));
+    put(this.i32(0), L.BOUNCE);
     this.faultIf(this.call('slowStore256', at, this.site()));
     this.w.end();
   }

@@ -7,14 +7,17 @@ import { Segment } from '../state.ts';
 import { Vector } from './fault.ts';
 import { effectiveAddress, hex, isCanonical } from './memory.ts';
 
-const VECTOR_BYTES = 16n;
 const MODE_64 = 2;
 const COMPUTED_BRANCH = /^(ret|jmp_indirect|call_indirect)$/;
+/** Of the VEX-encoded vector instructions only those that move aligned or non-temporal data want alignment. */
+const WANTS_NONE = /^v(?!mov(ap[sd]|dqa|ntp[sd]|ntdqa?)$)/;
 const RSP = 4;
 const RBP = 5;
 
 export interface Misalignment {
   readonly op: string;
+  /** What the address should be a multiple of. */
+  readonly bytes: number;
   readonly gva: bigint;
   /** The operand is addressed by RSP or RBP. */
   readonly stack: boolean;
@@ -25,11 +28,14 @@ export function misalignedVector(context: CpuContext): Misalignment | undefined 
   const { cpu, engine } = context;
   const instruction = engine.decodeAt(cpu.codeAddress);
   const memory = instruction?.operands.find((operand): operand is MemoryOperand => operand.kind === 'memory');
-  if (!instruction || !memory || !instruction.operands.some((operand) => operand.kind === 'xmm')) return undefined;
+  if (!instruction || !memory || !instruction.operands.some(({ kind }) => kind === 'xmm' || kind === 'ymm'))
+    return undefined;
+  if (WANTS_NONE.test(instruction.op)) return undefined;
   if (memory.segment === Segment.FS || memory.segment === Segment.GS) return undefined;
   const gva = effectiveAddress(context, memory);
-  if (gva % VECTOR_BYTES === 0n || !isCanonical(context, gva)) return undefined;
-  return { op: instruction.op, gva, stack: memory.base === RSP || memory.base === RBP };
+  const bytes = instruction.size === 32 ? 32 : 16;
+  if (gva % BigInt(bytes) === 0n || !isCanonical(context, gva)) return undefined;
+  return { op: instruction.op, bytes, gva, stack: memory.base === RSP || memory.base === RBP };
 }
 
 /** A #GP of the core with its reason, if it is this one. RIP stands on the instruction. */
@@ -42,6 +48,6 @@ export function explainAlignment(context: CpuContext, fault: Fault): Fault {
   return { ...fault, because: 'the branch target is not a canonical address' };
 }
 
-export function alignmentText({ op, gva }: Misalignment): string {
-  return `${op.toUpperCase()} needs an address that is a multiple of 16, and ${hex(gva)} is none`;
+export function alignmentText({ op, bytes, gva }: Misalignment): string {
+  return `${op.toUpperCase()} needs an address that is a multiple of ${bytes}, and ${hex(gva)} is none`;
 }

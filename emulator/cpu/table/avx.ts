@@ -45,10 +45,13 @@ function vexRows(family: VexFamily, legacyRow: OpcodeRow): OpcodeRow[] {
   return [narrow, { ...narrow, operands: shift, sizes: [32], feature: family.wideFeature!, vex: 'L1' }];
 }
 
+const byOp = new Map<string, OpcodeRow[]>();
+for (const legacyRow of legacy) byOp.set(legacyRow.op, [...(byOp.get(legacyRow.op) ?? []), legacyRow]);
+
 const derived = VEX_OF_SSE.flatMap((family) =>
   family.ops.flatMap((op) => {
-    const rows = legacy.filter((candidate) => candidate.op === op);
-    if (rows.length === 0) throw new Error(`${op} is no SSE instruction`);
+    const rows = byOp.get(op);
+    if (!rows) throw new Error(`${op} is no SSE instruction`);
     return rows.flatMap((legacyRow) => vexRows(family, legacyRow));
   }),
 );
