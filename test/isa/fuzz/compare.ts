@@ -9,7 +9,8 @@ import type { Program } from './program.ts';
 const C1 = 0x200;
 const COMPARES = 0x8d5;
 const ENTERS_MMX = /^(cvtpi2.*|cvt.*2pi|maskmovq)$/;
-const MISALIGNED_MODE = 0x20000;
+/** In the third byte. */
+const MISALIGNED_MODE = 2;
 const KERNEL = 0x7fff_ffff_f000n;
 /** FCOMI clears C1 on Intel processors and leaves it on AMD's. */
 const LEAVES_C1 = /^fu?comip?$/;
@@ -90,6 +91,11 @@ export class Comparer {
     const { batch } = this;
     cpu.run(batch.state(index), batch.patches(index), stepped);
     const program = batch.programOf[index]!;
+    // AMD processors have a bit 17 in MXCSR: MOVAPS and the like without alignment.
+    if ((batch.outcome(index)[F.X_MXCSR + 2]! & MISALIGNED_MODE) !== 0) {
+      cpu.pages.set(batch.pages);
+      return undefined;
+    }
     const found = this.#states(batch.outcome(index), cpu.out, program, index);
     const memory = batch.overflowed(index) ? undefined : this.#memory(cpu, index);
     cpu.pages.set(batch.pages);
@@ -112,8 +118,6 @@ export class Comparer {
       for (const state of [this.#left, this.#right]) state.fill(0, F.X_FCW, F.X_FTW + 1).fill(0, F.X_ST, F.X_XMM);
     // Which of two operands faults is not said.
     if (at?.op === 'cmps') this.#right.set(this.#left.subarray(F.AT_ADDRESS, F.AT_ADDRESS + 8), F.AT_ADDRESS);
-    // AMD processors have a bit 17: MOVAPS and the like without alignment.
-    if (this.#leftView.getUint32(F.X_MXCSR, true) & MISALIGNED_MODE) return undefined;
     // Linux says of its own addresses that something is there.
     if (this.#leftView.getBigUint64(F.AT_ADDRESS, true) >= KERNEL) this.#right[F.AT_ERROR]! |= 1;
     if (this.#left.equals(this.#right)) return undefined;
