@@ -1,0 +1,99 @@
+/** What the translator learns from running code: misses, indirect targets; and loops with several entries. Always in step with the interpreter. */
+import assert from 'node:assert/strict';
+import { createTestEngine } from '../engine-test-support.ts';
+import type { TestEngine } from '../engine-test-support.ts';
+import { RunStop } from '../engine-api.ts';
+import * as L from '../layout.ts';
+import type { TranslatedRegion } from './observer.ts';
+import { CODE, DATA, generator } from './random-code.support.ts';
+
+const [RCX, RDX, RBX, RSI] = [1, 2, 3, 6];
+/** Pages this far apart share a TLB entry. */
+const SAME_ENTRY = L.TLB_ENTRIES * 4096;
+const HLT = 0xf4;
+
+/** Runs code in both engines at random slice lengths until it halts; answers the regions made. */
+function inStep(code: readonly number[], rounds: number, prepare: (t: TestEngine) => void): TranslatedRegion[] {
+  const seed = Number(process.env['SEED'] ?? 1);
+  const random = generator(seed);
+  const made: TranslatedRegion[] = [];
+  const observer = { made: (region: TranslatedRegion) => void made.push(region), left: () => undefined };
+  const both = [createTestEngine(), createTestEngine({ threshold: 8, batch: 1, modules: 2000, observer })] as const;
+  for (const t of both) {
+    t.put(CODE, ...code, HLT);
+    t.start(CODE);
+    t.engine.cpu.setGpr(RCX, BigInt(rounds));
+    prepare(t);
+  }
+  for (let slice = 0; ; slice++) {
+    const length = 1 + random(20_000);
+    const [one, other] = both.map((t) => t.engine.run(length));
+    assert.equal(other, one, `seed ${seed}, slice ${slice}`);
+    assert.equal(both[1].state(), both[0].state(), `seed ${seed}, slice ${slice}`);
+    assert.equal(both[1].engine.retired, both[0].engine.retired);
+    if (one === RunStop.Halted) break;
+  }
+  for (const at of [DATA, DATA + SAME_ENTRY]) {
+    const [one, other] = both.map(({ engine: { mem } }) => mem.bytes.slice(L.RAM_BASE + at, L.RAM_BASE + at + 4096));
+    assert.deepEqual(other, one);
+  }
+  return made;
+}
+
+describe('region translator, learning', () => {
+  it('translates again where accesses miss the TLB often, with calls of the slow path', () => {
+    const code = [
+      ...[0x48, 0x03, 0x03], // add (%rbx), %rax
+      ...[0x48, 0x89, 0x43, 0x08], // mov %rax, 8(%rbx)
+      ...[0x48, 0x03, 0x16], // add (%rsi), %rdx
+      ...[0x48, 0x89, 0x56, 0x10], // mov %rdx, 16(%rsi)
+      ...[0x48, 0xff, 0xc9], // dec %rcx
+      ...[0x75, 0xed], // jnz
+    ];
+    const made = inStep(code, 30_000, ({ engine: { cpu } }) => {
+      cpu.setGpr(RBX, BigInt(DATA));
+      cpu.setGpr(RSI, BigInt(DATA + SAME_ENTRY));
+    });
+    const gva = BigInt(CODE);
+    const again = made.filter(({ graph }) => graph.entry.code.insns[0]!.gva === gva);
+    assert.ok(again.length > 1 && again.length < 6, `${again.length} times`);
+  });
+
+  it('compares indirect jumps with the targets they were seen to have', () => {
+    const code = [
+      ...[0x48, 0x89, 0xc8], // mov %rcx, %rax
+      ...[0x83, 0xe0, 0x03], // and $3, %eax
+      ...[0xff, 0x24, 0xc2], // jmp *(%rdx,%rax,8)
+      ...[0x49, 0x83, 0xc0, 1, 0xeb, 18], // add $1, %r8; jmp to the dec
+      ...[0x49, 0x83, 0xc1, 3, 0xeb, 12],
+      ...[0x49, 0x83, 0xc2, 5, 0xeb, 6],
+      ...[0x49, 0x83, 0xc3, 7, 0xeb, 0],
+      ...[0x48, 0xff, 0xc9], // dec %rcx
+      ...[0x75, 0xda], // jnz
+    ];
+    const made = inStep(code, 60_000, ({ engine: { cpu, mem } }) => {
+      cpu.setGpr(RDX, BigInt(DATA));
+      for (let entry = 0; entry < 4; entry++) mem.set64(L.RAM_BASE + DATA + entry * 8, BigInt(CODE + 9 + entry * 6));
+    });
+    const most = Math.max(...made.flatMap(({ graph }) => graph.nodes.map(({ edges }) => edges.length)));
+    assert.equal(most, 4);
+  });
+
+  it('keeps loops with two entries in one region', () => {
+    const code = [
+      ...[0xf6, 0xc1, 0x01], // test $1, %cl
+      ...[0x75, 23], // jnz to the dec
+      ...[0x89, 0xc8], // mov %ecx, %eax
+      ...[0x83, 0xe0, 0x06], // and $6, %eax
+      ...[0x74, 0x06], // jz into the middle
+      ...[0x49, 0x83, 0xc0, 0x01, 0xeb, 0x00], // loop: add $1, %r8; jmp to the next
+      ...[0x49, 0x83, 0xc1, 0x01], // middle: add $1, %r9
+      ...[0x41, 0xf6, 0xc1, 0x03], // test $3, %r9b
+      ...[0x74, 0xf0], // jz loop
+      ...[0x48, 0xff, 0xc9], // dec %rcx
+      ...[0x75, 0xdf], // jnz
+    ];
+    const made = inStep(code, 20_000, () => undefined);
+    assert.ok(made.some(({ structure }) => structure.dispatcher !== undefined));
+  });
+});
