@@ -135,7 +135,7 @@ export class RegionTranslator {
     }
     if (exit === EXIT_REGION_SLOW) {
       const entry = blocks.holding(mem.get32(L.SITE));
-      if (this.#regions.has(entry) && this.#misses.sample(entry.record, mem.get32(L.OP), this.#parts.clock()))
+      if (this.#samples(entry) && this.#misses.sample(entry.record, mem.get32(L.OP), this.#parts.clock()))
         this.#requeue(entry);
       return true;
     }
@@ -143,7 +143,8 @@ export class RegionTranslator {
       const region = this.#regions.get(blocks.holding(mem.get32(L.SITE)));
       const { entry } = region ?? {};
       const now = this.#parts.clock();
-      if (entry && this.#exits.sample(entry.record, mem.get32(L.LINK), mem.get32(L.OP), now)) this.#requeue(entry);
+      if (entry && this.#samples(entry) && this.#exits.sample(entry.record, mem.get32(L.LINK), mem.get32(L.OP), now))
+        this.#requeue(entry);
       return true;
     }
     if (exit !== EXIT_BUDGET) return false;
@@ -171,9 +172,14 @@ export class RegionTranslator {
     this.#queue.push(block);
     if (this.#queue.length >= this.#options.batch) this.#translateQueue();
   }
-  /** Translates a region again, with what has been learnt. */
+  /** Whether samples of a region mean anything: it stands, and is not to be translated again already. */
+  #samples(entry: Block): boolean {
+    return this.#regions.has(entry) && !this.#again.has(entry);
+  }
+  /** Translates a region again soon, with what has been learnt. */
   #requeue(entry: Block): void {
     this.#again.add(entry);
+    this.#waited = PATIENCE;
     this.#queue.push(entry);
   }
   #executed(terminator: number): number {
