@@ -5,14 +5,16 @@
 import type { CpuContext } from '../cpu/context.ts';
 import type { CpuModel } from '../cpu/system/models.ts';
 import { linuxXcr0 } from '../cpu/system/reset.ts';
-import { inUse, presentParts, restoreComponents } from '../cpu/system/xstate-image.ts';
+import { area, inUse, packComponents, restoreComponents } from '../cpu/system/xstate-image.ts';
 import { restoreArea } from '../cpu/system/xsave.ts';
 import { AREA_ALIGNMENT, EXTENDED, LEGACY_BYTES, SSE_STATE, standardBytes, X87_STATE } from '../cpu/xstate.ts';
 import type { Linux, Process } from './state.ts';
-import { copyIn, copyOut } from './usermem.ts';
+import { copyInto, copyOut } from './usermem.ts';
 
 /** struct _fpx_sw_bytes at 464: magic1, extended_size, xfeatures, xstate_size. */
 const SOFTWARE = 464;
+/** Bytes of the legacy region that FXSAVE writes. */
+const LEGACY_WRITTEN = 416;
 const MAGIC1 = 0x4650_5853;
 const MAGIC2 = 0x4650_5845;
 const MAGIC2_BYTES = 4;
@@ -47,78 +49,66 @@ export function fpStateAddress(model: CpuModel, top: number): number {
   return at - (at % AREA_ALIGNMENT);
 }
 
+/** The kernel's words and the header, as the area in work has them. */
+const view = new DataView(area.buffer);
+
 /** False if the stack cannot take it. */
 export function storeFpState(linux: Linux, process: Process, address: number): boolean {
   const { context } = linux;
   const { model } = context;
   const all = linuxXcr0(model);
-  const parts = presentParts(context, {
-    components: all | LEGACY_STATE,
-    mxcsr: true,
-    compacted: undefined,
-    wide: true,
-    registers: REGISTERS,
-  });
-  const write = (offset: number, data: Uint8Array): boolean => copyOut(linux, process, address + offset, data);
-  if (!parts.every(({ offset, data }) => write(offset, data))) return false;
+  packComponents(context, { components: all, compacted: undefined, wide: true, registers: REGISTERS });
+  const write = (from: number, to: number): boolean => copyOut(linux, process, address + from, area.subarray(from, to));
+  if (!write(0, LEGACY_WRITTEN)) return false;
   if (!hasExtendedState(model)) return true;
-  const header = new Uint8Array(EXTENDED - XSTATE_BV);
+  const bytes = areaBytes(model);
+  area.fill(0, SOFTWARE, EXTENDED);
   // Always with x87 and SSE, as FXSAVE's image has them.
-  new DataView(header.buffer).setUint32(0, (inUse(context) & all) | LEGACY_STATE, true);
-  const software = new Uint8Array(LEGACY_BYTES - SOFTWARE);
-  const view = new DataView(software.buffer);
-  view.setUint32(0, MAGIC1, true);
-  view.setUint32(4, fpStateBytes(model), true);
-  view.setBigUint64(8, BigInt(all), true);
-  view.setUint32(16, areaBytes(model), true);
-  const magic2 = new Uint8Array(Uint32Array.of(MAGIC2).buffer);
-  return write(XSTATE_BV, header) && write(SOFTWARE, software) && write(areaBytes(model), magic2);
+  view.setUint32(XSTATE_BV, (inUse(context) & all) | LEGACY_STATE, true);
+  view.setUint32(SOFTWARE, MAGIC1, true);
+  view.setUint32(SOFTWARE + 4, bytes + MAGIC2_BYTES, true);
+  view.setUint32(SOFTWARE + 8, all, true);
+  view.setUint32(SOFTWARE + 16, bytes, true);
+  view.setUint32(bytes, MAGIC2, true);
+  return write(SOFTWARE, bytes + MAGIC2_BYTES);
 }
-
-/** Thrown where a frame cannot be read. */
-class BadFrame extends Error {}
 
 /** What rt_sigreturn restores; 0 is the initial state. False if the processor refuses what is there: the process gets SIGSEGV. */
 export function loadFpState(linux: Linux, process: Process, address: number): boolean {
   const { context } = linux;
-  const read = (offset: number, bytes: number): Uint8Array => {
-    const data = copyIn(linux, process, address + offset, bytes);
-    if (!data) throw new BadFrame();
-    return data;
-  };
   const { model } = context;
   const all = linuxXcr0(model) | LEGACY_STATE;
   if (address === 0) return initialise(context, all);
-  try {
-    const extended = hasExtendedState(model) ? extendedComponents(model, read) : undefined;
-    if (extended === undefined) return address % FXRSTOR_ALIGNMENT === 0 && loadLegacy(context, all, read);
-    if (address % AREA_ALIGNMENT !== 0) return false;
-    const area = { requested: all & extended, wide: true, registers: REGISTERS, read };
-    return restoreArea(context, area, 'xrstor') === undefined && initialise(context, all & ~extended);
-  } catch (error) {
-    if (error instanceof BadFrame) return false;
-    throw error;
-  }
+  const read = (from: number, to: number): boolean => copyInto(linux, process, address + from, area, from, to - from);
+  if (!read(0, LEGACY_BYTES)) return false;
+  const bytes = hasExtendedState(model) ? namedBytes(model) : 0;
+  if (bytes > 0 && !read(XSTATE_BV, bytes + MAGIC2_BYTES)) return false;
+  if (bytes === 0 || view.getUint32(bytes, true) !== MAGIC2)
+    return address % FXRSTOR_ALIGNMENT === 0 && loadLegacy(context, all);
+  if (address % AREA_ALIGNMENT !== 0) return false;
+  const extended = view.getUint32(SOFTWARE + 8, true) & linuxXcr0(model);
+  if (restoreArea(context, { requested: all & extended, ...LOADED }, 'xrstor') !== undefined) return false;
+  return (all & ~extended) === 0 || initialise(context, all & ~extended);
 }
 
-/** The components that the kernel's words name; undefined if they are not there, so that only FXSAVE's image counts. */
-function extendedComponents(model: CpuModel, read: (offset: number, bytes: number) => Uint8Array): number | undefined {
-  const view = new DataView(read(SOFTWARE, LEGACY_BYTES - SOFTWARE).buffer);
-  const [extended, bytes] = [view.getUint32(4, true), view.getUint32(16, true)];
-  if (view.getUint32(0, true) !== MAGIC1) return undefined;
-  if (bytes < EXTENDED || bytes > areaBytes(model) || bytes > extended) return undefined;
-  if (new DataView(read(bytes, MAGIC2_BYTES).buffer).getUint32(0, true) !== MAGIC2) return undefined;
-  return Number(view.getBigUint64(8, true) & BigInt(linuxXcr0(model)));
+/** Bytes of the area as the kernel's words name them; 0 if they are not there, so that only FXSAVE's image counts. */
+function namedBytes(model: CpuModel): number {
+  const [extended, bytes] = [view.getUint32(SOFTWARE + 4, true), view.getUint32(SOFTWARE + 16, true)];
+  if (view.getUint32(SOFTWARE, true) !== MAGIC1) return 0;
+  return bytes < EXTENDED || bytes > areaBytes(model) || bytes > extended ? 0 : bytes;
 }
+
+/** The whole area has been brought before. */
+const alreadyRead = (): void => {};
+
+const LOADED = { compacted: undefined, wide: true, registers: REGISTERS, read: alreadyRead };
 
 /** FXRSTOR, and the initial configuration of everything else. */
-function loadLegacy(context: CpuContext, all: number, read: (offset: number, bytes: number) => Uint8Array): boolean {
-  const area = { requested: all, present: LEGACY_STATE, compacted: undefined, wide: true, registers: REGISTERS, read };
-  return restoreComponents(context, area) === undefined;
+function loadLegacy(context: CpuContext, all: number): boolean {
+  return restoreComponents(context, { requested: all, present: LEGACY_STATE, ...LOADED }) === undefined;
 }
 
 function initialise(context: CpuContext, requested: number): boolean {
-  const read = (): Uint8Array => new Uint8Array();
-  restoreComponents(context, { requested, present: 0, compacted: requested, wide: true, registers: REGISTERS, read });
+  restoreComponents(context, { requested, present: 0, ...LOADED, compacted: requested });
   return true;
 }

@@ -11,7 +11,7 @@ import { readRflags, writeRflags, Flag } from '../cpu/system/rflags.ts';
 import { fpStateAddress, fpStateBytes, hasExtendedState, loadFpState, storeFpState } from './fpstate.ts';
 import type { Linux, SignalInfo, SignalAction, Task } from './state.ts';
 import * as S from './signal-numbers.ts';
-import { Packer, copyIn, copyOut } from './usermem.ts';
+import { Packer, copyInto, copyOut } from './usermem.ts';
 
 const FRAME_BYTES = 440;
 const CONTEXT = 8 + 40;
@@ -29,6 +29,9 @@ const USER_FLAGS = Flag.AC | Flag.OF | Flag.DF | Flag.TF | Flag.SF | Flag.ZF | F
 
 /** Offsets in struct sigcontext of registers, by x86 register number. */
 const REGISTER_OFFSETS = [104, 112, 96, 88, 120, 80, 72, 64, 0, 8, 16, 24, 32, 40, 48, 56];
+/** Where the registers' words stand in a frame and in the state page. */
+const CONTEXT_WORDS = REGISTER_OFFSETS.map((offset) => (CONTEXT + offset) >>> 2);
+const GPR_WORDS = REGISTER_OFFSETS.map((_, register) => (L.GPR + register * 8) >>> 2);
 const SC_RIP = 128;
 const SC_FLAGS = 136;
 const SC_SELECTORS = 144;
@@ -37,6 +40,11 @@ const SC_TRAP = 160;
 const SC_OLDMASK = 168;
 const SC_CR2 = 176;
 const SC_FPSTATE = 184;
+
+/** The frame that is being written or read. */
+const FRAME = new Packer(FRAME_BYTES);
+const FRAME_VIEW = new DataView(FRAME.bytes.buffer);
+const FRAME_WORDS = new Uint32Array(FRAME.bytes.buffer);
 
 /** Writes the frame and points the registers at the handler. False if the stack cannot take it. */
 export function pushSignalFrame(
@@ -62,7 +70,8 @@ export function pushSignalFrame(
 
   linux.dune?.signalFrame(task, BigInt(at), BigInt(fpstate + fpStateBytes(linux.context.model)));
 
-  const frame = new Packer(FRAME_BYTES);
+  const frame = FRAME;
+  frame.bytes.fill(0);
   frame.u64(0, action.restorer);
   frame.u64(8, UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (hasExtendedState(linux.context.model) ? UC_FP_XSTATE : 0));
   frame.u64(24, stack.address);
@@ -70,7 +79,7 @@ export function pushSignalFrame(
   frame.u64(40, stack.size);
   fillContext(linux, frame, info, oldMask, fpstate);
   frame.u64(MASK, oldMask);
-  frame.bytes.set(packSignalInfo(info), INFO);
+  putSignalInfo(frame, INFO, info);
   if (!copyOut(linux, task.process, at, frame.bytes) || !storeFpState(linux, task.process, fpstate)) return false;
   if (stack.flags & S.SS_AUTODISARM) task.altStack = { address: 0, size: 0, flags: S.SS_DISABLE };
 
@@ -84,9 +93,16 @@ export function pushSignalFrame(
   return true;
 }
 
+function copyRegisters(to: Uint32Array, into: readonly number[], from: Uint32Array, at: readonly number[]): void {
+  for (let register = 0; register < into.length; register++) {
+    to[into[register]!] = from[at[register]!]!;
+    to[into[register]! + 1] = from[at[register]! + 1]!;
+  }
+}
+
 function fillContext(linux: Linux, frame: Packer, info: SignalInfo, oldMask: bigint, fpstate: number): void {
   const { cpu } = linux;
-  REGISTER_OFFSETS.forEach((offset, register) => frame.u64(CONTEXT + offset, cpu.gpr(register)));
+  copyRegisters(FRAME_WORDS, CONTEXT_WORDS, linux.mem.u32, GPR_WORDS);
   frame.u64(CONTEXT + SC_RIP, cpu.rip);
   frame.u64(CONTEXT + SC_FLAGS, readRflags(linux.context));
   frame.u16(CONTEXT + SC_SELECTORS, USER_CS);
@@ -100,12 +116,17 @@ function fillContext(linux: Linux, frame: Packer, info: SignalInfo, oldMask: big
 
 /** struct siginfo, 128 bytes. */
 export function packSignalInfo(info: SignalInfo): Uint8Array {
-  const packed = new Packer(INFO_BYTES).u32(0, info.signal).u32(8, info.code >>> 0);
-  if (info.address !== undefined) return packed.u64(16, info.address).bytes;
-  if (info.timerId !== undefined) return packed.u32(16, info.timerId).u64(24, info.value ?? 0n).bytes;
-  packed.u32(16, info.pid ?? 0).u32(20, info.pid === undefined ? 0 : 1000);
-  if (info.status !== undefined) return packed.u32(24, info.status).bytes;
-  return packed.u64(24, info.value ?? 0n).bytes;
+  return putSignalInfo(new Packer(INFO_BYTES), 0, info).bytes;
+}
+
+/** The same at an offset of something larger that is 0 there. */
+function putSignalInfo(packed: Packer, at: number, info: SignalInfo): Packer {
+  packed.u32(at, info.signal).u32(at + 8, info.code >>> 0);
+  if (info.address !== undefined) return packed.u64(at + 16, info.address);
+  if (info.timerId !== undefined) return packed.u32(at + 16, info.timerId).u64(at + 24, info.value ?? 0n);
+  packed.u32(at + 16, info.pid ?? 0).u32(at + 20, info.pid === undefined ? 0 : 1000);
+  if (info.status !== undefined) return packed.u32(at + 24, info.status);
+  return packed.u64(at + 24, info.value ?? 0n);
 }
 
 export function isOnAltStack(task: Task, rsp: number): boolean {
@@ -121,13 +142,12 @@ export function altStackState(task: Task, rsp: number): number {
 /** rt_sigreturn: restores all that the frame holds. False if it cannot be read. */
 export function popSignalFrame(linux: Linux, task: Task): boolean {
   const { cpu, mem } = linux;
-  const frame = copyIn(linux, task.process, Number(cpu.rsp) - 8, FRAME_BYTES);
-  if (!frame) return false;
-  const view = new DataView(frame.buffer);
+  const view = FRAME_VIEW;
+  if (!copyInto(linux, task.process, Number(cpu.rsp) - 8, FRAME.bytes, 0, FRAME_BYTES)) return false;
   const fpstate = Number(view.getBigUint64(CONTEXT + SC_FPSTATE, true));
   const rip = view.getBigUint64(CONTEXT + SC_RIP, true);
   if (rip >= 0x800000000000n || !loadFpState(linux, task.process, fpstate)) return false;
-  REGISTER_OFFSETS.forEach((offset, register) => cpu.setGpr(register, view.getBigUint64(CONTEXT + offset, true)));
+  copyRegisters(linux.mem.u32, GPR_WORDS, FRAME_WORDS, CONTEXT_WORDS);
   cpu.rip = rip;
   const flags = view.getUint32(CONTEXT + SC_FLAGS, true);
   writeRflags(linux.context, (readRflags(linux.context) & ~USER_FLAGS) | (flags & USER_FLAGS));

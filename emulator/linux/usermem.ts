@@ -20,14 +20,26 @@ export function userByte(linux: Linux, process: Process, address: number, write:
 /** Undefined = EFAULT. */
 export function copyIn(linux: Linux, process: Process, address: number, bytes: number): Uint8Array | undefined {
   const into = new Uint8Array(bytes);
+  return copyInto(linux, process, address, into, 0, bytes) ? into : undefined;
+}
+
+/** To `into[at]` and up. False = EFAULT. */
+export function copyInto(
+  linux: Linux,
+  process: Process,
+  address: number,
+  into: Uint8Array,
+  at: number,
+  bytes: number,
+): boolean {
   for (let done = 0; done < bytes;) {
     const hpa = userByte(linux, process, address + done, false);
-    if (hpa < 0) return undefined;
+    if (hpa < 0) return false;
     const chunk = Math.min(bytes - done, PAGE - (hpa % PAGE));
-    into.set(linux.memory.slice(hpa, chunk), done);
+    into.set(linux.memory.slice(hpa, chunk), at + done);
     done += chunk;
   }
-  return into;
+  return true;
 }
 
 /** False = EFAULT; bytes before the bad page are written, as the kernel does. */

@@ -49,7 +49,8 @@ export class PhysicalMemory {
     const last = Math.floor((hpa + bytes - 1) / PAGE_SIZE);
     for (let pfn = Math.floor(hpa / PAGE_SIZE); pfn <= last; pfn++) {
       this.mem.bytes[L.FRAME_FLAGS + pfn]! |= L.FRAME_DIRTY;
-      if (this.mem.get64(L.CODE_BITMAP + pfn * 8) !== 0n) this.onCodeWrite(pfn);
+      const bitmap = (L.CODE_BITMAP >>> 2) + pfn * 2;
+      if (this.mem.u32[bitmap]! | this.mem.u32[bitmap + 1]!) this.onCodeWrite(pfn);
     }
   }
 }

@@ -17,6 +17,10 @@ const XCOMP_COMPACTED = 1n << 63n;
 /** REX.W. */
 const WIDE = 8;
 
+/** The header of the area that is being read. */
+const HEADER = new BigUint64Array(image.area.buffer, LEGACY_BYTES, HEADER_BYTES / 8);
+const HEADER_WORDS = new Uint32Array(HEADER.buffer, HEADER.byteOffset, HEADER_BYTES / 4);
+
 type Restore = 'xrstor' | 'xrstors';
 type Save = 'xsave' | 'xsaveopt' | 'xsavec' | 'xsaves';
 
@@ -106,7 +110,7 @@ export const restore =
         requested: requestedComponents(context),
         wide: instruction.size === WIDE,
         registers: vectorRegisters(context),
-        read: (offset, bytes) => readBlock(context, area(offset, bytes), bytes),
+        read: (offset, bytes) => image.area.set(readBlock(context, area(offset, bytes), bytes), offset),
       },
       kind,
     );
@@ -121,35 +125,35 @@ export function restoreArea(
   restoration: Omit<image.Restoration, 'present' | 'compacted'>,
   kind: Restore,
 ): string | undefined {
-  const bytes = restoration.read(LEGACY_BYTES, HEADER_BYTES);
-  const header = new BigUint64Array(bytes.buffer);
-  const compacted = (header[1]! & XCOMP_COMPACTED) !== 0n;
-  return (
-    refuseHeader(context, header, kind) ??
-    image.restoreComponents(context, {
-      ...restoration,
-      present: Number(header[0]),
-      compacted: compacted ? Number(header[1]! & ~XCOMP_COMPACTED) : undefined,
-    })
-  );
+  restoration.read(LEGACY_BYTES, HEADER_BYTES);
+  const refused = refuseHeader(context, kind);
+  if (refused !== undefined) return refused;
+  const { requested, wide, registers, read } = restoration;
+  const compacted = HEADER_WORDS[3]! >>> 31 ? HEADER_WORDS[2]! : undefined;
+  return image.restoreComponents(context, { requested, present: HEADER_WORDS[0]!, compacted, wide, registers, read });
+}
+
+/** Whether all words of the header from this one on are 0. */
+function zeroFrom(word: number): boolean {
+  for (let at = word; at < HEADER_WORDS.length; at++) if (HEADER_WORDS[at] !== 0) return false;
+  return true;
 }
 
 /** What is wrong with a header; undefined if nothing (SDM 1, 13.8 and 13.12). */
-function refuseHeader(context: CpuContext, header: BigUint64Array, kind: Restore): string | undefined {
+function refuseHeader(context: CpuContext, kind: Restore): string | undefined {
   const { model } = context;
   const xcr0 = context.mem.get64(L.XCR0);
-  const [stateBv, compBv] = [header[0]!, header[1]!];
-  const zero = (from: number): boolean => header.subarray(from).every((word) => word === 0n);
+  const [stateBv, compBv] = [HEADER[0]!, HEADER[1]!];
   if (!(compBv & XCOMP_COMPACTED)) {
     if (kind === 'xrstors') return 'the area is not in the compacted format';
     if (stateBv & ~xcr0) return `XSTATE_BV ${hex(stateBv)} has components that XCR0 has not`;
-    return compBv === 0n && header[2] === 0n ? undefined : 'reserved bytes of the header are not 0';
+    return compBv === 0n && HEADER[2] === 0n ? undefined : 'reserved bytes of the header are not 0';
   }
   if (!model.features.has('xsavec')) return 'the area is in the compacted format, which this CPU does not have';
   const components = compBv & ~XCOMP_COMPACTED;
   if (components & ~xcr0) return `XCOMP_BV ${hex(compBv)} has components that XCR0 has not`;
   if (stateBv & ~components) return `XSTATE_BV ${hex(stateBv)} has components that XCOMP_BV has not`;
-  return zero(2) ? undefined : 'reserved bytes of the header are not 0';
+  return zeroFrom(4) ? undefined : 'reserved bytes of the header are not 0';
 }
 
 export function xgetbv(context: CpuContext): SystemOutcome {

@@ -21,68 +21,84 @@ const FX_BYTES = 416;
 const INITIAL_CW = 0x37f;
 export const INITIAL_MXCSR = 0x1f80;
 
-/** FXSAVE's image of the present state; it is overwritten by the next. `wide`: with 64-bit pointers. */
-function legacyImage({ core, mem }: CpuContext, wide: boolean): Uint8Array {
+/** The area that is being written or read, bytes at their offsets in it: one at a time, none longer than a page. */
+export const area = new Uint8Array(4096);
+const words = new Uint32Array(area.buffer);
+
+/** Makes FXSAVE's image of the present state, at FP_IMAGE. `wide`: with 64-bit pointers. */
+function makeLegacyImage({ core }: CpuContext, wide: boolean): void {
   core.fxStore(wide ? 1 : 0);
-  return mem.bytes.subarray(L.FP_IMAGE, L.FP_IMAGE + FX_BYTES);
 }
 
-/** The same of the initial configuration, to be read only. */
+/** The same of the initial configuration. */
 const INITIAL_LEGACY_IMAGE = initialLegacyImage();
-function initialLegacyImage(): Uint8Array {
-  const image = new Uint8Array(FX_BYTES);
-  const view = new DataView(image.buffer);
-  view.setUint16(0, INITIAL_CW, true);
-  view.setUint32(24, INITIAL_MXCSR, true);
-  view.setUint32(28, MXCSR_MASK, true);
-  return image;
+function initialLegacyImage(): Uint32Array {
+  const image = new DataView(new ArrayBuffer(FX_BYTES));
+  image.setUint16(0, INITIAL_CW, true);
+  image.setUint32(24, INITIAL_MXCSR, true);
+  image.setUint32(28, MXCSR_MASK, true);
+  return new Uint32Array(image.buffer);
+}
+
+function copyWords(to: Uint32Array, toByte: number, from: Uint32Array, fromByte: number, bytes: number): void {
+  const [target, source, count] = [toByte >>> 2, fromByte >>> 2, bytes >>> 2];
+  for (let word = 0; word < count; word++) to[target + word] = from[source + word]!;
 }
 
 /** Components that are not in their initial configuration: XINUSE, but for components whose state is not tracked (none). */
 export function inUse(context: CpuContext): number {
-  const image = legacyImage(context, true);
-  const initial = INITIAL_LEGACY_IMAGE;
+  const { u32 } = context.mem;
+  makeLegacyImage(context, true);
   const differs = (from: number, to: number): boolean => {
-    for (let at = from; at < to; at++) if (image[at] !== initial[at]) return true;
+    for (let at = from >>> 2; at < to >>> 2; at++)
+      if (u32[(L.FP_IMAGE >>> 2) + at] !== INITIAL_LEGACY_IMAGE[at]) return true;
     return false;
   };
   let mask = X87_PARTS.some(([from, to]) => differs(from, to)) ? X87_STATE : 0;
   if (differs(XMM_AT, FX_BYTES)) mask |= SSE_STATE;
-  for (const component of EXTENDED_COMPONENTS)
-    if (readExtended(context, component, 16).some((byte) => byte !== 0)) mask |= 1 << component.index;
-  return mask;
+  if (upperHalvesInUse(u32)) mask |= AVX_STATE;
+  return context.mem.get32(L.PKRU) === 0 ? mask : mask | PKRU_STATE;
 }
 
-/** A component of the extended region as it stands in memory. `registers`: how many vector registers the mode has. */
-function readExtended({ mem }: CpuContext, { index, bytes }: StateComponent, registers: number): Uint8Array {
-  if (1 << index === PKRU_STATE) return new Uint8Array(BigUint64Array.of(BigInt(mem.get32(L.PKRU))).buffer);
-  const image = new Uint8Array(registers === 16 ? bytes : registers * XMM_BYTES);
-  for (let register = 0; register < registers; register++) {
-    const at = L.XMM + register * L.XMM_STRIDE + UPPER;
-    image.set(mem.bytes.subarray(at, at + XMM_BYTES), register * XMM_BYTES);
+function upperHalvesInUse(u32: Uint32Array): boolean {
+  for (let register = 0; register < 16; register++) {
+    const at = upperHalf(register) >>> 2;
+    if (u32[at]! | u32[at + 1]! | u32[at + 2]! | u32[at + 3]!) return true;
   }
-  return image;
+  return false;
 }
 
-/** Sets a component of the extended region; without an image, to its initial configuration. */
-function writeExtended(
+const upperHalf = (register: number): number => L.XMM + register * L.XMM_STRIDE + UPPER;
+
+/** Bytes of a component of the extended region. `registers`: how many vector registers the mode has. */
+function extendedBytes({ index, bytes }: StateComponent, registers: number): number {
+  return 1 << index === AVX_STATE ? registers * XMM_BYTES : bytes;
+}
+
+/** Puts a component of the extended region in the area. */
+function packExtended({ mem }: CpuContext, { index }: StateComponent, at: number, registers: number): void {
+  if (1 << index === PKRU_STATE) {
+    words[at >>> 2] = mem.get32(L.PKRU);
+    words[(at >>> 2) + 1] = 0;
+  } else
+    for (let register = 0; register < registers; register++)
+      copyWords(words, at + register * XMM_BYTES, mem.u32, upperHalf(register), XMM_BYTES);
+}
+
+/** Sets a component of the extended region from the area; with `at` undefined, to its initial configuration. */
+function unpackExtended(
   context: CpuContext,
-  { index, bytes }: StateComponent,
-  image: Uint8Array | undefined,
+  { index }: StateComponent,
+  at: number | undefined,
   registers: number,
 ): void {
-  const from = image ?? new Uint8Array(bytes);
-  if (1 << index === PKRU_STATE) return setPkru(context, new DataView(from.buffer, from.byteOffset).getUint32(0, true));
+  const { u32 } = context.mem;
+  if (1 << index === PKRU_STATE) return setPkru(context, at === undefined ? 0 : words[at >>> 2]!);
   for (let register = 0; register < registers; register++) {
-    const slot = from.subarray(register * XMM_BYTES, (register + 1) * XMM_BYTES);
-    context.mem.bytes.set(slot, L.XMM + register * L.XMM_STRIDE + UPPER);
+    const to = upperHalf(register);
+    if (at === undefined) u32.fill(0, to >>> 2, (to + XMM_BYTES) >>> 2);
+    else copyWords(u32, to, words, at + register * XMM_BYTES, XMM_BYTES);
   }
-}
-
-/** Bytes of an XSAVE area. */
-export interface AreaPart {
-  readonly offset: number;
-  readonly data: Uint8Array;
 }
 
 interface AreaFormat {
@@ -94,73 +110,101 @@ interface AreaFormat {
   readonly registers: number;
 }
 
+const offsetsOf = (compacted: number | undefined): ReadonlyMap<StateComponent, number> | undefined =>
+  compacted === undefined ? undefined : compactedOffsets(compacted);
+
+/** Puts in the area the legacy region, whole, and what these components of the extended region hold now. The header is not among it. */
+export function packComponents(
+  context: CpuContext,
+  { components, compacted, wide, registers }: AreaFormat & { readonly components: number },
+): void {
+  makeLegacyImage(context, wide);
+  copyWords(words, 0, context.mem.u32, L.FP_IMAGE, FX_BYTES);
+  const offsets = offsetsOf(compacted);
+  for (const component of EXTENDED_COMPONENTS)
+    if (components & (1 << component.index))
+      packExtended(context, component, offsets?.get(component) ?? component.offset, registers);
+}
+
+/** Bytes of an XSAVE area. */
+export interface AreaPart {
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
 /** What these components hold now. The header is not among it. */
 export function presentParts(
   context: CpuContext,
-  {
-    components,
-    mxcsr,
-    compacted,
-    wide,
-    registers,
-  }: AreaFormat & { readonly components: number; readonly mxcsr: boolean },
+  format: AreaFormat & { readonly components: number; readonly mxcsr: boolean },
 ): AreaPart[] {
-  const legacy = legacyImage(context, wide);
+  const { components, mxcsr, compacted, registers } = format;
+  packComponents(context, format);
   const spans: (readonly [from: number, to: number])[] = [];
   if (components & X87_STATE) spans.push(...X87_PARTS);
   if (mxcsr) spans.push(MXCSR_PART);
   if (components & SSE_STATE) spans.push([XMM_AT, XMM_AT + registers * XMM_BYTES]);
-  const parts: AreaPart[] = spans.map(([from, to]) => ({ offset: from, data: legacy.slice(from, to) }));
-  const offsets = compacted === undefined ? undefined : compactedOffsets(compacted);
-  for (const component of EXTENDED_COMPONENTS)
-    if (components & (1 << component.index))
-      parts.push({
-        offset: offsets?.get(component) ?? component.offset,
-        data: readExtended(context, component, registers),
-      });
-  return parts;
+  const offsets = offsetsOf(compacted);
+  for (const component of EXTENDED_COMPONENTS) {
+    const at = offsets?.get(component) ?? component.offset;
+    if (components & (1 << component.index)) spans.push([at, at + extendedBytes(component, registers)]);
+  }
+  return spans.map(([from, to]) => ({ offset: from, data: area.subarray(from, to) }));
 }
 
 export interface Restoration extends AreaFormat {
   readonly requested: number;
   /** XSTATE_BV: the others of `requested` are set to their initial configuration. */
   readonly present: number;
-  readonly read: (offset: number, bytes: number) => Uint8Array;
+  /** Brings bytes at an offset of the area in memory to the same offset of `area`. */
+  readonly read: (offset: number, bytes: number) => void;
 }
 
 /** Reads all that is needed, then changes the state. Says what is wrong, and changes nothing, if MXCSR cannot be as it says. */
 export function restoreComponents(context: CpuContext, restoration: Restoration): string | undefined {
   const { requested, present, compacted, wide, registers, read } = restoration;
   const loaded = requested & present;
-  const legacy = restoredLegacy(context, restoration);
-  const mxcsr = new DataView(legacy.buffer).getUint32(MXCSR_PART[0], true);
+  readLegacy(restoration);
+  const mxcsr = restoredMxcsr(context, restoration);
   if (mxcsr & ~MXCSR_MASK) return `MXCSR 0x${mxcsr.toString(16)} has reserved bits`;
-  const offsets = compacted === undefined ? undefined : compactedOffsets(compacted);
-  const extended = EXTENDED_COMPONENTS.filter(({ index }) => requested & (1 << index)).map((component) => {
-    const bytes = 1 << component.index === AVX_STATE ? registers * XMM_BYTES : component.bytes;
-    const at = offsets?.get(component) ?? component.offset;
-    return { component, data: loaded & (1 << component.index) ? read(at, bytes) : undefined };
-  });
-  context.mem.bytes.set(legacy, L.FP_IMAGE);
+  const offsets = offsetsOf(compacted);
+  const offsetOf = (component: StateComponent): number => offsets?.get(component) ?? component.offset;
+  for (const component of EXTENDED_COMPONENTS)
+    if (loaded & (1 << component.index)) read(offsetOf(component), extendedBytes(component, registers));
+  makeRestoredLegacy(context, restoration);
+  context.mem.set32(L.FP_IMAGE + MXCSR_PART[0], mxcsr);
   context.core.fxLoad(wide || !(loaded & X87_STATE) ? 1 : 0);
-  for (const { component, data } of extended) writeExtended(context, component, data, registers);
+  for (const component of EXTENDED_COMPONENTS) {
+    const bit = 1 << component.index;
+    if (requested & bit) unpackExtended(context, component, loaded & bit ? offsetOf(component) : undefined, registers);
+  }
   return undefined;
 }
 
-/** The legacy region as it shall be: from the area, initial, or as it is. */
-function restoredLegacy(
-  context: CpuContext,
-  { requested, present, compacted, registers, read }: Restoration,
-): Uint8Array {
-  const initial = INITIAL_LEGACY_IMAGE;
-  const legacy = legacyImage(context, true).slice();
-  const copy = (component: number, [from, to]: readonly [number, number]): void =>
-    legacy.set(requested & present & component ? read(from, to - from) : initial.subarray(from, to), from);
-  if (requested & X87_STATE) X87_PARTS.forEach((part) => copy(X87_STATE, part));
-  if (requested & SSE_STATE) copy(SSE_STATE, [XMM_AT, XMM_AT + registers * XMM_BYTES]);
-  // In the standard format MXCSR comes from memory whatever XSTATE_BV says; in the compacted format it is part of SSE state.
-  if (compacted !== undefined) {
-    if (requested & SSE_STATE) copy(SSE_STATE, MXCSR_PART);
-  } else if (requested & (SSE_STATE | AVX_STATE)) legacy.set(read(MXCSR_PART[0], 4), MXCSR_PART[0]);
-  return legacy;
+/** In the standard format MXCSR comes from memory whatever XSTATE_BV says; in the compacted format it is part of SSE state. */
+function mxcsrInMemory({ requested, present, compacted }: Restoration): boolean {
+  return (requested & (compacted === undefined ? SSE_STATE | AVX_STATE : present & SSE_STATE)) !== 0;
+}
+
+function readLegacy(restoration: Restoration): void {
+  const { requested, present, registers, read } = restoration;
+  if (requested & present & X87_STATE) for (const [from, to] of X87_PARTS) read(from, to - from);
+  if (requested & present & SSE_STATE) read(XMM_AT, registers * XMM_BYTES);
+  if (mxcsrInMemory(restoration)) read(MXCSR_PART[0], 4);
+}
+
+function restoredMxcsr({ mem }: CpuContext, restoration: Restoration): number {
+  if (mxcsrInMemory(restoration)) return words[MXCSR_PART[0] >>> 2]!;
+  const initial = restoration.compacted !== undefined && restoration.requested & SSE_STATE;
+  return initial ? INITIAL_MXCSR : mem.get32(L.MXCSR);
+}
+
+/** Makes the legacy region as it shall be at FP_IMAGE: from the area, initial, or as it is; but for MXCSR. */
+function makeRestoredLegacy(context: CpuContext, { requested, present, registers }: Restoration): void {
+  makeLegacyImage(context, true);
+  const copy = (component: number, from: number, to: number): void => {
+    const source = present & component ? words : INITIAL_LEGACY_IMAGE;
+    copyWords(context.mem.u32, L.FP_IMAGE + from, source, from, to - from);
+  };
+  if (requested & X87_STATE) for (const [from, to] of X87_PARTS) copy(X87_STATE, from, to);
+  if (requested & SSE_STATE) copy(SSE_STATE, XMM_AT, XMM_AT + registers * XMM_BYTES);
 }
