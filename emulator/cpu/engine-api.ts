@@ -13,6 +13,8 @@ export const enum RunStop {
   Requested = 2,
   /** The vCPU is in HLT, shutdown or wait-for-SIPI. */
   Halted = 3,
+  /** Thousands of events were delivered with no instruction between them, as with a handler that cannot be fetched: they could go on for ever. */
+  Fruitless = 4,
 }
 
 /** An exception, or a fault of the EPT, on its way to whoever handles it. */

@@ -77,6 +77,8 @@ export interface EngineHooks {
 
 /** Longest stay in the interpreter: V8 replaces a running function by its optimised code only when it is called again. */
 const LONGEST_SLICE = 2_000_000;
+/** Events delivered with no instruction between them after which `run` comes back; an instruction needs fewer, but for long repeated ones. */
+const MOST_FRUITLESS = 50_000;
 const FLAG_TF = 0x100;
 const FLAG_RF = 0x10000;
 const FLAG_ZF = 0x40;
@@ -97,6 +99,9 @@ export class ExecutionEngine implements Engine {
   supervisor: Supervisor | undefined;
   onObservedWrite: (hpa: number, bytes: number) => void = () => {};
   retired = 0;
+  /** Faults delivered in this `run` since an instruction retired, and how many had retired at the last one. */
+  #fruitless = 0;
+  #deliveredAt = -1;
   hooks!: EngineHooks;
   readonly #enter: (record: number, budget: number) => number;
   readonly #decodeTable: DecodeTable;
@@ -169,9 +174,10 @@ export class ExecutionEngine implements Engine {
   run(instructions: number): RunStop {
     const end = this.retired + instructions;
     this.#stopRequested = false;
+    this.#fruitless = 0;
     this.#interrupt();
     for (;;) {
-      const stop = this.#halted();
+      const stop = this.#stopped();
       if (stop !== undefined) return this.#settle(stop);
       const left = end - this.retired;
       if (left <= 0) return this.#settle(RunStop.Budget);
@@ -187,9 +193,10 @@ export class ExecutionEngine implements Engine {
   step(): RunStop {
     const before = this.retired;
     this.#stopRequested = false;
+    this.#fruitless = 0;
     this.#interrupt();
     for (;;) {
-      const stop = this.#halted();
+      const stop = this.#stopped();
       if (stop !== undefined) return this.#settle(stop);
       if (this.retired > before) return this.#settle(RunStop.Budget);
       const gva = this.#rip();
@@ -204,8 +211,9 @@ export class ExecutionEngine implements Engine {
     this.#stopRequested = true;
   }
 
-  #halted(): RunStop | undefined {
+  #stopped(): RunStop | undefined {
     if (this.#stopRequested) return RunStop.Requested;
+    if (this.#fruitless > MOST_FRUITLESS) return RunStop.Fruitless;
     return this.mem.get32(L.ACTIVITY) !== 0 ? RunStop.Halted : undefined;
   }
   #stepsSingly(): boolean {
@@ -494,6 +502,8 @@ export class ExecutionEngine implements Engine {
     this.#repetition?.giveUp();
     this.#repetition = undefined;
     this.#flushCounts();
+    this.#fruitless = this.retired === this.#deliveredAt ? this.#fruitless + 1 : 0;
+    this.#deliveredAt = this.retired;
     this.hooks.deliver(fault);
     this.#interrupt();
   }

@@ -86,7 +86,7 @@ export interface ThreadInfo {
 }
 
 export type StopReason =
-  /** The instruction budget of this call is used up. */
+  /** The instruction budget of this call is used up; or the program takes fault after fault without an instruction between, which uses none. */
   | { readonly kind: 'budget' }
   | { readonly kind: 'breakpoint'; readonly thread: number; readonly gva: bigint }
   | { readonly kind: 'step'; readonly thread: number }

@@ -116,6 +116,7 @@ class DuneMachine implements Machine {
     else stop = engine.run(instructions);
     if (this.#stopping) return this.#stopping;
     if (stop === RunStop.Halted) this.#kernel.halted();
+    if (stop === RunStop.Fruitless) return { kind: 'budget' };
     if (stop !== RunStop.Breakpoint) return undefined;
     this.#standing = { thread: thread.tid, gva: cpu.rip };
     return { kind: 'breakpoint', thread: thread.tid, gva: cpu.rip };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import * as L from '../layout.ts';
-import { IST1, RSP0, STACK, UNMAPPED, USER_STACK, createTestMachine } from './system-test-support.ts';
+import { RunStop } from '../engine-api.ts';
+import { IDT, IST1, RSP0, STACK, UNMAPPED, USER_STACK, createTestMachine } from './system-test-support.ts';
 import type { Report, TestMachine } from './system-test-support.ts';
 
 /** Enters ring 3 at label `user` by IRETQ; RFLAGS there is 2 unless given. */
@@ -71,6 +72,27 @@ describe('exceptions', () => {
       assert.deepEqual([report.vector, report.errorCode], [vector, errorCode]);
     });
   }
+
+  it('comes back from a handler that cannot be fetched, for ever as its faults go on', () => {
+    const machine = createTestMachine(`mov eax, ${UNMAPPED}\n fault: mov rbx, [rax]`);
+    const { cpu, engine, physical } = machine.context;
+    machine.gate(14, { ist: 1 });
+    const handler = BigInt(UNMAPPED + 0x1230);
+    const OFFSET = 0xffff_0000_0000_ffffn;
+    physical.write64(
+      IDT + 14 * 16,
+      (physical.read64(IDT + 14 * 16) & ~OFFSET) | ((handler >> 16n) << 48n) | (handler & 0xffffn),
+    );
+    const before = engine.retired;
+    for (let call = 0; call < 2; call++) {
+      assert.equal(engine.run(1_000_000), RunStop.Fruitless);
+      assert.equal(engine.retired - before, 1);
+      assert.equal(cpu.rip, handler);
+      assert.equal(physical.read64((IST1 & ~15) - 40), handler);
+    }
+    assert.equal(engine.step(), RunStop.Fruitless);
+    assert.equal(cpu.rip, handler);
+  });
 
   it('returns after INT n and INT3, at the instruction for faults', () => {
     const { machine, report } = run('nop\n int 0x40\nafter: nop');
