@@ -26,6 +26,8 @@ export const EXIT_REGION_LOW = 9;
 export const EXIT_REGION_SLOW = 10;
 /** A translated region is often left by indirect branches, lastly to OP; LINK is the terminator of the branch, SITE the region's first record. */
 export const EXIT_REGION_LEFT = 11;
+/** A region saves nothing: visits are so short that interpreting would be quicker. SITE: its first record; OP: where to go on. */
+export const EXIT_REGION_IDLE = 12;
 
 // FAULT_KIND: what kind of fault waits.
 export const FAULT_NONE = 0;

@@ -6,7 +6,14 @@
  * budget is compared on entry and at the head of each loop, with what the longest way between two of them takes.
  */
 import { toBigint } from '../code-address.ts';
-import { EXIT_LOOKUP, EXIT_REGION_LEFT, EXIT_REGION_LOW, EXIT_REGION_SLOW, EXIT_SYSTEM } from '../codes.ts';
+import {
+  EXIT_LOOKUP,
+  EXIT_REGION_IDLE,
+  EXIT_REGION_LEFT,
+  EXIT_REGION_LOW,
+  EXIT_REGION_SLOW,
+  EXIT_SYSTEM,
+} from '../codes.ts';
 import type { Semantic, Value } from '../emitter.ts';
 import type { Expression, Helper } from '../interpreter/values.ts';
 import * as L from '../layout.ts';
@@ -48,15 +55,21 @@ const INTERPRETED = new Set(['fxsave', 'fxrstor']);
 /** Where a region stands. */
 export interface RegionNames {
   readonly exportName: string;
-  /** Globals that count its misses and its exits. */
+  /** Globals that count its misses and its exits, and that hold what it has saved. */
   readonly misses: number;
   readonly exits: number;
+  readonly saved: number;
   readonly id: number;
 }
 
 /** Misses, and exits, until the driver is told of one. Primes, so that it hears of each of several that take turns. */
 const MISS_SAMPLING = 31;
 const EXIT_SAMPLING = 43;
+/** Instructions that a visit must execute to pay for entering and leaving. */
+const VISIT = 24;
+/** What a region may lose in all before it is given up, and most that it may have saved up, in instructions. */
+const LOSS = 400_000;
+const SAVINGS = 1 << 26;
 
 export function emitRegion(graph: RegionGraph, parts: RegionParts, names: RegionNames): EmittedRegion {
   return new RegionFunction(graph, parts, names).emit();
@@ -218,10 +231,51 @@ class RegionFunction {
       store('i64.store', L.CC_B, e.flags.b);
     }
     if (this.#parts.left !== undefined) this.#tellLeft(this.#parts.left);
+    this.#account();
     store('i32.store', L.BUDGET, e.fixed.budget);
     store('i32.store', L.OP, e.fixed.at);
     w.localGet(e.fixed.outcome);
     w.return();
+  }
+
+  /** Keeps the books of what visits save, and gives the region up if they lose. BUDGET in memory is what was left on entry. */
+  #account(): void {
+    const e = this.#e;
+    const w = this.#w;
+    const { saved } = this.names;
+    const { outcome, at, budget } = e.fixed;
+    w.globalGet(saved);
+    w.i32Const(0);
+    w.memory('i32.load', L.BUDGET);
+    w.localGet(budget);
+    w.plain(0x6b); // i32.sub
+    w.plain(0x6a); // i32.add
+    w.i32Const(VISIT);
+    w.plain(0x6b); // i32.sub
+    w.globalSet(saved);
+    w.globalGet(saved);
+    w.i32Const(-LOSS);
+    w.plain(0x48); // i32.lt_s
+    w.if();
+    w.i32Const(0);
+    w.globalSet(saved);
+    w.localGet(outcome);
+    w.i32Const(L.RECORDS);
+    w.plain(0x4f); // i32.ge_u
+    w.if();
+    e.storeState(L.SITE, 4, e.i32(this.#graph.entry.code.block.record));
+    w.localGet(outcome);
+    w.localSet(at);
+    e.setLocal(outcome, e.i32(EXIT_REGION_IDLE));
+    w.end();
+    w.end();
+    w.globalGet(saved);
+    w.i32Const(SAVINGS);
+    w.plain(0x4a); // i32.gt_s
+    w.if();
+    w.i32Const(SAVINGS);
+    w.globalSet(saved);
+    w.end();
   }
 
   /** BUDGET in memory is what was left on entry: whoever called the region put it there. */

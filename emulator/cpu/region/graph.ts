@@ -86,13 +86,13 @@ export class RegionGrower {
   readonly #recursive = new Set<number>();
 
   /**
-   * @param executed how often a block was executed since its countdown began
+   * @param joins whether the block with this terminator was executed often enough to be part of a region
    * @param targets records that an indirect branch was seen to lead to, by its terminator
    */
   constructor(
     readonly blocks: BlockCache,
     readonly context: CodeContext,
-    readonly executed: (terminator: number) => number,
+    readonly joins: (terminator: number) => boolean,
     readonly targets: (terminator: number) => readonly number[],
   ) {}
 
@@ -128,7 +128,7 @@ export class RegionGrower {
     if (!always) {
       if (this.#nodes.size >= MOST_BLOCKS || this.#instructions + code.insns.length > MOST_INSTRUCTIONS)
         return undefined;
-      if (code.terminator !== 0 && this.executed(code.terminator) <= 0) return undefined;
+      if (code.terminator !== 0 && !this.joins(code.terminator)) return undefined;
     }
     const node: RegionNode = { code, calls, edges: [] };
     this.#nodes.set(key, node);

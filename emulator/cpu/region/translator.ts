@@ -6,7 +6,7 @@
  */
 import type { Block } from '../block.ts';
 import type { BlockCache } from '../blocks.ts';
-import { EXIT_BUDGET, EXIT_REGION_LEFT, EXIT_REGION_LOW, EXIT_REGION_SLOW } from '../codes.ts';
+import { EXIT_BUDGET, EXIT_REGION_IDLE, EXIT_REGION_LEFT, EXIT_REGION_LOW, EXIT_REGION_SLOW } from '../codes.ts';
 import type { Semantic } from '../emitter.ts';
 import { codeContext, modeOf } from '../fpu-traps.ts';
 import type { HandlerTable } from '../interpreter/keys.ts';
@@ -34,6 +34,15 @@ export interface TranslatorOptions {
 }
 
 export const TRANSLATOR_DEFAULTS: TranslatorOptions = { threshold: 1000, batch: 8, modules: 2000 };
+
+/**
+ * Translating an instruction costs about as much as interpreting a few thousand. So the more has been translated, the more often a block must have been
+ * executed: programs with one hot loop are translated at once, those with a flat profile only where it pays.
+ */
+const INSTRUCTIONS_A_STEP = 100;
+const MOST_STEPS = 200;
+/** A block joins a region if it was executed at least once for so many times that make one hot. */
+const RARE = 64;
 
 export interface TranslatorParts {
   readonly mem: LinearMemory;
@@ -88,6 +97,12 @@ export class RegionTranslator {
   #waited = 0;
   /** Terminators that have been hot: their countdown says no longer how often they were executed. */
   readonly #wasHot = new Set<number>();
+  /** Blocks whose regions saved nothing. They may be part of other regions. */
+  readonly #idle = new Set<Block>();
+  /** Executions after which the countdown of a terminator that was hot too early ends. */
+  readonly #executions = new Map<number, number>();
+  /** Guest instructions translated so far. */
+  #instructions = 0;
   readonly #misses = new MissProfile();
   readonly #exits = new ExitProfile();
   /** Blocks whose regions are to be translated again. */
@@ -147,6 +162,14 @@ export class RegionTranslator {
         this.#requeue(entry);
       return true;
     }
+    if (exit === EXIT_REGION_IDLE) {
+      const region = this.#regions.get(blocks.holding(mem.get32(L.SITE)));
+      if (region) {
+        this.#remove(region);
+        this.#idle.add(region.entry);
+      }
+      return true;
+    }
     if (exit !== EXIT_BUDGET) return false;
     const terminator = mem.get32(L.LINK);
     if (mem.get32(terminator + TERMINATOR.countdown) !== 0) return false;
@@ -161,7 +184,14 @@ export class RegionTranslator {
     const { mem, blocks } = this.#parts;
     this.#wasHot.add(terminator);
     const block = blocks.holding(terminator);
-    if (block.single || modeOf(codeContext(mem)) !== MODE_64) return;
+    if (block.single || this.#idle.has(block) || modeOf(codeContext(mem)) !== MODE_64) return;
+    const executions = this.#executions.get(terminator) ?? this.#options.threshold;
+    const wanted = this.#wanted();
+    if (executions < wanted) {
+      this.#executions.set(terminator, wanted);
+      mem.set32(terminator + TERMINATOR.countdown, wanted - executions);
+      return;
+    }
     if (this.#users.has(block) && !this.#regions.has(block)) {
       // It is translated, but not to begin with: compiling it again is dearer than interpreting it for a while.
       const times = (this.#hotInside.get(block) ?? 0) + 1;
@@ -171,6 +201,11 @@ export class RegionTranslator {
     }
     this.#queue.push(block);
     if (this.#queue.length >= this.#options.batch) this.#translateQueue();
+  }
+  /** Executions of a block that make it worth translating now. */
+  #wanted(): number {
+    const steps = Math.min(1 + Math.floor(this.#instructions / INSTRUCTIONS_A_STEP), MOST_STEPS);
+    return this.#options.threshold * steps;
   }
   /** Whether samples of a region mean anything: it stands, and is not to be translated again already. */
   #samples(entry: Block): boolean {
@@ -203,11 +238,12 @@ export class RegionTranslator {
       const graph = new RegionGrower(
         blocks,
         context,
-        (terminator) => this.#executed(terminator),
+        (terminator) => this.#executed(terminator) > this.#options.threshold / RARE,
         (terminator) => this.#exits.targets(terminator),
       ).grow(block);
       if (!graph) continue;
       graphs.push({ block, graph });
+      this.#instructions += graph.instructions;
       for (const { code } of graph.nodes) covered.add(code.block);
     }
     if (graphs.length > 0) this.#build(graphs);
@@ -240,8 +276,9 @@ export class RegionTranslator {
     const regions = graphs.map(({ graph }, index) =>
       emitRegion(graph, parts, {
         exportName: `region${index}`,
-        misses: 2 * index,
-        exits: 2 * index + 1,
+        misses: 3 * index,
+        exits: 3 * index + 1,
+        saved: 3 * index + 2,
         id: first + index,
       }),
     );
@@ -257,7 +294,7 @@ export class RegionTranslator {
       imports,
       memory: { module: 'env', name: 'memory', pages: 1 },
       functions,
-      globals: 2 * functions.length,
+      globals: 3 * functions.length,
     });
     const compiled = new WebAssembly.Module(bytes as BufferSource);
     const { exports } = new WebAssembly.Instance(compiled, {
@@ -342,6 +379,7 @@ export class RegionTranslator {
   #dropped(block: Block): void {
     this.#hotInside.delete(block);
     this.#again.delete(block);
+    this.#idle.delete(block);
     for (const region of [...(this.#users.get(block) ?? [])]) this.#remove(region);
   }
   /** Drops every region; blocks stay, and grow hot again. */
@@ -353,5 +391,6 @@ export class RegionTranslator {
     this.#again.clear();
     this.#hotInside.clear();
     this.#wasHot.clear();
+    this.#executions.clear();
   }
 }
