@@ -1,7 +1,7 @@
 /** /dev/dune spoken by hand, as binaries do that were built against the public library. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { has, runEmulated } from '../linux/support.ts';
+import { has, runEmulated, start } from '../linux/support.ts';
 import { buildExamples, compareWithGolden, compile, compileImage, here, observe, transcript } from './support.ts';
 
 describe('Dune device', function () {
@@ -74,5 +74,17 @@ describe('Dune device', function () {
 
   it('keeps what libdune promises of its pages: splitting, large pages, clones', () => {
     compareWithGolden(join(here, 'pages.expected.txt'), transcript(runEmulated(compile('pages', true))));
+  });
+
+  it('gives control back while a guest faults for ever', () => {
+    const collect = { out: '', err: '' };
+    const machine = start(compile('unfetchable', true), [], {}, collect);
+    assert.deepEqual(machine.run(100_000_000), { kind: 'budget' });
+    assert.equal(collect.out, 'faults from now on\n');
+    const { instructions } = machine.stats();
+    assert.ok(instructions < 100_000_000);
+    assert.deepEqual(machine.run(1000), { kind: 'budget' });
+    assert.equal(machine.stats().instructions, instructions);
+    assert.equal(machine.stepInstruction(machine.currentThread()).kind, 'step');
   });
 });
