@@ -10,45 +10,15 @@ import * as L from '../layout.ts';
 import { registerField } from '../records.ts';
 import type { Writer } from '../wasm/writer.ts';
 import { AccessPlanner, FARTHEST, LEAVES_MEMORY_ALONE, placed } from './accesses.ts';
-import type { CheckedRange, Place, Placed } from './accesses.ts';
+import type { Place, Placed } from './accesses.ts';
 import { anyCarry, INLINE, knownCarry, knownFlags } from './helpers.ts';
+import type { Ending, FixedLocals, FlagState, Knowledge } from './knowledge.ts';
 
 const VECTORS_WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 const FIRST_BASED_SEGMENT = 4;
 const CARRY = 1;
 
 type VectorOperand = Extract<Operand, { kind: 'xmm' | 'ymm' }>;
-
-/** What is known at a point of the code. */
-export interface Knowledge {
-  readonly known: FlagState | undefined;
-  readonly places: readonly (Place | undefined)[];
-  readonly checked: readonly CheckedRange[];
-}
-export const NOTHING_KNOWN: Knowledge = { known: undefined, places: [], checked: [] };
-
-/** How a block ends; the translator goes on from there. */
-export type Ending =
-  | { readonly kind: 'jump' }
-  | { readonly kind: 'branch'; readonly condition: Expression }
-  | { readonly kind: 'indirect'; readonly target: Expression }
-  /** The instruction has left for good. */
-  | { readonly kind: 'left' };
-
-export interface FlagState {
-  readonly kind: FlagKind;
-  readonly size: Size;
-}
-
-/** Locals that every region has, after its parameters. */
-export interface FixedLocals {
-  readonly budget: number;
-  /** Exit code, or record to go on at. */
-  readonly outcome: number;
-  /** Record that an exit code is about. */
-  readonly at: number;
-  readonly tlbBase: number;
-}
 
 export class RegionEmitter extends MemoryEmitter implements Emitter {
   /** What is known of the lazy flags here. */
