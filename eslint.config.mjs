@@ -1,7 +1,18 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.host/', 'emulator/core/', 'test-results/', 'coverage/', '.vscode-test/'] },
+  {
+    ignores: [
+      'build/',
+      'dist/',
+      'node_modules/',
+      '.host/',
+      'emulator/core/',
+      'test-results/',
+      'coverage/',
+      '.vscode-test/',
+    ],
+  },
   ...tseslint.configs.recommended,
   {
     files: ['**/*.ts'],
