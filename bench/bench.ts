@@ -4,7 +4,7 @@
  * that what else the machine does matters less. Results of all peers must agree.
  *
  *   --rounds N   (default 5)
- *   --scale N    N times the programs' own amount of work (default 1)
+ *   --scale N    N times the programs' own amount of work, which takes a peer about a second (default 1; 0.25: short runs)
  *   --work N     so many units of work instead: 1 shows that the harness works
  *   --peers LIST only these: dune-debug (always), qemu-system-x86_64, qemu-x86_64, native
  *   --out FOLDER where the report, its numbers and the picture go (default build/bench)

@@ -97,7 +97,7 @@ function snapshots(): Promise<void> {
     const saved: number[] = [];
     for (let round = 0; round < rounds; round++)
       for (const save of round % 2 ? [true, false] : [false, true]) {
-        const timed = new Run(program, ['x4'], { memory: 1280 * MEGABYTE }).begin();
+        const timed = new Run(program, ['x1'], { memory: 1280 * MEGABYTE }).begin();
         timed.run(50e6);
         const keep = [timed.machine.snapshot()];
         (save ? saved : plain).push(
@@ -166,7 +166,7 @@ function breakpoints(): Promise<void> {
     for (let round = 0; round < rounds; round++)
       for (const which of round % 2 ? (['with', 'without'] as const) : (['without', 'with'] as const))
         times[which].push(
-          regionSeconds(program, ['x1'], (machine) => {
+          regionSeconds(program, ['x0.25'], (machine) => {
             if (which === 'with') machine.setBreakpoints(new Set(places));
           }),
         );

@@ -95,7 +95,7 @@ halt: return sp[-1];
 
 int main(int argc, char **argv)
 {
-	unsigned long n = bench_args("bytecode", argc, argv, 90);
+	unsigned long n = bench_args("bytecode", argc, argv, 360);
 	uint64_t sum = 0;
 	assemble();
 	bench_begin();

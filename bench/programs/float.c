@@ -50,7 +50,7 @@ static NOIPA uint64_t mandelbrot_row(int row)
 
 int main(int argc, char **argv)
 {
-	unsigned long n = bench_args("float", argc, argv, 400);
+	unsigned long n = bench_args("float", argc, argv, 1600);
 	uint64_t s = 17, sum = 0, bits;
 	for (int i = 0; i < BODIES; i++) {
 		for (int k = 0; k < 3; k++) {

@@ -72,7 +72,7 @@ static NOIPA struct entry *find(uint32_t key, uint64_t hash, int insert)
 
 int main(int argc, char **argv)
 {
-	unsigned long n = bench_args("hash", argc, argv, 25);
+	unsigned long n = bench_args("hash", argc, argv, 100);
 	uint64_t s = 4711, sum = 0;
 	for (uint32_t i = 0; i < KEYS; i++)
 		lengths[i] = (uint32_t)snprintf(keys[i], KEY, "key-%llx",

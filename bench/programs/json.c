@@ -165,7 +165,7 @@ static NOIPA void print(const struct node *node)
 
 int main(int argc, char **argv)
 {
-	unsigned long n = bench_args("json", argc, argv, 70);
+	unsigned long n = bench_args("json", argc, argv, 280);
 	uint64_t s = 31, sum = 0;
 	size_t size = (size_t)(generate(document, &s, 5) - document);
 	document[size] = 0;

@@ -81,7 +81,7 @@ static NOIPA size_t unpack(size_t size)
 
 int main(int argc, char **argv)
 {
-	unsigned long n = bench_args("lz", argc, argv, 32);
+	unsigned long n = bench_args("lz", argc, argv, 128);
 	uint64_t s = 55, sum = 0;
 	for (size_t i = 0; i < SIZE; i++) {
 		uint64_t r = bench_rand(&s) >> 24;

@@ -68,7 +68,7 @@ static void heap_sort(struct record *v, size_t n)
 
 int main(int argc, char **argv)
 {
-	unsigned long n = bench_args("records", argc, argv, 12);
+	unsigned long n = bench_args("records", argc, argv, 48);
 	uint64_t s = 99, sum = 0;
 	bench_begin();
 	for (unsigned long round = 0; round < n; round++) {

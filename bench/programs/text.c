@@ -62,7 +62,7 @@ static NOIPA uint64_t pass(size_t size)
 
 int main(int argc, char **argv)
 {
-	unsigned long n = bench_args("text", argc, argv, 35);
+	unsigned long n = bench_args("text", argc, argv, 140);
 	uint64_t s = 2024, sum = 0;
 	size_t size = generate(&s);
 	bench_begin();
