@@ -1,4 +1,5 @@
 /** The programs of a machine's processes and their symbols. */
+import { PT } from '../emulator/elf/constants.ts';
 import type { HostFiles, Machine } from '../emulator/machine/api.ts';
 import { loadSymbols, SymbolError, type ProgramSymbols, type SourcePosition } from './symbols/index.ts';
 import { joinPath } from './symbols/path.ts';
@@ -89,6 +90,6 @@ export class Images {
 function covers(symbols: ProgramSymbols, gva: bigint): boolean {
   const address = symbols.linkAddress(gva);
   return symbols.elf.segments.some(
-    ({ type, address: start, memorySize }) => type === 1 && address >= start && address < start + memorySize,
+    ({ type, address: start, memorySize }) => type === PT.load && address >= start && address < start + memorySize,
   );
 }

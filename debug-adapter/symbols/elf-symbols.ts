@@ -1,15 +1,7 @@
 /** The ELF symbol table, sorted for lookup by address and by name. Addresses are link-time addresses. */
+import { SHN, SHT, STB, STT, SYM } from '../../emulator/elf/constants.ts';
 import { ByteReader, stringAt } from './dwarf/reader.ts';
-import { SectionType } from './elf-sections.ts';
 import type { ElfImage } from './elf.ts';
-
-const STT_NOTYPE = 0;
-const STT_OBJECT = 1;
-const STT_FUNC = 2;
-const STT_TLS = 6;
-const STT_GNU_IFUNC = 10;
-const SHN_UNDEF = 0;
-const SHN_LORESERVE = 0xff00;
 
 export interface ElfSymbol {
   readonly name: string;
@@ -35,13 +27,12 @@ export class SymbolTable {
   static read(image: ElfImage): SymbolTable {
     const symbols: ElfSymbol[] = [];
     const section =
-      image.sections.find((s) => s.type === SectionType.SymbolTable) ??
-      image.sections.find((s) => s.type === SectionType.DynamicSymbols);
+      image.sections.find((s) => s.type === SHT.symtab) ?? image.sections.find((s) => s.type === SHT.dynsym);
     const names = section ? image.sections[section.link] : undefined;
-    if (section && names && names.type !== SectionType.NoBits) {
+    if (section && names && names.type !== SHT.nobits) {
       const text = image.rawContents(names);
       const reader = new ByteReader(image.rawContents(section), 'The symbol table');
-      while (reader.offset + 24 <= reader.end) {
+      while (reader.offset + SYM <= reader.end) {
         const symbol = readSymbol(reader, text);
         if (symbol) symbols.push(symbol);
       }
@@ -104,8 +95,8 @@ function readSymbol(reader: ByteReader, text: Uint8Array): ElfSymbol | undefined
   const address = reader.u64AsNumber();
   const size = reader.u64AsNumber();
   const type = info & 15;
-  if (section === SHN_UNDEF || section >= SHN_LORESERVE || nameOffset === 0) return undefined;
-  if (type === STT_TLS || (type > STT_FUNC && type !== STT_GNU_IFUNC)) return undefined;
+  if (section === SHN.undef || section >= SHN.loReserve || nameOffset === 0) return undefined;
+  if (type === STT.tls || (type > STT.function && type !== STT.ifunc)) return undefined;
   const name = stringAt(text, nameOffset);
   if (name === '') return undefined;
   const binding = info >> 4;
@@ -113,7 +104,7 @@ function readSymbol(reader: ByteReader, text: Uint8Array): ElfSymbol | undefined
     name,
     address,
     size,
-    kind: type === STT_NOTYPE ? 'label' : type === STT_OBJECT ? 'object' : 'function',
-    binding: binding === 1 ? 'global' : binding === 2 ? 'weak' : 'local',
+    kind: type === STT.none ? 'label' : type === STT.object ? 'object' : 'function',
+    binding: binding === STB.global ? 'global' : binding === STB.weak ? 'weak' : 'local',
   };
 }

@@ -1,41 +1,19 @@
 /** ELF64 little-endian x86-64 images: header, segments, sections (decompressed on demand) and the symbol table. */
 import { unzlibSync } from 'fflate';
+import { EHDR, EM_X86_64, PF, PHDR, PT, SHDR, SHF, SHT } from '../../emulator/elf/constants.ts';
+import type { ProgramHeader, SectionHeader } from '../../emulator/elf/records.ts';
 import { ByteReader, stringAt } from './dwarf/reader.ts';
-import { SectionType } from './elf-sections.ts';
 import { SymbolTable } from './elf-symbols.ts';
 import { SymbolError } from './errors.ts';
 
-const SHF_ALLOC = 2;
-const SHF_EXECINSTR = 4;
-const SHF_COMPRESSED = 0x800;
+/** ch_type of a section header of compressed contents. */
 const COMPRESS_ZLIB = 1;
-const EM_X86_64 = 62;
 /** Deflate cannot expand more than this (zlib's technical notes); a larger claim is a lie that would only cost memory. */
 const MAX_DEFLATE_RATIO = 1032;
 
-export interface ElfSection {
+export type ElfSection = Pick<SectionHeader, 'type' | 'flags' | 'address' | 'offset' | 'size' | 'link'> & {
   readonly name: string;
-  readonly type: number;
-  readonly flags: number;
-  readonly address: number;
-  /** File offset and size in bytes. */
-  readonly offset: number;
-  readonly size: number;
-  readonly link: number;
-}
-
-export interface ElfSegment {
-  readonly type: number;
-  /** PF_X 1, PF_W 2, PF_R 4. */
-  readonly flags: number;
-  readonly offset: number;
-  readonly address: number;
-  readonly fileSize: number;
-  readonly memorySize: number;
-  readonly align: number;
-}
-export const PT_LOAD = 1;
-export const PT_TLS = 7;
+};
 
 export class ElfImage {
   readonly #contents = new Map<ElfSection, Uint8Array>();
@@ -46,13 +24,13 @@ export class ElfImage {
     /** 2 executable at fixed addresses, 3 position independent. */
     readonly type: number,
     readonly entry: number,
-    readonly segments: readonly ElfSegment[],
+    readonly segments: readonly ProgramHeader[],
     readonly sections: readonly ElfSection[],
   ) {}
 
   /** Throws SymbolError when the image is not a whole x86-64 ELF file. */
   static parse(image: Uint8Array): ElfImage {
-    if (image.length < 64 || image[0] !== 0x7f || image[1] !== 0x45 || image[2] !== 0x4c || image[3] !== 0x46)
+    if (image.length < EHDR || image[0] !== 0x7f || image[1] !== 0x45 || image[2] !== 0x4c || image[3] !== 0x46)
       throw new SymbolError('The file is not an ELF program.');
     if (image[4] !== 2 || image[5] !== 1) throw new SymbolError('The file is not a 64-bit little-endian ELF program.');
     const header = new ByteReader(image, 'The ELF header', 16);
@@ -81,11 +59,11 @@ export class ElfImage {
   /** Contents of a section, inflated if it is compressed; empty if absent or without bytes in the file. */
   contents(name: string): Uint8Array {
     const section = this.section(name);
-    if (!section || section.type === SectionType.NoBits) return new Uint8Array(0);
+    if (!section || section.type === SHT.nobits) return new Uint8Array(0);
     let bytes = this.#contents.get(section);
     if (!bytes) {
       bytes = this.rawContents(section);
-      if (section.flags & SHF_COMPRESSED) bytes = inflate(bytes, name);
+      if (section.flags & SHF.compressed) bytes = inflate(bytes, name);
       this.#contents.set(section, bytes);
     }
     return bytes;
@@ -104,17 +82,19 @@ export class ElfImage {
   /** True if the link-time address lies in an executable section, or segment when there are no sections. */
   isCode(address: number): boolean {
     if (this.sections.length === 0)
-      return this.segments.some((s) => s.type === PT_LOAD && s.flags & 1 && within(address, s.address, s.memorySize));
+      return this.segments.some(
+        (s) => s.type === PT.load && s.flags & PF.x && within(address, s.address, s.memorySize),
+      );
     return this.sections.some(
       (section) =>
-        section.flags & SHF_ALLOC && section.flags & SHF_EXECINSTR && within(address, section.address, section.size),
+        section.flags & SHF.alloc && section.flags & SHF.execute && within(address, section.address, section.size),
     );
   }
 
   /** Bytes of the file that are loaded at a link-time address; fewer, or none, at the end of a segment. */
   bytesAt(address: number, count: number): Uint8Array {
     for (const segment of this.segments) {
-      if (segment.type !== PT_LOAD || !within(address, segment.address, segment.fileSize)) continue;
+      if (segment.type !== PT.load || !within(address, segment.address, segment.fileSize)) continue;
       const start = segment.offset + (address - segment.address);
       const left = segment.fileSize - (address - segment.address);
       return this.image.subarray(start, start + Math.min(count, left));
@@ -127,10 +107,10 @@ function within(address: number, start: number, size: number): boolean {
   return address >= start && address < start + size;
 }
 
-function readSegments(image: Uint8Array, offset: number, size: number, count: number): ElfSegment[] {
-  const segments: ElfSegment[] = [];
+function readSegments(image: Uint8Array, offset: number, size: number, count: number): ProgramHeader[] {
+  const segments: ProgramHeader[] = [];
   if (count === 0) return segments;
-  if (size < 56 || offset + size * count > image.length)
+  if (size < PHDR || offset + size * count > image.length)
     throw new SymbolError('The program headers lie outside the file.');
   for (let index = 0; index < count; index++) {
     const reader = new ByteReader(image, 'A program header', offset + index * size);
@@ -146,7 +126,7 @@ function readSegments(image: Uint8Array, offset: number, size: number, count: nu
       address,
       fileSize: reader.u64AsNumber(),
       memorySize: reader.u64AsNumber(),
-      align: reader.u64AsNumber(),
+      alignment: reader.u64AsNumber(),
     });
   }
   return segments;
@@ -160,7 +140,7 @@ function readSections(
   namesIndex: number,
 ): ElfSection[] {
   if (count === 0 || offset === 0) return [];
-  if (size < 64 || offset + size * count > image.length)
+  if (size < SHDR || offset + size * count > image.length)
     throw new SymbolError('The section headers lie outside the file.');
   const raw: (ElfSection & { nameOffset: number })[] = [];
   for (let index = 0; index < count; index++) {

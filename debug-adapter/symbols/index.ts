@@ -14,7 +14,8 @@ import { covers } from './dwarf/ranges.ts';
 import { afterPrologue } from './dwarf/prologue.ts';
 import { TypeBuilder } from './dwarf/type-builder.ts';
 import type { UnwindSource } from './dwarf/unwind.ts';
-import { ElfImage, PT_TLS } from './elf.ts';
+import { PT } from '../../emulator/elf/constants.ts';
+import { ElfImage } from './elf.ts';
 import type { ElfSymbol } from './elf-symbols.ts';
 import { SourceLines, type SourcePosition } from './source-lines.ts';
 import { globalsOf, variablesIn, type Variable } from './variables.ts';
@@ -161,9 +162,9 @@ export class ProgramSymbols implements UnwindSource {
 
   /** Thread-local variables of a static program lie below the thread pointer (TLS variant II). */
   threadLocalAddress(offset: bigint, threadPointer: bigint): bigint | undefined {
-    const segment = this.elf.segments.find((candidate) => candidate.type === PT_TLS);
+    const segment = this.elf.segments.find((candidate) => candidate.type === PT.tls);
     if (!segment) return undefined;
-    const align = Math.max(1, segment.align);
+    const align = Math.max(1, segment.alignment);
     const size = Math.ceil(segment.memorySize / align) * align;
     return BigInt.asUintN(64, threadPointer - BigInt(size) + offset);
   }

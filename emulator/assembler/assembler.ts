@@ -1,4 +1,5 @@
 /** The assembler: statements to sections and symbols. Errors are collected; it never throws for what a source says. */
+import { SHF } from '../elf/constants.ts';
 import { Cursor } from './cursor.ts';
 import { DIRECTIVES } from './directives.ts';
 import { isConstant, parseExpression, reduce } from './expression.ts';
@@ -11,7 +12,7 @@ import { candidatesOf, PREFIXES } from './mnemonics.ts';
 import type { Candidate, Syntax } from './mnemonics.ts';
 import { AssemblyError } from './model.ts';
 import type { AssemblyOperand, AssemblySymbol, Diagnostic, Expression, Position } from './model.ts';
-import { fixedDistance, isDefined, Sections, SHF } from './sections.ts';
+import { fixedDistance, isDefined, Sections } from './sections.ts';
 import { positionOf } from './source.ts';
 import type { Statement } from './source.ts';
 import { parseAttOperand } from './syntax-att.ts';

@@ -1,4 +1,6 @@
 /** Directives that write data and space. */
+import { littleEndian } from '../elf/bytes.ts';
+import { SHF } from '../elf/constants.ts';
 import type { Assembler } from './assembler.ts';
 import type { Cursor } from './cursor.ts';
 import type { Directive } from './directives.ts';
@@ -6,18 +8,9 @@ import { isConstant, parseExpression, reduce } from './expression.ts';
 import { AssemblyError } from './model.ts';
 import { positionOf } from './source.ts';
 import type { Statement } from './source.ts';
-import { fixedDistance, SHF } from './sections.ts';
+import { fixedDistance } from './sections.ts';
 import { f32Bytes, f64Bytes, f80Bytes } from './floats.ts';
 import { leb128 } from './layout.ts';
-
-function littleEndian(value: bigint, size: number): number[] {
-  const bytes: number[] = [];
-  let rest = BigInt.asUintN(64, value);
-  for (let i = 0; i < size; i++, rest >>= 8n) bytes.push(Number(rest & 255n));
-  // Wider than 64 bits: the sign goes on.
-  for (let i = 8; i < size; i++) bytes[i] = value < 0n ? 255 : Number((value >> BigInt(8 * i)) & 255n);
-  return bytes;
-}
 
 function list(cursor: Cursor, one: () => void): void {
   if (cursor.done) return;

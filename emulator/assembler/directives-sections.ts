@@ -1,10 +1,10 @@
 /** Directives that choose sections, files and lines. */
+import { SHF, SHT } from '../elf/constants.ts';
 import type { Assembler } from './assembler.ts';
 import type { Cursor } from './cursor.ts';
 import type { Directive } from './directives.ts';
 import { AssemblyError } from './model.ts';
 import type { LineMark } from './model.ts';
-import { SHF, SHT } from './sections.ts';
 
 const FLAGS: Readonly<Record<string, number>> = {
   a: SHF.alloc,
@@ -144,7 +144,7 @@ export const sectionDirectives: Readonly<Record<string, Directive>> = {
   bss: named('.bss'),
   rodata: named('.rodata'),
   section: chooseSection,
-  pushsection: (assembler, cursor, statement) => {
+  pushsection: (assembler, cursor) => {
     assembler.sections.push();
     try {
       chooseSection(assembler, cursor);
@@ -152,7 +152,6 @@ export const sectionDirectives: Readonly<Record<string, Directive>> = {
       assembler.sections.pop();
       throw error;
     }
-    void statement;
   },
   popsection: (assembler, cursor) => {
     cursor.end();

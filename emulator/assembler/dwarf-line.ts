@@ -1,11 +1,11 @@
 /** Line tables and the compilation unit that leads to them (DWARF 4 sections 3.1.1, 6.2), for sources without `.loc` of their own. */
-import { ByteWriter } from './bytes.ts';
+import { ByteWriter } from '../elf/bytes.ts';
+import { R, SHF, SHT } from '../elf/constants.ts';
 import { reduce } from './expression.ts';
-import { distanceAfterLayout } from './layout.ts';
+import { distanceAfterLayout, leb128 } from './layout.ts';
 import type { AssemblySymbol, LineMark, Section } from './model.ts';
-import { R } from './relocations.ts';
 import type { Contents, Relocation } from './relocations.ts';
-import { offsetOf, sectionOf, SHF, SHT } from './sections.ts';
+import { offsetOf, sectionOf } from './sections.ts';
 
 const VERSION = 4;
 const OPCODE_BASE = 13;
@@ -35,17 +35,6 @@ function section(name: string, size: number): Section {
     size,
     lines: [],
   };
-}
-
-function leb(writer: ByteWriter, value: number, signed: boolean): void {
-  let rest = value;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest = signed ? rest >> 7 : rest >>> 7;
-    const isLast = signed ? (rest === 0 && !(low & 0x40)) || (rest === -1 && !!(low & 0x40)) : rest === 0;
-    writer.u8(isLast ? low : low | 0x80);
-    if (isLast) return;
-  }
 }
 
 /**
@@ -120,7 +109,7 @@ function sequence(writer: ByteWriter, of: Section, relocations: Relocation[]): v
     if (mark.file !== file) {
       file = mark.file;
       writer.u8(DW_LNS.setFile);
-      leb(writer, file, false);
+      writer.bytes(leb128(BigInt(file), false));
     }
     if (mark.isStatement !== isStatement) {
       isStatement = mark.isStatement;
@@ -134,13 +123,13 @@ function sequence(writer: ByteWriter, of: Section, relocations: Relocation[]): v
       continue;
     }
     writer.u8(DW_LNS.advancePc);
-    leb(writer, pcDelta, false);
+    writer.bytes(leb128(BigInt(pcDelta), false));
     writer.u8(DW_LNS.advanceLine);
-    leb(writer, lineDelta, true);
+    writer.bytes(leb128(BigInt(lineDelta), true));
     writer.u8(DW_LNS.copy);
   }
   writer.u8(DW_LNS.advancePc);
-  leb(writer, of.size - address, false);
+  writer.bytes(leb128(BigInt(of.size - address), false));
   writer.u8(0).u8(1).u8(DW_LNE.endSequence);
 }
 

@@ -1,30 +1,13 @@
 /** Relocatable ELF64 objects (System V gABI chapter 4; AMD64 supplement). */
-import { ByteWriter, StringTable } from './bytes.ts';
+import { ByteWriter, StringTable } from '../elf/bytes.ts';
+import { EHDR, ET, RELA, SHF, SHN, SHT, STB, STT, STV, SYM } from '../elf/constants.ts';
+import { elfHeader, writeSectionHeader, writeSymbol } from '../elf/records.ts';
 import { isConstant, reduce } from './expression.ts';
 import { distanceAfterLayout } from './layout.ts';
 import type { AssemblySymbol, Section } from './model.ts';
 import { ABSOLUTE } from './relocations.ts';
 import type { Contents } from './relocations.ts';
-import { isDefined, offsetOf, sectionOf, SHT } from './sections.ts';
-
-const EHDR = 64;
-const SHDR = 64;
-const SHF_INFO_LINK = 0x40;
-const SHT_SYMTAB = 2;
-const SHT_STRTAB = 3;
-const SHT_RELA = 4;
-const SHT_GROUP = 17;
-const SHN_ABS = 0xfff1;
-const SHN_COMMON = 0xfff2;
-const TYPES: Readonly<Record<AssemblySymbol['type'], number>> = { none: 0, object: 1, function: 2, tls: 6, ifunc: 10 };
-const SECTION_SYMBOL = 3;
-const BINDINGS: Readonly<Record<AssemblySymbol['binding'], number>> = { local: 0, global: 1, weak: 2 };
-const VISIBILITIES: Readonly<Record<AssemblySymbol['visibility'], number>> = {
-  default: 0,
-  internal: 1,
-  hidden: 2,
-  protected: 3,
-};
+import { isDefined, offsetOf, sectionOf } from './sections.ts';
 
 interface Header {
   readonly name: string;
@@ -43,6 +26,9 @@ export interface ObjectParts {
   readonly contents: ReadonlyMap<Section, Contents>;
   readonly symbols: Iterable<AssemblySymbol>;
 }
+
+/** A section's own symbol, without its section. */
+const SECTION_SYMBOL = { name: 0, binding: STB.local, type: STT.section, visibility: STV.default, value: 0, size: 0 };
 
 /** Whether a symbol gets into the symbol table: labels that begin with .L stay inside unless a relocation names them. */
 function isKept(symbol: AssemblySymbol, named: ReadonlySet<AssemblySymbol | Section>): boolean {
@@ -88,7 +74,7 @@ class ObjectWriter {
     return (
       this.#headers.push({
         name: '.group',
-        type: SHT_GROUP,
+        type: SHT.group,
         flags: 0,
         contents: undefined,
         size: 0,
@@ -131,40 +117,40 @@ class ObjectWriter {
     const contents = writer.finish();
     const target = this.#sectionIndex.get(section)!;
     this.#headers.push({
-      ...{ name: `.rela${section.name}`, type: SHT_RELA, flags: SHF_INFO_LINK, contents, size: contents.length },
-      ...{ alignment: 8, entrySize: 24, link: () => this.#symbolTable, info: () => target },
+      ...{ name: `.rela${section.name}`, type: SHT.rela, flags: SHF.infoLink, contents, size: contents.length },
+      ...{ alignment: 8, entrySize: RELA, link: () => this.#symbolTable, info: () => target },
     });
   }
   #addSymbols(symbols: readonly (AssemblySymbol | Section)[]): void {
-    const writer = new ByteWriter().zero(24);
+    const writer = new ByteWriter().zero(SYM);
     for (const symbol of symbols) {
       if ('binding' in symbol) this.#writeSymbol(writer, symbol);
-      else writer.u32(0).u8(SECTION_SYMBOL).u8(0).u16(this.#sectionIndex.get(symbol)!).u64(0).u64(0);
+      else writeSymbol(writer, { ...SECTION_SYMBOL, section: this.#sectionIndex.get(symbol)! });
     }
     const contents = writer.finish();
     this.#headers.push({
-      ...{ name: '.symtab', type: SHT_SYMTAB, flags: 0, contents, size: contents.length, alignment: 8, entrySize: 24 },
+      ...{ name: '.symtab', type: SHT.symtab, flags: 0, contents, size: contents.length, alignment: 8, entrySize: SYM },
       ...{ link: () => this.#headers.length - 1, info: () => this.#firstGlobal },
     });
   }
   #writeSymbol(writer: ByteWriter, symbol: AssemblySymbol): void {
     const section = sectionOf(symbol);
-    const binding = isDefined(symbol) || symbol.binding !== 'local' ? BINDINGS[symbol.binding] : BINDINGS.global;
-    const size = numberOf(symbol.size) ?? symbol.common?.size ?? 0n;
-    let [index, value] = [0, 0n];
+    const { name, type, visibility, common, expression } = symbol;
+    const binding = isDefined(symbol) || symbol.binding !== 'local' ? symbol.binding : 'global';
+    const size = numberOf(symbol.size) ?? common?.size ?? 0n;
+    let [index, value]: [number, bigint] = [SHN.undef, 0n];
     if (section) [index, value] = [this.#sectionIndex.get(section)!, BigInt(offsetOf(symbol))];
-    else if (symbol.common) [index, value] = [SHN_COMMON, symbol.common.alignment];
-    else if (symbol.expression) [index, value] = [SHN_ABS, numberOf(symbol.expression) ?? 0n];
-    writer
-      .u32(this.#strings.add(symbol.name))
-      .u8((binding << 4) | TYPES[symbol.type])
-      .u8(VISIBILITIES[symbol.visibility]);
-    writer.u16(index).u64(value).u64(size);
+    else if (common) [index, value] = [SHN.common, common.alignment];
+    else if (expression) [index, value] = [SHN.abs, numberOf(expression) ?? 0n];
+    writeSymbol(writer, {
+      ...{ name: this.#strings.add(name), binding: STB[binding], type: STT[type], visibility: STV[visibility] },
+      ...{ section: index, value, size },
+    });
   }
   #addTable(name: string, contents: Uint8Array): void {
     this.#headers.push({
       name,
-      type: SHT_STRTAB,
+      type: SHT.strtab,
       flags: 0,
       contents,
       size: contents.length,
@@ -189,30 +175,16 @@ class ObjectWriter {
     writer.align(8);
     const table = writer.length;
     this.#headers.forEach((header, index) => {
-      const { type, flags, size, alignment, entrySize } = header;
-      writer
-        .u32(names[index]!)
-        .u32(type)
-        .u64(flags)
-        .u64(0)
-        .u64(index === 0 ? 0 : offsets[index]!)
-        .u64(size);
-      writer
-        .u32(header.link?.() ?? 0)
-        .u32(header.info?.() ?? 0)
-        .u64(alignment)
-        .u64(entrySize);
+      writeSectionHeader(writer, {
+        ...header,
+        ...{ name: names[index]!, address: 0, offset: index === 0 ? 0 : offsets[index]! },
+        ...{ link: header.link?.() ?? 0, info: header.info?.() ?? 0 },
+      });
     });
     const file = writer.finish();
+    const count = this.#headers.length;
     file.set(
-      elfHeader({
-        type: 1,
-        entry: 0n,
-        programHeaders: 0,
-        sectionTable: table,
-        sections: this.#headers.length,
-        names: last,
-      }),
+      elfHeader({ type: ET.rel, entry: 0n, programHeaders: 0, sectionTable: table, sections: count, names: last }),
     );
     return file;
   }
@@ -221,36 +193,6 @@ class ObjectWriter {
 function numberOf(expression: AssemblySymbol['size']): bigint | undefined {
   const reduced = expression && reduce(expression, distanceAfterLayout);
   return reduced && isConstant(reduced) ? reduced.constant : undefined;
-}
-
-export interface ElfHeader {
-  /** ET_REL 1, ET_EXEC 2. */
-  readonly type: number;
-  readonly entry: bigint;
-  /** Their number; they follow the header. */
-  readonly programHeaders: number;
-  /** File offset of the section headers, or 0. */
-  readonly sectionTable: number;
-  readonly sections: number;
-  /** Index of the section that holds the sections' names. */
-  readonly names: number;
-}
-
-export function elfHeader({ type, entry, programHeaders, sectionTable, sections, names }: ElfHeader): Uint8Array {
-  const writer = new ByteWriter().bytes([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0]).zero(8);
-  writer.u16(type).u16(62).u32(1).u64(entry);
-  writer
-    .u64(programHeaders > 0 ? EHDR : 0)
-    .u64(sectionTable)
-    .u32(0)
-    .u16(EHDR);
-  writer
-    .u16(programHeaders > 0 ? 56 : 0)
-    .u16(programHeaders)
-    .u16(SHDR)
-    .u16(sections)
-    .u16(names);
-  return writer.finish();
 }
 
 export function writeObject(parts: ObjectParts): Uint8Array {

@@ -1,5 +1,6 @@
 /** One instruction: a row of the instruction table, a size and operands to bytes (SDM 2A chapter 2). */
 import type { OpcodeRow } from '../cpu/table/row.ts';
+import { littleEndian } from '../elf/bytes.ts';
 import { number } from './expression.ts';
 import { AssemblyError } from './model.ts';
 import type { AssemblyOperand, Expression, MemoryReference } from './model.ts';
@@ -258,8 +259,7 @@ class Encoding {
     // A number before (%rip) is the displacement itself; a branch to a number goes to that address.
     const isNumber = expression.kind === 'number' && kind !== 'branch';
     if (!isNumber) this.fields.push({ offset: this.bytes.length, size, kind, expression });
-    let value = isNumber ? BigInt.asUintN(64, expression.value) : 0n;
-    for (let i = 0; i < size; i++, value >>= 8n) this.bytes.push(Number(value & 255n));
+    this.bytes.push(...littleEndian(isNumber ? expression.value : 0n, size));
   }
 
   #trailing(): void {

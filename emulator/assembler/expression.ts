@@ -26,16 +26,12 @@ const MODIFIERS: Readonly<Record<string, Modifier>> = {
   gotoff: 'gotoff',
 };
 
-/** The manual's precedences ("Infix Operators"): a higher number binds more tightly. */
-const PRECEDENCE: readonly (readonly [BinaryOperator, number])[] = [
-  ...(['<<', '>>'] as const).map((operator) => [operator, 4] as const),
-  ...(['<=', '>=', '==', '!='] as const).map((operator) => [operator, 2] as const),
-  ['&&', 1],
-  ['||', 0],
-  ...(['*', '/', '%'] as const).map((operator) => [operator, 4] as const),
-  ...(['|', '&', '^', '!'] as const).map((operator) => [operator, 3] as const),
-  ...(['+', '-', '<', '>'] as const).map((operator) => [operator, 2] as const),
-];
+/** What GNU as does (its manual puts + and comparisons on one level): a higher number binds more tightly. Operators stand before those that they begin with. */
+const PRECEDENCE: Readonly<Record<BinaryOperator, number>> = {
+  '<<': 5, '>>': 5, '<=': 2, '>=': 2, '==': 2, '!=': 2, '&&': 1, '||': 0,
+  '*': 5, '/': 5, '%': 5, '|': 4, '&': 4, '^': 4, '!': 4, '+': 3, '-': 3, '<': 2, '>': 2,
+}; // prettier-ignore
+const OPERATORS = Object.entries(PRECEDENCE) as [BinaryOperator, number][];
 
 export const number = (value: bigint | number): Expression => ({ kind: 'number', value: BigInt(value) });
 export const reference = (symbol: AssemblySymbol): Expression => ({ kind: 'symbol', symbol });
@@ -58,8 +54,8 @@ function binary(cursor: Cursor, scope: SymbolScope, least: number): Expression {
 
 function operatorAt(cursor: Cursor): [BinaryOperator, number, number] | undefined {
   cursor.skip();
-  if (cursor.text.startsWith('<>', cursor.at)) return ['!=', 2, 2];
-  for (const [operator, precedence] of PRECEDENCE)
+  if (cursor.text.startsWith('<>', cursor.at)) return ['!=', PRECEDENCE['!='], 2];
+  for (const [operator, precedence] of OPERATORS)
     if (cursor.text.startsWith(operator, cursor.at)) return [operator, precedence, operator.length];
   return undefined;
 }

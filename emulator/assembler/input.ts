@@ -1,8 +1,7 @@
 /** Where statements come from: sources, macros, repetitions, and what conditions leave out. */
 import { Cursor } from './cursor.ts';
 import { AssemblyError } from './model.ts';
-import type { Position } from './model.ts';
-import { splitStatements } from './source.ts';
+import { positionOf, splitStatements } from './source.ts';
 import type { Statement } from './source.ts';
 
 interface Parameter {
@@ -166,7 +165,7 @@ export class Input {
     if (!macro) return false;
     const values = macroArguments(macro, cursor);
     const number = this.#expansions++;
-    const from = statement.from ?? invocation(statement);
+    const from = positionOf(statement);
     const labels = new Set(locals(macro.body));
     this.#pushFrame(
       macro.body
@@ -196,7 +195,7 @@ export class Input {
     }
     const body = this.#block();
     if (failure) throw failure;
-    const from = statement.from ?? invocation(statement);
+    const from = positionOf(statement);
     const number = this.#expansions;
     this.#pushFrame(
       list.flatMap((of) =>
@@ -210,11 +209,6 @@ export class Input {
 }
 
 const NONE: ReadonlySet<string> = new Set();
-
-function invocation({ text, file, line, column }: Statement): Position {
-  const indent = text.length - text.trimStart().length;
-  return { file, line, column: column + indent, length: Math.max(1, text.trim().length) };
-}
 
 /** Names after LOCAL, which `.altmacro` makes unique. */
 function locals(body: readonly Statement[]): string[] {

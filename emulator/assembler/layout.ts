@@ -1,9 +1,10 @@
 /** Sizes of everything: jumps as short as they can be, alignment, and the offset of every fragment. */
+import { SHF } from '../elf/constants.ts';
 import { isConstant, reduce } from './expression.ts';
 import type { Distance } from './expression.ts';
 import { AssemblyError } from './model.ts';
 import type { Expression, Fragment, Position, Section } from './model.ts';
-import { offsetOf, sectionOf, SHF } from './sections.ts';
+import { offsetOf, sectionOf } from './sections.ts';
 
 /** Bytes of jumps: JMP rel8, Jcc rel8; JMP rel32, Jcc rel32. */
 export function jumpSize({ long, condition, prefixes }: Fragment & { kind: 'jump' }): number {

@@ -31,13 +31,10 @@ const HINTS: readonly OpcodeRow[] = [
   row('0F 0D /1', 'prefetchw', 'Mb'),
   row('0F 1E FA', 'endbr64', '', { prefix: 'F3' }),
   row('0F 1E FB', 'endbr32', '', { prefix: 'F3' }),
-  row('0F AE E8', 'lfence'),
-  row('0F AE F0', 'mfence'),
-  row('0F AE F8', 'sfence'),
   row('0F B9 /r', 'ud1', 'Gv Ev'),
   row('0F FF /r', 'ud0', 'Gv Ev'),
 ];
-const REPLACED = new Set(['lfence', 'mfence', 'sfence', 'ud1', 'ud0']);
+const REPLACED = new Set(['ud1', 'ud0']);
 
 const SUFFIX: Readonly<Record<number, string>> = { 1: 'b', 2: 'w', 4: 'l', 8: 'q' };
 

@@ -1,16 +1,12 @@
 /** Contents of sections after layout, and what only a linker can fill in (System V ABI, AMD64 supplement, 4.4). */
+import { littleEndian } from '../elf/bytes.ts';
+import { R, SHF, SHT } from '../elf/constants.ts';
 import { isConstant, reduce } from './expression.ts';
 import type { Reduced } from './expression.ts';
 import { distanceAfterLayout, jumpSize, leb128, nops } from './layout.ts';
 import { AssemblyError } from './model.ts';
 import type { AssemblySymbol, Fixup, Fragment, Modifier, Position, Section } from './model.ts';
-import { offsetOf, sectionOf, SHF, SHT } from './sections.ts';
-
-export const R = {
-  64: 1, PC32: 2, GOT32: 3, PLT32: 4, GOTPCREL: 9, 32: 10, '32S': 11, 16: 12, PC16: 13, 8: 14, PC8: 15,
-  DTPOFF32: 21, DTPOFF64: 17, TPOFF64: 18, TLSGD: 19, TLSLD: 20, GOTTPOFF: 22, TPOFF32: 23, PC64: 24, GOTOFF64: 25, SIZE32: 32, SIZE64: 33,
-  GOTPCRELX: 41, REX_GOTPCRELX: 42,
-} as const; // prettier-ignore
+import { offsetOf, sectionOf } from './sections.ts';
 
 export interface Relocation {
   /** Bytes from the section's start. */
@@ -137,8 +133,7 @@ function put(bytes: Uint8Array, offset: number, { size, kind }: Fixup, value: bi
     const what = kind === 'relative' || kind === 'branch' ? 'the target is too far away' : `${value} does not fit`;
     throw new AssemblyError(`${what} (${size} byte${size === 1 ? '' : 's'})`);
   }
-  let rest = BigInt.asUintN(64, value);
-  for (let i = 0; i < size; i++, rest >>= 8n) bytes[offset + i] = Number(rest & 255n);
+  bytes.set(littleEndian(value, size), offset);
 }
 
 function relocationOf(fixup: Fixup, reduced: Reduced, offset: number, section: Section): Relocation {
@@ -169,30 +164,24 @@ function relocationOf(fixup: Fixup, reduced: Reduced, offset: number, section: S
 /** Stands for no symbol at all: a branch to a number. */
 export const ABSOLUTE = { name: '', fragment: undefined } as unknown as AssemblySymbol;
 
+/** By relocation operator; of two, the second is for fields of eight bytes. */
+const TYPES: Readonly<Record<Modifier, readonly [number, number?]>> = {
+  plt: [R.PLT32],
+  gotpcrel: [R.GOTPCREL],
+  gottpoff: [R.GOTTPOFF],
+  tpoff: [R.TPOFF32, R.TPOFF64],
+  dtpoff: [R.DTPOFF32, R.DTPOFF64],
+  tlsgd: [R.TLSGD],
+  tlsld: [R.TLSLD],
+  size: [R.SIZE32, R.SIZE64],
+  got: [R.GOT32],
+  gotoff: [R.GOTOFF64],
+};
+
 function typeOf({ size, kind }: Fixup, modifier: Modifier | undefined, isRelative: boolean): number {
-  switch (modifier) {
-    case 'plt':
-      return R.PLT32;
-    case 'gotpcrel':
-      return R.GOTPCREL;
-    case 'gottpoff':
-      return R.GOTTPOFF;
-    case 'tpoff':
-      return size === 8 ? R.TPOFF64 : R.TPOFF32;
-    case 'dtpoff':
-      return size === 8 ? R.DTPOFF64 : R.DTPOFF32;
-    case 'tlsgd':
-      return R.TLSGD;
-    case 'tlsld':
-      return R.TLSLD;
-    case 'size':
-      return size === 8 ? R.SIZE64 : R.SIZE32;
-    case 'got':
-      return R.GOT32;
-    case 'gotoff':
-      return R.GOTOFF64;
-    case undefined:
-      break;
+  if (modifier) {
+    const [type, wide] = TYPES[modifier];
+    return size === 8 ? (wide ?? type) : type;
   }
   if (kind === 'branch' && size === 4) return R.PLT32;
   if (isRelative) return { 1: R.PC8, 2: R.PC16, 4: R.PC32, 8: R.PC64 }[size];

@@ -1,26 +1,7 @@
 /** Sections while they are written: fragments, labels, what is known of distances. */
+import { SHF, SHT } from '../elf/constants.ts';
 import { AssemblyError } from './model.ts';
 import type { AssemblySymbol, Fixup, Fragment, Section, Subsection } from './model.ts';
-
-export const SHF = {
-  write: 1,
-  alloc: 2,
-  execute: 4,
-  merge: 0x10,
-  strings: 0x20,
-  group: 0x200,
-  tls: 0x400,
-  exclude: 0x8000_0000,
-};
-export const SHT = {
-  progbits: 1,
-  note: 7,
-  nobits: 8,
-  initArray: 14,
-  finiArray: 15,
-  preinitArray: 16,
-  unwind: 0x7000_0001,
-};
 
 /** Attributes that follow from a name (ELF gABI "Special Sections"). */
 function defaults(name: string): { flags: number; type: number } {

@@ -1,27 +1,16 @@
 /** Reads relocatable ELF64 objects for x86-64. */
-import { LinkError, SHF, SHT } from './model.ts';
+import { EHDR, EM_X86_64, ET, RELA, SHDR, SHF, SHN, SHT, SYM } from '../elf/constants.ts';
+import type { SectionHeader } from '../elf/records.ts';
+import { LinkError } from './model.ts';
 import type { InputObject, InputRelocation, InputSection, InputSymbol } from './model.ts';
 
-const SHN_ABS = 0xfff1;
-const SHN_COMMON = 0xfff2;
-const SHN_XINDEX = 0xffff;
 /** Bytes of a section, and of an alignment. */
 const LARGEST = 2 ** 31;
 const LARGEST_ALIGNMENT = 2 ** 21;
 const BINDINGS = ['local', 'global', 'weak'] as const;
 const TEXT = new TextDecoder();
 
-interface Header {
-  readonly name: number;
-  readonly type: number;
-  readonly flags: number;
-  readonly offset: number;
-  readonly size: number;
-  readonly link: number;
-  readonly info: number;
-  readonly alignment: number;
-  readonly entrySize: number;
-}
+type Header = Omit<SectionHeader, 'address'>;
 
 class Reader {
   readonly #view: DataView;
@@ -82,7 +71,7 @@ function header(reader: Reader, at: number): Header {
 }
 
 export function isObject(image: Uint8Array): boolean {
-  return image.length >= 64 && image[0] === 0x7f && image[1] === 0x45 && image[2] === 0x4c && image[3] === 0x46;
+  return image.length >= EHDR && image[0] === 0x7f && image[1] === 0x45 && image[2] === 0x4c && image[3] === 0x46;
 }
 
 /**
@@ -92,8 +81,8 @@ export function isObject(image: Uint8Array): boolean {
 export function readObject(image: Uint8Array, name: string, groups: Set<string>): InputObject {
   const reader = new Reader(image, name);
   if (!isObject(image)) reader.fail('this is neither an ELF object nor an archive');
-  if (image[4] !== 2 || image[5] !== 1 || reader.u16(18) !== 62) reader.fail('this is not an object for x86-64');
-  if (reader.u16(16) !== 1) reader.fail('this is a linked program, not an object; link its .o files instead');
+  if (image[4] !== 2 || image[5] !== 1 || reader.u16(18) !== EM_X86_64) reader.fail('this is not an object for x86-64');
+  if (reader.u16(16) !== ET.rel) reader.fail('this is a linked program, not an object; link its .o files instead');
   const headers = sectionHeaders(reader);
   const names = headers[reader.u16(62)] ?? reader.fail('the file is damaged: it has no section names');
   const object: InputObject = { name, sections: [], symbols: [] };
@@ -112,16 +101,17 @@ function sectionHeaders(reader: Reader): Header[] {
   const table = reader.u64(40);
   if (table === 0) return [];
   const size = reader.u16(58);
-  if (size !== 64) reader.fail(`the file is damaged: section headers of ${size} bytes`);
+  if (size !== SHDR) reader.fail(`the file is damaged: section headers of ${size} bytes`);
   const count = reader.u16(60) || header(reader, table).size;
   reader.bytes(table, count * size);
   return Array.from({ length: count }, (_, index) => header(reader, table + index * size));
 }
 
+/** Sections about other sections. */
+const NOT_CONTENTS: ReadonlySet<number> = new Set([SHT.null, SHT.symtab, SHT.strtab, SHT.rela, SHT.group]);
+
 function inputSection(reader: Reader, object: InputObject, of: Header, names: Header): InputSection | undefined {
-  const isContents =
-    of.type !== 0 && of.type !== SHT.symtab && of.type !== SHT.strtab && of.type !== SHT.rela && of.type !== SHT.group;
-  if (!isContents) return undefined;
+  if (NOT_CONTENTS.has(of.type)) return undefined;
   if (of.size > LARGEST)
     reader.fail(`section ${reader.text(names, of.name)} has ${of.size} bytes, more than the 2 GB that are linked`);
   if (of.alignment > LARGEST_ALIGNMENT || (of.alignment & (of.alignment - 1)) !== 0)
@@ -141,13 +131,19 @@ function symbolsOf(
 ): InputSymbol[] {
   reader.bytes(table.offset, table.size);
   const names = headers[table.link] ?? reader.fail('the file is damaged: its symbols have no names');
-  return Array.from({ length: Math.floor(table.size / 24) }, (_, number): InputSymbol => {
-    const at = table.offset + number * 24;
+  return Array.from({ length: Math.floor(table.size / SYM) }, (_, number): InputSymbol => {
+    const at = table.offset + number * SYM;
     const [info, other] = reader.bytes(at + 4, 2) as unknown as [number, number];
     const index = reader.u16(at + 6);
-    if (index === SHN_XINDEX) reader.fail('objects with more than 65,000 sections are not linked');
+    if (index === SHN.xindex) reader.fail('objects with more than 65,000 sections are not linked');
     const place =
-      index === 0 ? undefined : index === SHN_ABS ? 'absolute' : index === SHN_COMMON ? 'common' : sections[index];
+      index === SHN.undef
+        ? undefined
+        : index === SHN.abs
+          ? 'absolute'
+          : index === SHN.common
+            ? 'common'
+            : sections[index];
     return {
       ...{ name: reader.text(names, reader.u32(at)), binding: BINDINGS[info >> 4] ?? 'global', type: info & 15, other },
       ...{ place, value: reader.u64(at + 8), size: reader.u64(at + 16) },
@@ -157,8 +153,8 @@ function symbolsOf(
 
 function relocationsOf(reader: Reader, of: Header): InputRelocation[] {
   reader.bytes(of.offset, of.size);
-  return Array.from({ length: Math.floor(of.size / 24) }, (_, number) => {
-    const at = of.offset + number * 24;
+  return Array.from({ length: Math.floor(of.size / RELA) }, (_, number) => {
+    const at = of.offset + number * RELA;
     return {
       offset: reader.u64(at),
       type: reader.u32(at + 8),

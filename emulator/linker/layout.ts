@@ -1,11 +1,10 @@
 /** Output sections, segments and addresses of a static program. */
-import { SHF, SHT } from './model.ts';
+import { EHDR, PF, PHDR, PT, SHF, SHT } from '../elf/constants.ts';
+import type { ProgramHeader } from '../elf/records.ts';
 import type { InputObject, InputSection, OutputSection } from './model.ts';
 
 export const PAGE = 0x1000;
 export const IMAGE_BASE = 0x400000;
-export const EHDR = 64;
-export const PHDR = 56;
 
 /** Names of output sections by what input names begin with, in the order of the program. */
 const ORDER: readonly (readonly [name: string, kind: 'r' | 'x' | 'w'])[] = [
@@ -27,21 +26,9 @@ const ORDER: readonly (readonly [name: string, kind: 'r' | 'x' | 'w'])[] = [
   ['.bss', 'w'],
 ];
 
-export interface Segment {
-  /** PT_LOAD 1, PT_NOTE 4, PT_TLS 7, PT_GNU_STACK 0x6474e551. */
-  readonly type: number;
-  /** PF_R 4, PF_W 2, PF_X 1. */
-  readonly flags: number;
-  readonly offset: number;
-  readonly address: number;
-  readonly fileSize: number;
-  readonly memorySize: number;
-  readonly alignment: number;
-}
-
 export interface Layout {
   readonly sections: OutputSection[];
-  readonly segments: Segment[];
+  readonly segments: ProgramHeader[];
   /** First address behind the program. */
   readonly end: number;
   /** Bytes of the file that are loaded. */
@@ -113,7 +100,7 @@ export function place(sections: OutputSection[]): Layout {
   const kinds = KINDS.filter((kind) => loaded.some((section) => kindOf(section) === kind));
   const tls = loaded.filter(({ flags }) => flags & SHF.tls);
   const headers = EHDR + PHDR * (kinds.length + (kinds.includes('r') ? 0 : 1) + 1 + (tls.length > 0 ? 1 : 0));
-  const segments: Segment[] = [];
+  const segments: ProgramHeader[] = [];
   let address = IMAGE_BASE + headers;
   let offset = headers;
   for (const kind of ['r', 'x', 'w'] as const) {
@@ -137,15 +124,16 @@ export function place(sections: OutputSection[]): Layout {
       offset += section.size;
       if (!isSpace) fileEnd = offset;
     }
-    const flags = 4 | (kind === 'x' ? 1 : 0) | (kind === 'w' ? 2 : 0);
+    const flags = PF.r | (kind === 'x' ? PF.x : 0) | (kind === 'w' ? PF.w : 0);
     segments.push({
-      ...{ type: 1, flags, offset: startOffset, address: start, alignment: PAGE },
+      ...{ type: PT.load, flags, offset: startOffset, address: start, alignment: PAGE },
       ...{ fileSize: fileEnd - startOffset, memorySize: address - start },
     });
     offset = fileEnd;
   }
   if (tls.length > 0) segments.push(tlsSegment(tls));
-  segments.push({ type: 0x6474e551, flags: 6, offset: 0, address: 0, fileSize: 0, memorySize: 0, alignment: 16 });
+  const nowhere = { offset: 0, address: 0, fileSize: 0, memorySize: 0 };
+  segments.push({ type: PT.gnuStack, flags: PF.r | PF.w, ...nowhere, alignment: 16 });
   return { sections, segments, end: address, fileEnd: offset };
 }
 
@@ -165,7 +153,7 @@ export function placeInputs({ inputs }: OutputSection, base: number): number {
   return at;
 }
 
-function tlsSegment(sections: readonly OutputSection[]): Segment {
+function tlsSegment(sections: readonly OutputSection[]): ProgramHeader {
   const first = sections[0]!;
   const alignment = Math.max(...sections.map((section) => section.alignment));
   const ends = sections.map(({ address, size }) => address + size - first.address);
@@ -173,7 +161,7 @@ function tlsSegment(sections: readonly OutputSection[]): Segment {
     .filter(({ type }) => type !== SHT.nobits)
     .map(({ address, size }) => address + size - first.address);
   return {
-    ...{ type: 7, flags: 4, offset: first.offset, address: first.address, alignment },
+    ...{ type: PT.tls, flags: PF.r, offset: first.offset, address: first.address, alignment },
     ...{ fileSize: Math.max(0, ...file), memorySize: Math.max(...ends) },
   };
 }

@@ -2,12 +2,13 @@
  * A small linker for static programs: ELF64 objects and archives for x86-64 to an executable at a fixed address. Enough for assembly and C that bring
  * no C library; what it cannot do it says.
  */
-import { ByteWriter, StringTable } from '../assembler/bytes.ts';
-import { elfHeader } from '../assembler/elf-object.ts';
+import { ByteWriter, StringTable } from '../elf/bytes.ts';
+import { EHDR, ET, PT, SHDR, SHF, SHN, SHT, STB, STT, SYM } from '../elf/constants.ts';
+import { elfHeader, writeProgramHeader, writeSectionHeader, writeSymbol } from '../elf/records.ts';
 import { gather, place, placeInputs } from './layout.ts';
-import type { Layout, Segment } from './layout.ts';
-import { LinkError, SHF, SHT, STT } from './model.ts';
-import type { Definition, InputSymbol, OutputSection } from './model.ts';
+import type { Layout } from './layout.ts';
+import { LinkError } from './model.ts';
+import type { InputSymbol, OutputSection } from './model.ts';
 import { addressOf, placed, relocate, slotName, wantsGot } from './relocate.ts';
 import type { Space } from './relocate.ts';
 import { Resolution } from './resolve.ts';
@@ -125,11 +126,13 @@ class Link {
     // Debugging sections refer to one another by offsets, so that all must be placed before.
     for (const { section, bytes } of others) this.#fill(section, bytes, space);
     if (this.#slots.size > 0) this.#writeSlots(loaded, space);
-    loaded.set(programHeaders(segments), 64);
+    const headers = new ByteWriter();
+    for (const segment of segments) writeProgramHeader(headers, segment);
+    loaded.set(headers.finish(), EHDR);
     return this.#assemble(loaded, others);
   }
   #space(): Space {
-    const tls = this.#layout.segments.find(({ type }) => type === 7);
+    const tls = this.#layout.segments.find(({ type }) => type === PT.tls);
     const tlsStart = tls?.address ?? 0;
     return {
       ...{ resolution: this.#resolution, gotAddress: this.#got.address, tlsStart },
@@ -170,7 +173,7 @@ class Link {
     const { symbols, locals } = this.#symbolTable(strings, sections);
     const symbolTable = {
       ...output('.symtab', SHT.symtab, 0, 8),
-      entrySize: 24,
+      entrySize: SYM,
       offset: writer.align(8).length,
       size: symbols.length,
     };
@@ -182,82 +185,60 @@ class Link {
     writer.bytes(stringBytes).align(8);
     const table = writer.length;
     const all = [...sections, symbolTable, stringTable];
-    writer.zero(64);
-    all.forEach(({ type, flags, address, offset, size, alignment, entrySize }, index) => {
+    writer.zero(SHDR);
+    all.forEach((section, index) => {
       const isSymbols = index === sections.length;
-      writer
-        .u32(names[index] ?? stringName)
-        .u32(type)
-        .u64(flags)
-        .u64(flags & SHF.alloc ? address : 0)
-        .u64(offset)
-        .u64(size);
-      writer
-        .u32(isSymbols ? all.length : 0)
-        .u32(isSymbols ? locals : 0)
-        .u64(alignment)
-        .u64(entrySize);
+      writeSectionHeader(writer, {
+        ...section,
+        ...{ name: names[index] ?? stringName, address: section.flags & SHF.alloc ? section.address : 0 },
+        ...{ link: isSymbols ? all.length : 0, info: isSymbols ? locals : 0 },
+      });
     });
     const file = writer.finish();
     const entry = BigInt(this.#resolution.definitions.get(this.entry)!.address!);
-    const programHeaderCount = this.#layout.segments.length;
     file.set(
       elfHeader({
-        type: 2,
-        entry,
-        programHeaders: programHeaderCount,
-        sectionTable: table,
-        sections: all.length + 1,
-        names: all.length,
+        ...{ type: ET.exec, entry, programHeaders: this.#layout.segments.length, sectionTable: table },
+        ...{ sections: all.length + 1, names: all.length },
       }),
     );
     return file;
   }
   #symbolTable(strings: StringTable, sections: readonly OutputSection[]): { symbols: Uint8Array; locals: number } {
-    const writer = new ByteWriter().zero(24);
+    const writer = new ByteWriter().zero(SYM);
     const sectionAt = (address: number): number => {
       const index = sections.findIndex(
         (section) =>
           section.flags & SHF.alloc && address >= section.address && address <= section.address + section.size,
       );
-      return index < 0 ? 0xfff1 : index + 1;
+      return index < 0 ? SHN.abs : index + 1;
     };
-    const write = (name: string, info: number, other: number, address: number, size: number): void => {
-      writer.u32(strings.add(name)).u8(info).u8(other).u16(sectionAt(address)).u64(address).u64(size);
+    const write = (
+      { name, address }: { readonly name: string; readonly address: number },
+      symbol: InputSymbol | undefined,
+      binding: number,
+    ): void => {
+      const { type = 0, other = 0, size = 0 } = symbol ?? {};
+      const section = sectionAt(address);
+      writeSymbol(writer, { name: strings.add(name), binding, type, visibility: other, section, value: address, size });
     };
     for (const { symbols } of this.#resolution.objects)
       for (const symbol of symbols) {
-        const { name, binding, type, other, place: where, size } = symbol;
-        if (
-          binding !== 'local' ||
-          name === '' ||
-          type === STT.section ||
-          type === STT.file ||
-          typeof where !== 'object'
-        )
-          continue;
-        if (where.discarded || !(where.flags & SHF.alloc) || name.startsWith('.L')) continue;
-        write(name, type, other, placed(symbol), size);
+        if (!isKeptLocal(symbol)) continue;
+        write({ name: symbol.name, address: placed(symbol) }, symbol, STB.local);
       }
-    const locals = writer.length / 24;
-    for (const definition of this.#resolution.definitions.values()) {
-      const { name, symbol, address } = definition;
-      if (address === undefined) continue;
-      write(name, (bindingOf(definition) << 4) | (symbol?.type ?? 0), symbol?.other ?? 0, address, symbol?.size ?? 0);
-    }
+    const locals = writer.length / SYM;
+    for (const { name, symbol, address, isWeak } of this.#resolution.definitions.values())
+      if (address !== undefined) write({ name, address }, symbol, isWeak ? STB.weak : STB.global);
     return { symbols: writer.finish(), locals };
   }
 }
 
-function bindingOf({ isWeak }: Definition): number {
-  return isWeak ? 2 : 1;
-}
-
-function programHeaders(segments: readonly Segment[]): Uint8Array {
-  const writer = new ByteWriter();
-  for (const { type, flags, offset, address, fileSize, memorySize, alignment } of segments)
-    writer.u32(type).u32(flags).u64(offset).u64(address).u64(address).u64(fileSize).u64(memorySize).u64(alignment);
-  return writer.finish();
+/** Local labels that the program's symbol table has: named ones in what is loaded. */
+function isKeptLocal({ name, binding, type, place: where }: InputSymbol): boolean {
+  if (binding !== 'local' || name === '' || name.startsWith('.L')) return false;
+  if (type === STT.section || type === STT.file || typeof where !== 'object') return false;
+  return !where.discarded && (where.flags & SHF.alloc) !== 0;
 }
 
 /** What GNU ld defines for programs that ask. */

@@ -75,17 +75,3 @@ export interface Definition {
   /** Where a common symbol was put. */
   commonAt: number | undefined;
 }
-
-export const SHF = { write: 1, alloc: 2, execute: 4, merge: 0x10, strings: 0x20, group: 0x200, tls: 0x400 } as const;
-export const SHT = {
-  progbits: 1,
-  symtab: 2,
-  strtab: 3,
-  rela: 4,
-  note: 7,
-  nobits: 8,
-  group: 17,
-  initArray: 14,
-  finiArray: 15,
-} as const;
-export const STT = { section: 3, file: 4, tls: 6, ifunc: 10 } as const;

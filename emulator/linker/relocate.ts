@@ -1,10 +1,8 @@
 /** Fills in addresses (AMD64 supplement of the System V ABI, table 4.10). */
-import { R } from '../assembler/relocations.ts';
-import { LinkError, STT } from './model.ts';
+import { R, STT } from '../elf/constants.ts';
+import { LinkError } from './model.ts';
 import type { InputObject, InputRelocation, InputSection, InputSymbol } from './model.ts';
 import type { Resolution } from './resolve.ts';
-
-const R_GOTPC32 = 26;
 
 /** Relocations that want a slot in the global offset table. */
 export function wantsGot(type: number): boolean {
@@ -43,7 +41,7 @@ export function placed({ place, value }: InputSymbol): number {
 export function relocate(input: InputSection, out: Uint8Array, space: Space): void {
   const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
   for (const relocation of input.relocations) {
-    if (relocation.type === 0) continue;
+    if (relocation.type === R.none) continue;
     apply(input, relocation, view, space);
   }
 }
@@ -115,7 +113,7 @@ function valueOf(type: number, { target, addend, here, symbol, object, index, sp
     case R.REX_GOTPCRELX:
     case R.GOTTPOFF:
       return space.slots.get(slotName(object, index, symbol, type))! + addend - here;
-    case R_GOTPC32:
+    case R.GOTPC32:
       return space.gotAddress + addend - here;
     case R.GOTOFF64:
       return target + addend - space.gotAddress;

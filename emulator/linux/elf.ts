@@ -1,16 +1,8 @@
 /** Reads the headers of an x86-64 ELF executable (System V gABI chapter 4 and 5) and says in one sentence what is wrong with it. */
+import { EHDR, EM_X86_64, ET, PF, PHDR, PT } from '../elf/constants.ts';
+import type { ProgramHeader } from '../elf/records.ts';
 import { LaunchError } from './api.ts';
 import { TASK_SIZE } from './vma.ts';
-
-export interface ProgramHeader {
-  readonly type: number;
-  readonly flags: number;
-  readonly offset: number;
-  readonly vaddr: number;
-  readonly fileSize: number;
-  readonly memSize: number;
-  readonly align: number;
-}
 
 export interface Executable {
   /** ET_DYN: loaded at a base of the kernel's choice. */
@@ -28,15 +20,6 @@ export interface Executable {
   readonly high: number;
 }
 
-export const PF_X = 1;
-export const PF_W = 2;
-export const PF_R = 4;
-const PT_LOAD = 1;
-const PT_INTERP = 3;
-const PT_GNU_STACK = 0x6474e551;
-const ET_EXEC = 2;
-const ET_DYN = 3;
-const EM_X86_64 = 62;
 const MACHINES: Readonly<Record<number, string>> = {
   3: '32-bit x86',
   40: '32-bit ARM',
@@ -45,16 +28,13 @@ const MACHINES: Readonly<Record<number, string>> = {
   8: 'MIPS',
   21: 'PowerPC',
 };
-const HEADER = 64;
-const PROGRAM_HEADER = 56;
-
 export function readExecutable(image: Uint8Array, path: string): Executable {
   const fail = (what: string): never => {
     throw new LaunchError(`${path}: ${what}`);
   };
   const magic = image.length >= 4 && image[0] === 0x7f && image[1] === 0x45 && image[2] === 0x4c && image[3] === 0x46;
   if (!magic) fail(notElf(image));
-  if (image.length < HEADER) fail('the file ends inside the ELF header; build or copy the program again.');
+  if (image.length < EHDR) fail('the file ends inside the ELF header; build or copy the program again.');
   if (image[4] === 1) fail('this is a 32-bit program; build it for x86-64 (without -m32 or -mx32).');
   if (image[4] !== 2) fail(`the ELF class byte is ${image[4]}, which is neither 32 nor 64 bit; the file is damaged.`);
   if (image[5] !== 1) fail('this is a big-endian program; build it for x86-64.');
@@ -63,41 +43,41 @@ export function readExecutable(image: Uint8Array, path: string): Executable {
   if (machine !== EM_X86_64)
     fail(`this program is for ${MACHINES[machine] ?? `ELF machine ${machine}`}; build it for x86-64.`);
   const type = view.getUint16(16, true);
-  if (type === 1) fail('this is an object file, not a program; link it (gcc -static).');
-  if (type === 4) fail('this is a core dump, not a program.');
-  if (type !== ET_EXEC && type !== ET_DYN) fail(`ELF type ${type} is not an executable.`);
+  if (type === ET.rel) fail('this is an object file, not a program; link it (gcc -static).');
+  if (type === ET.core) fail('this is a core dump, not a program.');
+  if (type !== ET.exec && type !== ET.dyn) fail(`ELF type ${type} is not an executable.`);
   const headerOffset = Number(view.getBigUint64(32, true));
   const headerCount = view.getUint16(56, true);
-  if (view.getUint16(54, true) !== PROGRAM_HEADER || headerCount === 0)
+  if (view.getUint16(54, true) !== PHDR || headerCount === 0)
     fail('it has no usable program headers; link it as a static executable.');
-  if (headerOffset + headerCount * PROGRAM_HEADER > image.length)
+  if (headerOffset + headerCount * PHDR > image.length)
     fail('the program headers lie beyond the end of the file; build or copy the program again.');
 
   const programHeaders = Array.from({ length: headerCount }, (_, index) =>
-    readProgramHeader(view, headerOffset + index * PROGRAM_HEADER),
+    readProgramHeader(view, headerOffset + index * PHDR),
   );
-  if (programHeaders.some((header) => header.type === PT_INTERP))
+  if (programHeaders.some((header) => header.type === PT.interp))
     fail('this program is dynamically linked (it asks for a program interpreter); link it with -static.');
-  const loads = programHeaders.filter((header) => header.type === PT_LOAD);
+  const loads = programHeaders.filter((header) => header.type === PT.load);
   if (loads.length === 0) fail('it has nothing to load (no PT_LOAD segment); link it as a static executable.');
   loads.forEach((load, index) => {
     const wrong = checkLoad(load, loads[index - 1], image.length);
     if (wrong) fail(`segment ${index} ${wrong}; the file is damaged or was linked wrongly.`);
   });
-  const stack = programHeaders.find((header) => header.type === PT_GNU_STACK);
+  const stack = programHeaders.find((header) => header.type === PT.gnuStack);
   const entry = Number(view.getBigUint64(24, true));
   if (entry >= TASK_SIZE) fail('its entry point is not a user address; the file is damaged.');
   const last = loads[loads.length - 1]!;
   return {
-    positionIndependent: type === ET_DYN,
+    positionIndependent: type === ET.dyn,
     entry,
     headerOffset,
     headerCount,
     loads,
     programHeaders,
-    executableStack: stack === undefined || (stack.flags & PF_X) !== 0,
-    low: loads[0]!.vaddr,
-    high: last.vaddr + last.memSize,
+    executableStack: stack === undefined || (stack.flags & PF.x) !== 0,
+    low: loads[0]!.address,
+    high: last.address + last.memorySize,
   };
 }
 
@@ -113,18 +93,18 @@ function readProgramHeader(view: DataView, at: number): ProgramHeader {
     type: view.getUint32(at, true),
     flags: view.getUint32(at + 4, true),
     offset: long(8),
-    vaddr: long(16),
+    address: long(16),
     fileSize: long(32),
-    memSize: long(40),
-    align: long(48),
+    memorySize: long(40),
+    alignment: long(48),
   };
 }
 
 function checkLoad(load: ProgramHeader, previous: ProgramHeader | undefined, fileSize: number): string | undefined {
-  if (load.fileSize > load.memSize) return 'is larger in the file than in memory';
+  if (load.fileSize > load.memorySize) return 'is larger in the file than in memory';
   if (load.offset + load.fileSize > fileSize) return 'lies beyond the end of the file';
-  if (load.vaddr + load.memSize > TASK_SIZE) return 'lies outside the user address space';
-  if (load.vaddr % 4096 !== load.offset % 4096) return 'has a file offset and an address that differ within a page';
-  if (previous && load.vaddr < previous.vaddr + previous.memSize) return 'overlaps the one before it';
+  if (load.address + load.memorySize > TASK_SIZE) return 'lies outside the user address space';
+  if (load.address % 4096 !== load.offset % 4096) return 'has a file offset and an address that differ within a page';
+  if (previous && load.address < previous.address + previous.memorySize) return 'overlaps the one before it';
   return undefined;
 }

@@ -1,7 +1,9 @@
 /** Loads a program into a fresh address space (fs/binfmt_elf.c): segments, brk, stack, auxiliary vector. */
 import { LaunchError } from './api.ts';
-import { PF_R, PF_W, PF_X, readExecutable } from './elf.ts';
-import type { Executable, ProgramHeader } from './elf.ts';
+import { PF } from '../elf/constants.ts';
+import type { ProgramHeader } from '../elf/records.ts';
+import { readExecutable } from './elf.ts';
+import type { Executable } from './elf.ts';
 import { PAGE } from './frames.ts';
 import type { HardwareInformation } from './hardware.ts';
 import { map, pageUp } from './mapping.ts';
@@ -92,7 +94,7 @@ export function loadProgram(linux: Linux, process: Process, request: ExecRequest
 function pieBase(linux: Linux, executable: Executable): number {
   const align = Math.max(
     PAGE,
-    ...executable.loads.map((load) => (load.align > 0 && load.align <= 0x40000000 ? load.align : PAGE)),
+    ...executable.loads.map((load) => (load.alignment > 0 && load.alignment <= 0x40000000 ? load.alignment : PAGE)),
   );
   const base = PIE_BASE + (linux.options.aslr ? randomBelow(linux, 0x10000000) * PAGE : 0);
   return base - (base % align) - (executable.low - (executable.low % PAGE));
@@ -108,11 +110,11 @@ function mmapBase(linux: Linux, process: Process, stackTop: number): number {
 
 function loadSegment(linux: Linux, process: Process, request: ExecRequest, load: ProgramHeader, bias: number): void {
   const prot =
-    (load.flags & PF_R ? PROT_READ : 0) | (load.flags & PF_W ? PROT_WRITE : 0) | (load.flags & PF_X ? PROT_EXEC : 0);
-  const start = load.vaddr + bias;
+    (load.flags & PF.r ? PROT_READ : 0) | (load.flags & PF.w ? PROT_WRITE : 0) | (load.flags & PF.x ? PROT_EXEC : 0);
+  const start = load.address + bias;
   const skew = start % PAGE;
   const fileEnd = start + load.fileSize;
-  const memoryEnd = pageUp(start + load.memSize);
+  const memoryEnd = pageUp(start + load.memorySize);
   const refuse = (what: string): never => {
     throw new LaunchError(`${request.path}: ${what}`);
   };
@@ -129,7 +131,7 @@ function loadSegment(linux: Linux, process: Process, request: ExecRequest, load:
     if (map(linux, process, { ...at, prot }) < 0n) refuse('its zero-initialised data cannot be mapped where it asks.');
   }
   // The rest of the last file page belongs to .bss (padzero): only where the program could write it itself.
-  if (load.memSize > load.fileSize && fileEnd % PAGE !== 0 && load.fileSize > 0 && (prot & PROT_WRITE) !== 0) {
+  if (load.memorySize > load.fileSize && fileEnd % PAGE !== 0 && load.fileSize > 0 && (prot & PROT_WRITE) !== 0) {
     const zeros = new Uint8Array(PAGE - (fileEnd % PAGE));
     if (!copyOut(linux, process, fileEnd, zeros))
       refuse('there is not enough memory to load it; raise the memory option.');
@@ -195,7 +197,7 @@ function auxiliaryVector(
   const first = executable.loads.find(
     (load) => executable.headerOffset >= load.offset && executable.headerOffset < load.offset + load.fileSize,
   );
-  const headers = first ? executable.headerOffset - first.offset + first.vaddr + bias : 0;
+  const headers = first ? executable.headerOffset - first.offset + first.address + bias : 0;
   const pairs: [number, bigint | number][] = [
     [AT.MINSIGSTKSZ, request.hardware.leastSignalStack],
     [AT.HWCAP, request.hardware.capabilities],

@@ -81,3 +81,11 @@ export class StringTable {
     return this.#writer.finish();
   }
 }
+
+/** The low `size` bytes of a number in two's complement. */
+export function littleEndian(value: bigint, size: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  for (let i = 0; i < size; i++, rest >>= 8n) bytes.push(Number(rest & 255n));
+  return bytes;
+}
