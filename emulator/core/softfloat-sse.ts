@@ -50,6 +50,10 @@ const PRE_COMPUTATION = 7;
 /** Between `sseHold` and `sseRelease`: the flags of both halves of a 256-bit operation are collected before any exception is taken. */
 let holding: bool = false;
 let held: i32 = 0;
+/** Flags of the steps before the last (`endStep`), FLAG_BITS for each. */
+let earlier: i32 = 0;
+const FLAG_BITS = 6;
+const ALL_FLAGS = 0x3f;
 
 /** The operations up to `sseRelease` are parts of one instruction. */
 export function sseHold(): void {
@@ -67,7 +71,7 @@ export function sseRelease(): i32 {
 /** Begins an SSE operation under MXCSR. */
 export function enterSse(): void {
   const mxcsr = load<u32>(MXCSR);
-  Env.flags = holding ? held : 0;
+  Env.flags = 0;
   Env.rounding = (mxcsr >> 13) & 3;
   Env.masks = (mxcsr >> 7) & 0x3f;
   Env.daz = (mxcsr & MXCSR_DAZ) != 0;
@@ -75,13 +79,31 @@ export function enterSse(): void {
   Env.x87 = false;
 }
 
-/** Makes the flags sticky and raises #XM (SDM 1, 11.5.2). Unmasked pre-computation exceptions hide the later ones. */
+/** Ends a step of an operation that has several: an unmasked exception in it hides the later ones (SDM 2A DPPS). */
+export function endStep(step: i32): void {
+  earlier |= Env.flags << (step * FLAG_BITS);
+  Env.flags = 0;
+}
+
+/** Makes the flags sticky and raises #XM (SDM 1, 11.5.2). */
 export function leaveSse(): i32 {
   if (holding) {
-    held = Env.flags;
+    held |= Env.flags;
     return 0;
   }
-  let flags = Env.flags;
+  while (earlier != 0) {
+    const flags = earlier & ALL_FLAGS;
+    earlier >>= FLAG_BITS;
+    if (takeFlags(flags)) {
+      earlier = 0;
+      return 1;
+    }
+  }
+  return takeFlags(Env.flags);
+}
+
+/** The flags of a step. Unmasked pre-computation exceptions hide the later ones. */
+function takeFlags(flags: i32): i32 {
   let unmasked = flags & ~Env.masks;
   if (unmasked & PRE_COMPUTATION) {
     flags &= PRE_COMPUTATION;

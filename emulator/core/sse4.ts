@@ -2,7 +2,7 @@
 import { FP_RESULT, INTEGER_RESULT } from '../cpu/layout';
 import { FLAG_INEXACT, FLAG_INVALID, FP_ADD, FP_MUL, ROUND_DOWN, ROUND_NEAREST, ROUND_UP } from './softfloat-codes';
 import { Env, raise } from './softfloat';
-import { enterSse, leaveSse, sseLane } from './softfloat-sse';
+import { endStep, enterSse, leaveSse, sseLane } from './softfloat-sse';
 
 /** Immediate of ROUNDPS: RC in bits 1:0, bit 2 takes MXCSR.RC instead, bit 3 keeps PE (SDM 2B ROUNDPD). */
 const USE_MXCSR = 4;
@@ -57,8 +57,8 @@ export function sseRoundPacked(size: i32, immediate: i32, low: u64, high: u64): 
 }
 
 /**
- * DPPS, DPPD: products of the lanes in imm[7:4], summed as (0 + 1) + (2 + 3), to the lanes in imm[3:0]. An unmasked
- * exception in a step ends it there (SDM 2A DPPS).
+ * DPPS, DPPD: products of the lanes in imm[7:4], summed as (0 + 1) + (2 + 3), to the lanes in imm[3:0]. Each of
+ * these steps has its exceptions; those of both halves of VDPPS are one step's.
  */
 export function sseDot(size: i32, immediate: i32, aLow: u64, aHigh: u64, bLow: u64, bHigh: u64): i32 {
   enterSse();
@@ -76,12 +76,12 @@ export function sseDot(size: i32, immediate: i32, aLow: u64, aHigh: u64, bLow: u
         : 0;
     putLane(size, i, product);
   }
-  if (Env.flags & ~Env.masks) return leaveSse();
+  endStep(0);
   if (size == 8) sum = sseLane(FP_ADD, 8, load<u64>(FP_RESULT), load<u64>(FP_RESULT + 8));
   else {
     first = sseLane(FP_ADD, 4, load<u32>(FP_RESULT), load<u32>(FP_RESULT + 4));
     sum = sseLane(FP_ADD, 4, load<u32>(FP_RESULT + 8), load<u32>(FP_RESULT + 12));
-    if (Env.flags & ~Env.masks) return leaveSse();
+    endStep(1);
     sum = sseLane(FP_ADD, 4, first, sum);
   }
   for (let i = 0; i < lanes; i++) {

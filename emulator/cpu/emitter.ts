@@ -147,8 +147,11 @@ export interface Emitter {
   jumpIf(condition: Value): void;
   /** To a computed RIP (i64), which `checkTarget` has let pass. */
   jumpTo(target: Value): void;
-  /** #GP(0) unless a computed RIP is canonical or, outside 64-bit mode, lies within the code segment. To be called before anything is written. */
-  checkTarget(target: Value): void;
+  /**
+   * #GP(0) unless a computed RIP is canonical or, outside 64-bit mode, lies within the code segment. To be called before anything is written.
+   * @param pushed where, in 64-bit mode, the return address will be pushed: what is wrong there comes first (SDM 2A CALL)
+   */
+  checkTarget(target: Value, pushed?: Value): void;
   /** RIP of the next instruction (i64). */
   nextRip(): Value;
   /** Leaves the instruction to TypeScript (cpu/system/): state is exactly at its start. */

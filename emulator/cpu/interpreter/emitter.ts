@@ -458,8 +458,8 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     const sum = this.op('i64.add', this.peek('i64.load', this.i32(0), L.CS + L.SEG_BASE), rip);
     return this.op('i64.and', sum, this.i64(0xffff_ffff));
   }
-  checkTarget(target: Value): void {
-    if (!this.#form.legacy) return this.checkCanonical(target);
+  checkTarget(target: Value, pushed?: Value): void {
+    if (!this.#form.legacy) return this.checkCanonical(target, pushed);
     const limit = this.op('i64.extend_i32_u', this.peek('i32.load', this.i32(0), L.CS + L.SEG_LIMIT));
     this.raiseIf(this.op('i64.gt_u', target, limit), VECTOR_GP, 0);
   }

@@ -39,10 +39,13 @@ export abstract class MemoryEmitter extends ValueEmitter {
     return undefined;
   }
 
-  /** #GP(0) at a branch whose target (i64) is not canonical. Most are, whatever the width of linear addresses. */
-  protected checkCanonical(target: Value): void {
+  /** #GP(0) at a branch whose target (i64) is not canonical. Most are, whatever the width of linear addresses. Faults of the 8 bytes at `pushed` come first. */
+  protected checkCanonical(target: Value, pushed?: Value): void {
     const upper = this.op('i64.shr_u', this.op('i64.add', target, this.i64(1n << 47n)), this.i64(48));
-    this.if(this.op('i32.wrap_i64', upper), () => this.faultIf(this.call('checkBranch', target)));
+    this.if(this.op('i32.wrap_i64', upper), () => {
+      if (pushed) this.faultIf(this.call('probeWrite', pushed, this.i32(8)));
+      this.faultIf(this.call('checkBranch', target));
+    });
   }
 
   protected forgetAddresses(): void {

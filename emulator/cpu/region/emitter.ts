@@ -556,8 +556,8 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   jumpTo(target: Value): void {
     this.ending = { kind: 'indirect', target: this.let(target) };
   }
-  checkTarget(target: Value): void {
-    this.checkCanonical(target);
+  checkTarget(target: Value, pushed?: Value): void {
+    this.checkCanonical(target, pushed);
   }
   segmentAddress(): never {
     throw new Error('only 64-bit code is translated');

@@ -2,7 +2,7 @@
 import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
 import { NON_ROOT, SYSTEM_FLAGS } from '../layout.ts';
 import { CF, compare, constant, DF, OF, RAX, RCX, replaceFlags, sizeOf, toI64, wide } from './operations.ts';
-import { item, loadStack, push, setStackPointer, stackPointer, wrapped } from './stack-pointer.ts';
+import { below, item, loadStack, push, setStackPointer, stackPointer, wrapped } from './stack-pointer.ts';
 
 const INVALID_OPCODE = 6;
 
@@ -17,9 +17,7 @@ function pushReturnAddress(e: Emitter, form: Form): void {
 /** Where a branch through a register or memory leads: RIP, EIP or IP, as an i64. */
 function indirectTarget(e: Emitter, form: Form): Value {
   const size = sizeOf(form);
-  const target = e.let(toI64(e, size, e.read(form.operands[0]!, size)));
-  e.checkTarget(target);
-  return target;
+  return e.let(toI64(e, size, e.read(form.operands[0]!, size)));
 }
 
 /** LOOP, LOOPE, LOOPNE: `size` is that of the count register (the address size). */
@@ -65,7 +63,11 @@ export const control: Record<string, Semantic> = {
 
   jcc: (e, form) => e.jumpIf(e.condition(form.condition!)),
   jmp: (e) => e.jump(),
-  jmp_indirect: (e, form) => e.jumpTo(indirectTarget(e, form)),
+  jmp_indirect: (e, form) => {
+    const target = indirectTarget(e, form);
+    e.checkTarget(target);
+    e.jumpTo(target);
+  },
 
   call: (e, form) => {
     pushReturnAddress(e, form);
@@ -74,6 +76,7 @@ export const control: Record<string, Semantic> = {
 
   call_indirect: (e, form) => {
     const target = indirectTarget(e, form);
+    e.checkTarget(target, form.legacy ? undefined : below(e, form, stackPointer(e, form), 8));
     pushReturnAddress(e, form);
     e.jumpTo(target);
   },

@@ -179,8 +179,8 @@ export class ForwardingEmitter implements Emitter {
   jumpTo(target: Value): void {
     this.e.jumpTo(target);
   }
-  checkTarget(target: Value): void {
-    this.e.checkTarget(target);
+  checkTarget(target: Value, pushed?: Value): void {
+    this.e.checkTarget(target, pushed);
   }
   nextRip(): Value {
     return this.e.nextRip();

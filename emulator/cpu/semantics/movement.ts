@@ -77,7 +77,7 @@ export const movement: Record<string, Semantic> = {
   xlat: (e, form) => {
     const table = form.operands[0] as MemoryOperand;
     const index = e.op('i64.extend_i32_u', e.gpr(RAX, 1));
-    if (!form.legacy) return e.setGpr(RAX, 1, e.load(e.let(e.op('i64.add', e.address(table), index)), 1));
+    if (!form.legacy) return e.setGpr(RAX, 1, e.load(e.addressFrom(table, index), 1));
     const offset = e.op('i64.add', e.effectiveAddress(table), index);
     const address = e.segmentAddress(table, e.truncatedAddress(table, offset), 1, false);
     e.setGpr(RAX, 1, e.load(address, 1));

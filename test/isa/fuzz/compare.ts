@@ -1,16 +1,21 @@
 /** Compares how a case ended on the host and in the emulator. */
 import { hasUndefinedResult, undefinedFlags } from '../support/undefined-flags.ts';
+import type { DecodedInstruction } from '../../../emulator/cpu/decode.ts';
 import type { Batch } from './batch.ts';
 import type { EmulatedCpu } from './emulated.ts';
 import * as F from './layout.ts';
-import { unknownAt } from './program.ts';
+import { memoryOperand, unknownAt } from './program.ts';
 import type { Program } from './program.ts';
 
+/** FS; GS is the next. */
+const FIRST_BASED_SEGMENT = 4;
 const C1 = 0x200;
 const COMPARES = 0x8d5;
 const ENTERS_MMX = /^(cvtpi2.*|cvt.*2pi|maskmovq)$/;
 /** In the third byte. */
 const MISALIGNED_MODE = 2;
+const VECTOR_GP = 13;
+const BIT_TEST = /^bt[src]?$/;
 const KERNEL = 0x7fff_ffff_f000n;
 /** FCOMI clears C1 on Intel processors and leaves it on AMD's. */
 const LEAVES_C1 = /^fu?comip?$/;
@@ -61,6 +66,26 @@ export const PARTS: readonly Part[] = [
   ...numbered('ymmh', F.X_YMM, 16, 16),
 ];
 
+const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
+
+/**
+ * AMD processors fault when base, index and displacement (and the offset of a bit test) do not add up to a canonical address, though with the base of FS
+ * or GS they do. By the SDM (1 3.3.7.1) only the linear address counts. `state` is that at the instruction.
+ */
+function onlyOffsetNotCanonical(insn: DecodedInstruction, state: DataView): boolean {
+  const memory = memoryOperand(insn);
+  if (!memory || memory.segment < FIRST_BASED_SEGMENT || memory.addressSize !== 64) return false;
+  const gpr = (register: number): bigint => (register < 0 ? 0n : state.getBigUint64(register * 8, true));
+  let offset = gpr(memory.base) + (gpr(memory.index) << BigInt(memory.scale)) + memory.displacement;
+  const index = insn.operands[1];
+  if (BIT_TEST.test(insn.op) && index?.kind === 'gpr') {
+    const bits = insn.size * 8;
+    offset += (BigInt.asIntN(bits, gpr(index.register)) >> BigInt(Math.log2(bits))) * BigInt(insn.size);
+  }
+  const base = state.getBigUint64(memory.segment === FIRST_BASED_SEGMENT ? F.AT_FS_BASE : F.AT_GS_BASE, true);
+  return !isCanonical(BigInt.asUintN(64, offset)) && isCanonical(BigInt.asUintN(64, base + offset));
+}
+
 /** Bytes as a number, most significant first. */
 export function valueOf(bytes: Uint8Array, { at, bytes: count }: Part): string {
   let text = '';
@@ -91,8 +116,7 @@ export class Comparer {
     const { batch } = this;
     cpu.run(batch.state(index), batch.patches(index), stepped);
     const program = batch.programOf[index]!;
-    // AMD processors have a bit 17 in MXCSR: MOVAPS and the like without alignment.
-    if ((batch.outcome(index)[F.X_MXCSR + 2]! & MISALIGNED_MODE) !== 0) {
+    if (this.#isHostsOwn(program, index)) {
       cpu.pages.set(batch.pages);
       return undefined;
     }
@@ -100,6 +124,20 @@ export class Comparer {
     const memory = batch.overflowed(index) ? undefined : this.#memory(cpu, index);
     cpu.pages.set(batch.pages);
     return found || memory ? [...(found ?? []), ...(memory ?? [])] : undefined;
+  }
+
+  /** What an AMD host does otherwise than the SDM, altogether. */
+  #isHostsOwn(program: Program, index: number): boolean {
+    const host = this.batch.outcome(index);
+    // A bit 17 in MXCSR: MOVAPS and the like without alignment.
+    if ((host[F.X_MXCSR + 2]! & MISALIGNED_MODE) !== 0) return true;
+    if (this.batch.vector(index) !== VECTOR_GP) return false;
+    const insn = this.#insnAt(program, index);
+    return insn !== undefined && onlyOffsetNotCanonical(insn, new DataView(host.buffer, host.byteOffset));
+  }
+  /** Where the host stopped; undefined at the end. */
+  #insnAt(program: Program, index: number): DecodedInstruction | undefined {
+    return program.instructions.find(({ offset }) => program.address + offset === this.batch.rip(index))?.insn;
   }
 
   #states(host: Uint8Array, ours: Uint8Array, program: Program, index: number): readonly Difference[] | undefined {
@@ -112,12 +150,14 @@ export class Comparer {
       if (program.instructions.some(({ insn }) => insn && LEAVES_C1.test(insn.op)))
         view.setUint16(F.X_FSW, view.getUint16(F.X_FSW, true) & ~C1, true);
     }
-    const at = program.instructions.find(({ offset }) => program.address + offset === this.batch.rip(index))?.insn;
+    const at = this.#insnAt(program, index);
     // Whether a conversion that traps or a store that faults has already entered MMX state differs between processors.
     if (at && this.batch.vector(index) !== F.NO_VECTOR && ENTERS_MMX.test(at.op))
       for (const state of [this.#left, this.#right]) state.fill(0, F.X_FCW, F.X_FTW + 1).fill(0, F.X_ST, F.X_XMM);
-    // Which of two operands faults is not said.
-    if (at?.op === 'cmps') this.#right.set(this.#left.subarray(F.AT_ADDRESS, F.AT_ADDRESS + 8), F.AT_ADDRESS);
+    const faults = (view: DataView): boolean => view.getUint32(F.AT_VECTOR, true) !== F.NO_VECTOR;
+    // Which of two operands faults first is not said.
+    if (at?.op === 'cmps' && faults(this.#leftView) && faults(this.#rightView))
+      this.#right.set(this.#left.subarray(F.AT_VECTOR, F.AT_ADDRESS + 8), F.AT_VECTOR);
     // Linux says of its own addresses that something is there.
     if (this.#leftView.getBigUint64(F.AT_ADDRESS, true) >= KERNEL) this.#right[F.AT_ERROR]! |= 1;
     if (this.#left.equals(this.#right)) return undefined;

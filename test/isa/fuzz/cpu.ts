@@ -3,7 +3,7 @@
  * emulator. See docs/testing.md.
  */
 import { parseArgs } from 'node:util';
-import { selectForms } from './forms.ts';
+import { HOST_LACKS, selectForms } from './forms.ts';
 import { Fuzzer } from './fuzzer.ts';
 import type { Mismatch } from './fuzzer.ts';
 import type { BackEnd } from './emulated.ts';
@@ -45,6 +45,10 @@ if (values.case !== undefined) {
 if (values.list)
   for (const [reason, names] of forms.leftOut)
     console.log(`left out: ${reason}\n${names.map((name) => `  ${name}\n`).join('')}`);
+for (const [reason, names] of forms.leftOut)
+  if (reason.startsWith(HOST_LACKS)) console.log(`${reason}: ${names.join(', ')}`);
+if (![...forms.leftOut.keys()].some((reason) => reason.startsWith(HOST_LACKS)))
+  console.log('forms that the host lacks: none');
 console.log(
   `seed ${seed}: ${cases} cases, ${forms.tried.length} forms, ${[...forms.leftOut.values()].flat().length} left out, ${backEnds.join(' and ')}`,
 );

@@ -48,6 +48,9 @@ export function whyLeftOut(
   return LEFT_OUT.find(([, ops]) => ops.test(key))?.[0];
 }
 
+/** How reasons begin that name a feature. */
+export const HOST_LACKS = 'the host has no';
+
 /** CPUID features that Linux calls otherwise. */
 const HOST_NAMES: Record<string, string> = {
   sse3: 'pni',
@@ -90,7 +93,7 @@ export function selectForms(pattern?: RegExp): Forms {
     if (pattern && !pattern.test(form.name)) continue;
     const { feature } = form.row;
     const why =
-      whyLeftOut(form.row, form.size) ?? (feature && lacks.has(feature) ? `the host has no ${feature}` : undefined);
+      whyLeftOut(form.row, form.size) ?? (feature && lacks.has(feature) ? `${HOST_LACKS} ${feature}` : undefined);
     if (why === undefined) tried.push(form);
     else leftOut.set(why, [...(leftOut.get(why) ?? []), form.name.trim()]);
   }

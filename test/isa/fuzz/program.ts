@@ -36,9 +36,12 @@ const LONGEST = PROGRAM_STRIDE - MOST_EXIT_BYTES - 16;
 const NOP = 0x90;
 /** Of the eight pairs of conditions: O B E BE S P L LE. */
 const CONDITION_READS = [OF, CF, ZF, CF | ZF, SF, PF, SF | OF, SF | OF | ZF];
+/** C1 of the x87 status word, beside the flags: FCOMI clears it by the SDM and leaves it on AMD processors. */
+const C1 = 1 << 20;
+const LEAVES_C1 = /^fu?comip?$/;
 const READS: Record<string, number> = {
   adc: CF, sbb: CF, adcx: CF, adox: OF, rcl: CF, rcr: CF, cmc: CF, lahf: SF | ZF | AF | PF | CF, pushf: ARITHMETIC_FLAGS,
-  loope: ZF, loopne: ZF, fcmovb: CF, fcmovnb: CF, fcmove: ZF, fcmovne: ZF, fcmovbe: CF | ZF, fcmovnbe: CF | ZF, fcmovu: PF, fcmovnu: PF,
+  loope: ZF, loopne: ZF, fnstsw: C1, fcmovb: CF, fcmovnb: CF, fcmove: ZF, fcmovne: ZF, fcmovbe: CF | ZF, fcmovnbe: CF | ZF, fcmovu: PF, fcmovnu: PF,
 }; // prettier-ignore
 /** Not in sequences: they end them, or run far on a register that was random before. */
 const ALONE =
@@ -57,6 +60,7 @@ const countsByCl = ({ op, operands }: DecodedInstruction): boolean =>
 function flagsOf(insn: DecodedInstruction): { reads: number; writes: number; leaves: number } {
   const { op, condition, row, rep } = insn;
   const reads = condition === undefined ? (READS[op] ?? 0) : CONDITION_READS[condition >> 1]!;
+  if (LEAVES_C1.test(op)) return { reads, writes: maskOf(row.writes), leaves: C1 };
   if (countsByCl(insn)) return { reads, writes: 0, leaves: AF | OF | CF };
   const leaves = undefinedFlags(insn, NO_REGISTERS);
   return { reads, writes: rep === 'none' ? maskOf(row.writes) & ~leaves : 0, leaves };
@@ -133,7 +137,7 @@ export function sequence(random: Random, forms: readonly Form[], address: number
     if (reads & unknown) continue;
     instructions.push({ offset: code.length, length: made.bytes.length, insn: made.insn, unknown });
     code.push(...made.bytes);
-    unknown = ((unknown & ~writes) | leaves) & ARITHMETIC_FLAGS;
+    unknown = ((unknown & ~writes) | leaves) & (ARITHMETIC_FLAGS | C1);
     if (!pending && random.oneIn(6)) pending = branch(instructions.length + 1 + random.below(3));
   }
   if (pending) join(pending);
@@ -180,7 +184,7 @@ export function unknownsOf(program: Program): Program {
     }
     if (insn) {
       const { writes, leaves } = flagsOf(insn);
-      unknown = ((unknown & ~writes) | leaves) & ARITHMETIC_FLAGS;
+      unknown = ((unknown & ~writes) | leaves) & (ARITHMETIC_FLAGS | C1);
     }
     return { ...placed, unknown: before };
   });
