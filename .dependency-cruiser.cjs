@@ -7,7 +7,7 @@ module.exports = {
       comment: 'emulator/ imports nothing outside itself but npm packages that run in Node and in a browser.',
       severity: 'error',
       from: { path: '^emulator/', ...notInSpecs },
-      to: { path: '^(debug-adapter|extension|test|scripts|bench)/' },
+      to: { path: '^(debug-adapter|language-server|syntaxes|extension|test|scripts|bench)/' },
     },
     {
       name: 'emulator-has-no-node',

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildBundles } from './build/bundles.ts';
 import { buildEmulator } from './build/emulator.ts';
+import { buildGrammars } from './build/grammars.ts';
 import { buildPrograms } from './build/programs.ts';
 
 /** The limit promised for the package, bytes. */
@@ -21,6 +22,9 @@ const COPIED = [
   'dist/libdune',
   'bin',
   'extension/media',
+  'syntaxes/gas.language-configuration.json',
+  'syntaxes/gas.snippets.json',
+  'syntaxes/trace.language-configuration.json',
   'examples/prebuilt',
   'README.md',
   'CHANGELOG.md',
@@ -35,6 +39,7 @@ export async function makePackage(): Promise<string> {
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(stage, { recursive: true });
   await buildBundles(root, { minify: true, outdir: join(stage, 'dist') });
+  await buildGrammars(join(stage, 'dist'));
   for (const part of COPIED) {
     if (!existsSync(join(root, part))) throw new Error(`${part} is missing: the package would be incomplete.`);
     cpSync(join(root, part), join(stage, part), { recursive: true });
