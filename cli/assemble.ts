@@ -63,10 +63,15 @@ function read(path: string): Uint8Array {
 }
 
 /** A file that a source names: beside the source, then in the folders of -I. */
-function find(path: string, from: string, includes: readonly string[]): Uint8Array | undefined {
+function find(
+  path: string,
+  from: string,
+  includes: readonly string[],
+): { path: string; bytes: Uint8Array } | undefined {
   for (const folder of isAbsolute(path) ? [''] : [dirname(from), ...includes]) {
+    const at = join(folder, path);
     try {
-      return readFileSync(join(folder, path));
+      return { path: at, bytes: readFileSync(at) };
     } catch {
       // The next one may have it.
     }
@@ -101,9 +106,9 @@ function build({ out, inputs, includes, symbols }: Options): number {
     const { object, diagnostics } = assembleObject(path, new TextDecoder('latin1').decode(bytes), {
       include: (name, from) => {
         const found = find(name, from, includes);
-        return found && new TextDecoder('latin1').decode(found);
+        return found && { path: found.path, text: new TextDecoder('latin1').decode(found.bytes) };
       },
-      incbin: (name, from) => find(name, from, includes),
+      incbin: (name, from) => find(name, from, includes)?.bytes,
       symbols,
       debugDirectory: resolve('.'),
     });

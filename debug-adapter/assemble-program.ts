@@ -25,15 +25,15 @@ export function assembleProgram(
   source: Uint8Array,
   libraries: readonly string[],
 ): Uint8Array {
-  const near = (name: string, from: string): Uint8Array | undefined =>
-    files.readFile(joinPath(folderOf(from), name)) ?? undefined;
+  const beside = (name: string, from: string): string => joinPath(folderOf(from), name);
   const { object, diagnostics } = assembleObject(path, TEXT.decode(source), {
     debugDirectory: folderOf(path),
     include: (name, from) => {
-      const found = near(name, from);
-      return found && TEXT.decode(found);
+      const at = beside(name, from);
+      const found = files.readFile(at);
+      return found ? { path: at, text: TEXT.decode(found) } : undefined;
     },
-    incbin: near,
+    incbin: (name, from) => files.readFile(beside(name, from)) ?? undefined,
   });
   if (!object) {
     const errors = diagnostics.filter(({ severity }) => severity === 'error');

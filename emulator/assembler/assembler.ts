@@ -18,9 +18,15 @@ import type { Statement } from './source.ts';
 import { parseAttOperand } from './syntax-att.ts';
 import { parseIntelOperand } from './syntax-intel.ts';
 
+/** An included file by the name under which it was found: the `from` of what it includes itself. */
+export interface Included {
+  readonly path: string;
+  readonly text: string;
+}
+
 export interface AssembleOptions {
   /** Text of a file that `.include` names, or undefined if there is none. */
-  readonly include?: (path: string, from: string) => string | undefined;
+  readonly include?: (path: string, from: string) => string | Included | undefined;
   /** Bytes of a file that `.incbin` names. */
   readonly incbin?: (path: string, from: string) => Uint8Array | undefined;
   /** Symbols with values, as `--defsym` gives them. */

@@ -90,9 +90,10 @@ const include: Directive = (assembler, cursor, statement) => {
   const start = cursor.at;
   const path = String.fromCharCode(...cursor.string());
   cursor.end();
-  const text = assembler.options.include?.(path, statement.file);
-  if (text === undefined) return cursor.fail(`the file \`${path}\` cannot be read`, start);
-  assembler.input.push(path, text);
+  const found = assembler.options.include?.(path, statement.file);
+  if (found === undefined) return cursor.fail(`the file \`${path}\` cannot be read`, start);
+  if (typeof found === 'string') assembler.input.push(path, found);
+  else assembler.input.push(found.path, found.text);
 };
 
 /** `.file "name"`, `.file 1 "directory" "name"`. */

@@ -7,7 +7,7 @@ import type { Diagnostic } from './model.ts';
 import { contentsOf } from './relocations.ts';
 
 export { Assembler } from './assembler.ts';
-export type { AssembledInstruction, AssembleOptions } from './assembler.ts';
+export type { AssembledInstruction, AssembleOptions, Included } from './assembler.ts';
 export type { AssemblySymbol, Diagnostic, Position } from './model.ts';
 
 export interface ObjectOptions extends AssembleOptions {

@@ -12,8 +12,6 @@ export const EXIT_LOOKUP = 2;
 export const EXIT_FAULT = 3;
 /** The budget is nearly used up, or the block at OP is hot. */
 export const EXIT_BUDGET = 4;
-/** A block counted down to hot (place of the region translator). */
-export const EXIT_HOT = 5;
 /** A stop record was reached (single-step scratch blocks). */
 export const EXIT_STOP = 6;
 /** A system instruction at OP: TypeScript executes it. */

@@ -1,5 +1,6 @@
 /** VM exits that the module does not handle: what the instruction wanted, and which rule stands against it. */
 import type { FaultRecord } from '../cpu/context.ts';
+import { GPR_TITLES } from '../cpu/register-names.ts';
 import { msrName } from '../cpu/system/msrs.ts';
 import { vectorName } from '../cpu/system/fault.ts';
 import type { Fault } from '../cpu/engine-api.ts';
@@ -11,25 +12,6 @@ import { guestCpl, inGuest } from './guest-context.ts';
 import { hex, type Dune } from './state.ts';
 import { read } from './vcpu.ts';
 import { walkLines } from '../mmu/walk-text.ts';
-
-const GPR_NAMES = [
-  'RAX',
-  'RCX',
-  'RDX',
-  'RBX',
-  'RSP',
-  'RBP',
-  'RSI',
-  'RDI',
-  'R8',
-  'R9',
-  'R10',
-  'R11',
-  'R12',
-  'R13',
-  'R14',
-  'R15',
-];
 
 /** Names of the CR0 and CR4 bits (SDM 3A 2.5). */
 const CR_BITS: Readonly<Record<number, Readonly<Record<number, string>>>> = {
@@ -147,7 +129,7 @@ function controlRegister(dune: Dune): Finding {
   const changed = bitNames(register, now ^ value);
   return {
     headline: `MOV to CR${register} would change ${changed}: the module owns every bit of CR0 and CR4, any change exits`,
-    details: [`CR${register} reads ${hex(now)}, ${GPR_NAMES[source]} held ${hex(value)}`],
+    details: [`CR${register} reads ${hex(now)}, ${GPR_TITLES[source]} held ${hex(value)}`],
     advice: 'CR3 and CR8 can be written in Dune mode; CR0 and CR4 stay as the module set them.',
   };
 }

@@ -8,7 +8,7 @@
 
 export const GIGABYTE = 1n << 30n;
 /** Bytes of the stack window. */
-export const STACK_WINDOW = GIGABYTE;
+const STACK_WINDOW = GIGABYTE;
 /** Bytes of the mmap window. */
 export const MAP_WINDOW = 63n * GIGABYTE;
 

@@ -1,4 +1,5 @@
 /** Exit qualifications in parts and words (SDM 3C 28.2.1, 29.4). */
+import { GPR_TITLES } from '../cpu/register-names.ts';
 import { ExitReason } from './exit-reasons.ts';
 
 export interface QualificationPart {
@@ -14,25 +15,6 @@ export interface Qualification {
   /** One line; empty when the number says nothing. */
   readonly text: string;
 }
-
-const GPRS = [
-  'RAX',
-  'RCX',
-  'RDX',
-  'RBX',
-  'RSP',
-  'RBP',
-  'RSI',
-  'RDI',
-  'R8',
-  'R9',
-  'R10',
-  'R11',
-  'R12',
-  'R13',
-  'R14',
-  'R15',
-];
 
 /** Reads fields of one qualification and keeps what it read. */
 class Reader {
@@ -85,7 +67,7 @@ function crAccess(r: Reader): string {
   const cr = r.field('control register', 3, 0);
   const type = r.field('access type', 5, 4, (value) => ['MOV to CR', 'MOV from CR', 'CLTS', 'LMSW'][value]);
   r.bit('LMSW operand', 6, 'memory', 'register');
-  const gpr = GPRS[r.field('register', 11, 8, (value) => GPRS[value])]!;
+  const gpr = GPR_TITLES[r.field('register', 11, 8, (value) => GPR_TITLES[value])]!;
   const source = r.field('LMSW source', 31, 16);
   if (type === 2) return 'CLTS';
   if (type === 3) return `LMSW ${hex(source)}`;
@@ -95,7 +77,7 @@ function crAccess(r: Reader): string {
 function movDr(r: Reader): string {
   const dr = r.field('debug register', 2, 0);
   const from = r.bit('direction', 4, 'MOV from DR', 'MOV to DR');
-  const gpr = GPRS[r.field('register', 11, 8, (value) => GPRS[value])]!;
+  const gpr = GPR_TITLES[r.field('register', 11, 8, (value) => GPR_TITLES[value])]!;
   return from ? `MOV ${gpr}, DR${dr}` : `MOV DR${dr}, ${gpr}`;
 }
 

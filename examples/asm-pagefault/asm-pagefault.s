@@ -1,61 +1,9 @@
 # A Dune program without C and without libdune: it enters Dune mode by hand, takes a page fault in ring 0,
 # maps the missing page and goes on. F5 assembles it; no compiler is needed.
 
-	.set	SYS_write, 1
-	.set	SYS_open, 2
-	.set	SYS_ioctl, 16
-	.set	SYS_exit, 60
-	.set	O_RDWR, 2
-	.set	DUNE_ENTER, 0x80b0e901
+	.include "../asm-common/dune.inc"
 
-	.set	P, 1			# present
-	.set	W, 2			# writable
-	.set	PS, 0x80		# this entry maps a large page
-	.set	CODE_SELECTOR, 8
-	.set	FAULT_VECTOR, 14
 	.set	UNMAPPED, 0x40000000	# 1 GB: nothing is mapped there at first
-
-# ---------------------------------------------------------------- Linux mode (ring 3, VMX root operation)
-	.text
-	.globl	_start
-	.type	_start, @function
-_start:
-	mov	$SYS_open, %eax
-	lea	device(%rip), %rdi
-	mov	$O_RDWR, %esi
-	syscall
-	test	%eax, %eax
-	js	failed
-	mov	%eax, %ebx
-
-	call	build_page_tables
-
-	# What the guest starts with. Guest-physical addresses are our own addresses here.
-	lea	dune_start(%rip), %rax
-	mov	%rax, config_rip(%rip)
-	lea	stack_top(%rip), %rax
-	mov	%rax, config_rsp(%rip)
-	movq	$2, config_rflags(%rip)
-	lea	pml4(%rip), %rax
-	mov	%rax, config_cr3(%rip)
-
-	mov	$SYS_ioctl, %eax
-	mov	%ebx, %edi
-	mov	$DUNE_ENTER, %esi
-	lea	config(%rip), %rdx
-	syscall				# Dune mode runs inside this call
-
-	test	%eax, %eax
-	js	failed
-	mov	config_status(%rip), %edi
-	mov	$SYS_exit, %eax
-	syscall
-
-failed:
-	mov	$SYS_exit, %eax
-	mov	$1, %edi
-	syscall
-	.size	_start, . - _start
 
 # PML4[0] -> PDPT[0] -> PD: 512 pages of 2 MB, the first gigabyte onto itself.
 	.type	build_page_tables, @function
@@ -81,21 +29,12 @@ build_page_tables:
 	.type	dune_start, @function
 dune_start:
 	lgdt	gdtr(%rip)
-	pushq	$CODE_SELECTOR
+	pushq	$KERNEL_CODE
 	lea	1f(%rip), %rax
 	push	%rax
 	lretq				# CS is a descriptor of ours now: gates need one
 1:
-	# The gate of #PF: its address is known only here.
-	lea	page_fault(%rip), %rax
-	lea	idt + FAULT_VECTOR * 16, %rdi
-	mov	%ax, (%rdi)
-	shr	$16, %rax
-	mov	%ax, 6(%rdi)
-	shr	$16, %rax
-	mov	%eax, 8(%rdi)
-	movw	$CODE_SELECTOR, 2(%rdi)
-	movb	$0x8e, 5(%rdi)		# 64-bit interrupt gate, present
+	gate	FAULT_VECTOR, page_fault
 	lidt	idtr(%rip)
 
 	mov	$UNMAPPED, %ebx
@@ -144,7 +83,6 @@ wrong_address:
 
 # ---------------------------------------------------------------- data
 	.section .rodata
-device:	.asciz	"/dev/dune"
 message: .ascii	"a page fault was handled in ring 0\n"
 	.set	message_length, . - message
 
@@ -158,27 +96,9 @@ gdtr:	.word	gdt_size - 1
 idtr:	.word	256 * 16 - 1
 	.quad	idt
 
-# struct dune_config
-	.balign	8
-config:	.quad	0			# ret
-	.zero	0x30
-config_rsp: .quad 0
-	.zero	0x48
-config_rip: .quad 0
-config_rflags: .quad 0
-config_cr3: .quad 0
-config_status: .quad 0
-	.quad	0			# vcpu: a new one
-
 	.bss
-	.balign	4096
-pml4:	.zero	4096
-pdpt:	.zero	4096
-pd:	.zero	4096
-second_pd: .zero 4096
-second_pt: .zero 4096
-idt:	.zero	4096
-page:	.zero	4096
-	.zero	8192
-stack_top:
+	.balign	PAGE
+second_pd: .zero PAGE
+second_pt: .zero PAGE
+page:	.zero	PAGE
 faults:	.zero	4

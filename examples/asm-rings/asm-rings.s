@@ -1,69 +1,12 @@
 # Rings in pure assembly: ring 0 of Dune mode goes to ring 3, which comes back by a software interrupt, and by a fault
 # when it touches a page that belongs to ring 0.
 
-	.set	SYS_write, 1
-	.set	SYS_open, 2
-	.set	SYS_ioctl, 16
-	.set	SYS_exit, 60
-	.set	O_RDWR, 2
-	.set	DUNE_ENTER, 0x80b0e901
+	.include "../asm-common/dune.inc"
 
-	.set	P, 1
-	.set	W, 2
-	.set	U, 4			# ring 3 may use it
-	.set	KERNEL_CODE, 0x08
 	.set	USER_CODE, 0x10 | 3
 	.set	USER_DATA, 0x18 | 3
 	.set	TASK, 0x20
-	.set	PAGE, 4096
 	.set	SYSTEM_VECTOR, 0x80
-	.set	FAULT_VECTOR, 14
-
-# A 64-bit interrupt gate: vector, handler, lowest ring that may call it.
-	.macro	gate vector:req, handler:req, dpl=0
-	lea	\handler(%rip), %rax
-	lea	idt + \vector * 16, %rdi
-	mov	%ax, (%rdi)
-	shr	$16, %rax
-	mov	%ax, 6(%rdi)
-	shr	$16, %rax
-	mov	%eax, 8(%rdi)
-	movw	$KERNEL_CODE, 2(%rdi)
-	movb	$0x8e | \dpl << 5, 5(%rdi)
-	.endm
-
-	.text
-	.globl	_start
-	.type	_start, @function
-_start:
-	mov	$SYS_open, %eax
-	lea	device(%rip), %rdi
-	mov	$O_RDWR, %esi
-	syscall
-	test	%eax, %eax
-	js	failed
-	mov	%eax, %ebx
-	call	build_page_tables
-	lea	dune_start(%rip), %rax
-	mov	%rax, config_rip(%rip)
-	lea	kernel_stack(%rip), %rax
-	mov	%rax, config_rsp(%rip)
-	movq	$2, config_rflags(%rip)
-	lea	pml4(%rip), %rax
-	mov	%rax, config_cr3(%rip)
-	mov	$SYS_ioctl, %eax
-	mov	%ebx, %edi
-	mov	$DUNE_ENTER, %esi
-	lea	config(%rip), %rdx
-	syscall
-	mov	config_status(%rip), %edi
-	mov	$SYS_exit, %eax
-	syscall
-failed:
-	mov	$SYS_exit, %eax
-	mov	$1, %edi
-	syscall
-	.size	_start, . - _start
 
 # The 2 MB from 4 MB on, where this program lies, in pages of 4 KB: all for ring 0, those between user_start and user_end
 # for ring 3 as well.
@@ -172,7 +115,6 @@ user_stack:
 user_end:
 
 	.section .rodata
-device:	.asciz	"/dev/dune"
 refused: .ascii	"ring 3 was refused a page of ring 0\n"
 	.set	refused_length, . - refused
 secret:	.quad	42
@@ -192,26 +134,7 @@ gdtr:	.word	gdt_size - 1
 idtr:	.word	256 * 16 - 1
 	.quad	idt
 
-	.balign	8
-config:	.quad	0
-	.zero	0x30
-config_rsp: .quad 0
-	.zero	0x48
-config_rip: .quad 0
-config_rflags: .quad 0
-config_cr3: .quad 0
-config_status: .quad 0
-	.quad	0
-
 	.bss
-	.balign	4096
-pml4:	.zero	4096
-pdpt:	.zero	4096
-pd:	.zero	4096
-pt:	.zero	4096
-idt:	.zero	4096
+	.balign	PAGE
+pt:	.zero	PAGE
 tss:	.zero	104
-	.balign	4096
-	.zero	8192
-kernel_stack:
-	.quad	0

@@ -49,6 +49,21 @@ describe('assembly sources', () => {
     await client.close();
   });
 
+  it('stop at lines of what they include', async () => {
+    const included = join(EXAMPLES, 'asm-common/dune.inc');
+    const line = lineOf(included, 'mov	$DUNE_ENTER, %esi');
+    const client = new TestClient();
+    await client.launch({ program: source('asm-rings') }, () =>
+      client.request('setBreakpoints', { source: { path: included }, breakpoints: [{ line }] }),
+    );
+    const { threadId } = await client.stopped();
+    const [frame] = await client.frames(threadId, 1);
+    assert.deepEqual({ name: frame!.name, line: frame!.line }, { name: '_start', line });
+    await client.request('continue', { threadId });
+    assert.equal(await client.exitCode(), 5);
+    await client.close();
+  });
+
   it('that are wrong say where', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'dune-debug-asm-'));
     const program = join(folder, 'wrong.s');

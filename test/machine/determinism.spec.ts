@@ -1,20 +1,7 @@
 import assert from 'node:assert/strict';
 import { traceLine } from '../../cli/trace.ts';
+import { EXAMPLES } from '../dune/support.ts';
 import { example, finish, start, traceOf } from './support.ts';
-
-const EXAMPLES = [
-  'hello',
-  'pagefault',
-  'syscalls',
-  'rings',
-  'pcid',
-  'fork-threads',
-  'signals',
-  'ept-violation',
-  'triple-fault',
-  'cr-write',
-  'rdmsr',
-];
 
 /** Small deterministic generator, so that a failing test can be repeated from the printed seed. */
 function random(seed: number): () => number {

@@ -6,25 +6,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { traceLine } from '../../cli/trace.ts';
 import type { MachineOptions } from '../../emulator/machine/api.ts';
+import { EXAMPLES } from '../dune/support.ts';
 import { example, start, traceOf } from './support.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const built = join(root, 'dist/test-translation');
 const EAGER = { threshold: 20, batch: 4 };
 
-const EXAMPLES = [
-  'hello',
-  'pagefault',
-  'syscalls',
-  'rings',
-  'pcid',
-  'fork-threads',
-  'signals',
-  'ept-violation',
-  'triple-fault',
-  'cr-write',
-  'rdmsr',
-];
 /** Programs of bench/, with little work. */
 const BENCHMARKS = {
   alu: 1000,

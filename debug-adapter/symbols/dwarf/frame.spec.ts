@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { availableVariants, build, run, symbolsOf } from '../testdata/build.ts';
+import { registerName } from './registers.ts';
 import { unwindRow, type RegisterRule, type UnwindRow } from './frame-program.ts';
 
 const COLUMNS: Readonly<Record<string, number>> = {
@@ -21,25 +22,7 @@ const COLUMNS: Readonly<Record<string, number>> = {
   r15: 15,
   ra: 16,
 };
-const NAMES = [
-  'rax',
-  'rdx',
-  'rcx',
-  'rbx',
-  'rsi',
-  'rdi',
-  'rbp',
-  'rsp',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-  'ra',
-];
+const NAMES = [...Array.from({ length: 16 }, (_, number) => registerName(number)!), 'ra'];
 
 function ruleText(rule: RegisterRule | undefined): string {
   if (!rule || rule.kind === 'undefined') return 'u';

@@ -1,4 +1,5 @@
 /** Compares how a case ended on the host and in the emulator. */
+import { GPR_NAMES } from '../../../emulator/cpu/register-names.ts';
 import { hasUndefinedResult, undefinedFlags } from '../support/undefined-flags.ts';
 import type { DecodedInstruction } from '../../../emulator/cpu/decode.ts';
 import type { Batch } from './batch.ts';
@@ -19,25 +20,6 @@ const BIT_TEST = /^bt[src]?$/;
 const KERNEL = 0x7fff_ffff_f000n;
 /** FCOMI clears C1 on Intel processors and leaves it on AMD's. */
 const LEAVES_C1 = /^fu?comip?$/;
-
-export const GPR_NAMES = [
-  'rax',
-  'rcx',
-  'rdx',
-  'rbx',
-  'rsp',
-  'rbp',
-  'rsi',
-  'rdi',
-  'r8',
-  'r9',
-  'r10',
-  'r11',
-  'r12',
-  'r13',
-  'r14',
-  'r15',
-];
 
 interface Part {
   readonly name: string;

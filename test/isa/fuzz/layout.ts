@@ -7,7 +7,6 @@ export const CODE = 0x400000;
 export const CODE_BYTES = 0x200000;
 /** Bytes from one program to the next; no divisor of a page, so that some cross one. */
 export const PROGRAM_STRIDE = 496;
-export const MOST_PROGRAMS = Math.floor(CODE_BYTES / PROGRAM_STRIDE);
 /** Where every program goes when it ends. */
 export const GATE = 0x7e00_0000_0000;
 export const DATA = 0x200000;
@@ -19,11 +18,13 @@ export const enum Right {
   Read,
   Write,
 }
-export const RIGHTS: readonly Right[] = [2, 2, 0, 1, 2, 2, 0, 1];
+export const RIGHTS: readonly Right[] = [
+  ...[Right.Write, Right.Write, Right.None, Right.Read],
+  ...[Right.Write, Right.Write, Right.None, Right.Read],
+];
 
 /** A state: registers that go in, or that come out with what ended the program. Offsets in bytes. */
 export const STATE_BYTES = 1024;
-export const AT_GPR = 0;
 export const AT_RFLAGS = 128;
 export const AT_RIP = 136;
 /** Exception vector, or NO_VECTOR. */
@@ -65,13 +66,6 @@ export const COMPARED_FLAGS = 0x40cd5;
 
 export const programAddress = (index: number): number => CODE + index * PROGRAM_STRIDE;
 
-/** One case: a program, and the state and memory it begins with. */
-export interface Input {
-  /** STATE_BYTES. */
-  readonly state: Uint8Array;
-  readonly view: DataView;
-  readonly patches: Patch[];
-}
 export interface Patch {
   readonly address: number;
   readonly bytes: Uint8Array;

@@ -1,19 +1,9 @@
 /** Runs cases both ways and says where the emulator and the host CPU differ. */
+import { GPR_NAMES } from '../../../emulator/cpu/register-names.ts';
 import { EmulatedHost } from './emulated.ts';
 import { runOnHost } from './host.ts';
 import type { Outcome, Registers, TestCase } from './case.ts';
 
-const NAMES = [
-  'rax',
-  'rcx',
-  'rdx',
-  'rbx',
-  'rsp',
-  'rbp',
-  'rsi',
-  'rdi',
-  ...Array.from({ length: 8 }, (_, i) => `r${i + 8}`),
-];
 /** CF PF AF ZF SF DF OF */
 const FLAGS = 0xcd5;
 
@@ -39,7 +29,7 @@ export function differences(
   if (signalOf(ours.vector) !== signalOf(theirs.vector)) return [`vector ${ours.vector}, host ${theirs.vector}`];
   ours.registers.gpr.forEach((value, register) => {
     const expected = theirs.registers.gpr[register]!;
-    if (value !== expected) found.push(`${NAMES[register]} ${hex(value)}, host ${hex(expected)}`);
+    if (value !== expected) found.push(`${GPR_NAMES[register]} ${hex(value)}, host ${hex(expected)}`);
   });
   const mask = FLAGS & ~test.undefinedFlags;
   if ((ours.registers.rflags ^ theirs.registers.rflags) & mask)
@@ -71,7 +61,7 @@ function floatingPointDifferences(ours: Registers, theirs: Registers): string[] 
 
 /** What went into a case, for a message that suffices to repeat it. */
 function describe(test: TestCase): string {
-  const registers = [...test.registers.gpr].map((value, register) => `${NAMES[register]}=${hex(value)}`).join(' ');
+  const registers = [...test.registers.gpr].map((value, register) => `${GPR_NAMES[register]}=${hex(value)}`).join(' ');
   return `${test.name} [${hexBytes(test.code)}] flags=${hex(test.registers.rflags)} ${registers}`;
 }
 

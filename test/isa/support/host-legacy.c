@@ -2,28 +2,13 @@
  * Runs 16- and 32-bit code on the host CPU: in compatibility mode, by the flat segments of Linux (23h, 2Bh) and segments of an LDT. Reads cases from stdin,
  * writes outcomes to stdout (formats: legacy-case.ts).
  */
-#define _GNU_SOURCE
+#include "host-common.h"
 #include <asm/ldt.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
-#define CODE 0x400000ul
 #define CODE_BYTES 0x20000ul
-#define DATA 0x200000ul
 #define DATA_BYTES 0x20000ul
-#define EXIT 0x3f0000ul
-#define SAVE 0x380000ul
-#define WINDOW (DATA + 0xe00)
-#define WINDOW_BYTES 1024
-#define CODE_MAX 128
 
 struct test {
   uint32_t gpr[8]; /* EAX ECX EDX EBX ESP EBP ESI EDI */
@@ -47,8 +32,6 @@ struct outcome {
 } __attribute__((packed));
 
 /* At SAVE: host RSP; at 0x100 a frame for IRETQ; at 0x200 the registers going in, at 0x400 those coming out. */
-void enter_guest(void);
-void leave_guest(void);
 __asm__(".globl enter_guest, leave_guest\n"
         "enter_guest:\n"
         "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
@@ -68,7 +51,6 @@ __asm__(".globl enter_guest, leave_guest\n"
         "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "  ret\n");
 
-static sigjmp_buf escape;
 static struct outcome outcome;
 
 static void on_signal(int signal, siginfo_t *info, void *context) {
@@ -86,15 +68,6 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
   siglongjmp(escape, 1);
 }
 
-static uint8_t *map(uint64_t address, uint64_t bytes, int protection) {
-  void *at = mmap((void *)address, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  if (at == MAP_FAILED) {
-    perror("host: mmap at a fixed address");
-    exit(1);
-  }
-  return at;
-}
-
 /* Entry `number` of the LDT; see legacy-case.ts. */
 static void segment(int number, unsigned base, unsigned limit, unsigned contents, int big, int restricted, int absent) {
   struct user_desc d = {.entry_number = number, .base_addr = base, .limit = limit, .seg_32bit = big, .contents = contents,
@@ -106,15 +79,7 @@ static void segment(int number, unsigned base, unsigned limit, unsigned contents
 }
 
 int main(void) {
-  map(CODE, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC);
-  map(DATA, DATA_BYTES, PROT_READ | PROT_WRITE);
-  uint8_t *gate = map(EXIT, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
-  uint8_t *save = map(SAVE, 0x2000, PROT_READ | PROT_WRITE);
-  /* jmp *0(%rip) */
-  memcpy(gate, "\xff\x25\0\0\0\0", 6);
-  void (*leave)(void) = leave_guest;
-  memcpy(gate + 6, &leave, 8);
-
+  uint8_t *save = map_all(CODE_BYTES, DATA_BYTES);
   segment(0, CODE, 0xffff, 2, 0, 0, 0);
   segment(1, CODE, 0xffff, 2, 1, 0, 0);
   segment(2, DATA, 0x1fff, 0, 1, 0, 0);
@@ -125,11 +90,7 @@ int main(void) {
   segment(7, DATA, 0x3fff, 0, 1, 0, 1);
   segment(8, CODE, 0xffff, 2, 1, 1, 0);
 
-  stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
-  sigaltstack(&stack, NULL);
-  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-  const int signals[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGTRAP};
-  for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+  catch_signals(on_signal);
 
   static struct test test;
   while (fread(&test, sizeof test, 1, stdin) == 1) {

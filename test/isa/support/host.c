@@ -2,25 +2,10 @@
  * Runs instruction sequences on the host CPU: reads cases from stdin, writes outcomes to stdout (formats: case.ts).
  * Code, data and the register save area stand at the fixed addresses of case.ts, the same that the emulator uses.
  */
-#define _GNU_SOURCE
-#include <setjmp.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <ucontext.h>
+#include "host-common.h"
 
-#define CODE 0x400000ul
 #define CODE_BYTES 0x800000ul
-#define DATA 0x200000ul
 #define DATA_BYTES 0x4000ul
-#define EXIT 0x3f0000ul
-#define SAVE 0x380000ul
-#define WINDOW (DATA + 0xe00)
-#define WINDOW_BYTES 1024
-#define CODE_MAX 128
 /* Offsets in an XSAVE area. */
 #define XSTATE_BV 512
 #define YMM_HIGH 576
@@ -49,8 +34,6 @@ struct outcome {
 /*
  * At SAVE: host RSP, target, whether there is AVX; at 0x100 and 0x400 the registers going in and coming out (XSAVE areas at 0x1000 and 0x1400).
  */
-void enter_guest(void);
-void leave_guest(void);
 __asm__(".globl enter_guest, leave_guest\n"
         "enter_guest:\n"
         "  push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
@@ -80,7 +63,6 @@ __asm__(".globl enter_guest, leave_guest\n"
         "  pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "  ret\n");
 
-static sigjmp_buf escape;
 static struct outcome outcome;
 
 /* The upper halves in an XSAVE area in standard format; a signal frame has one behind its FXSAVE image if it says so. */
@@ -105,31 +87,10 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
   siglongjmp(escape, 1);
 }
 
-static void *map(uint64_t address, uint64_t bytes, int protection) {
-  void *at = mmap((void *)address, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  if (at == MAP_FAILED) {
-    perror("host: mmap at a fixed address");
-    exit(1);
-  }
-  return at;
-}
-
 int main(void) {
-  map(CODE, CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC);
-  map(DATA, DATA_BYTES, PROT_READ | PROT_WRITE);
-  uint8_t *gate = map(EXIT, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
-  uint8_t *save = map(SAVE, 0x2000, PROT_READ | PROT_WRITE);
+  uint8_t *save = map_all(CODE_BYTES, DATA_BYTES);
   save[16] = __builtin_cpu_supports("avx") != 0;
-  /* jmp *0(%rip) */
-  memcpy(gate, "\xff\x25\0\0\0\0", 6);
-  void (*leave)(void) = leave_guest;
-  memcpy(gate + 6, &leave, 8);
-
-  stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
-  sigaltstack(&stack, NULL);
-  struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-  const int signals[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGTRAP};
-  for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+  catch_signals(on_signal);
 
   static struct test test;
   while (fread(&test, sizeof test, 1, stdin) == 1) {
