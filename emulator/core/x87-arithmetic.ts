@@ -33,6 +33,7 @@ import {
   UNARY_SCALE,
   UNARY_SQRT,
 } from './x87-codes';
+import { fastArithmetic, fastArithmeticMemory, fastSign } from './x87-fast';
 import { unpackOperand } from './x87-operands';
 import {
   begin,
@@ -66,6 +67,7 @@ function operate(op: i32): void {
 
 /** ST(destination) = ST(destination) op ST(source); op is FP_* + REVERSED + POP. */
 export function x87Arithmetic(op: i32, destination: i32, source: i32): void {
+  if (fastArithmetic(op, destination, source)) return;
   begin();
   if (isEmpty(destination) || isEmpty(source)) {
     underflow();
@@ -83,6 +85,7 @@ export function x87Arithmetic(op: i32, destination: i32, source: i32): void {
 
 /** ST(0) = ST(0) op memory. */
 export function x87ArithmeticMemory(op: i32, format: i32, value: u64): void {
+  if (fastArithmeticMemory(op, format, value)) return;
   begin();
   if (isEmpty(0)) {
     underflow();
@@ -102,14 +105,10 @@ export function x87ArithmeticMemory(op: i32, format: i32, value: u64): void {
 
 /** FCHS, FABS: the sign only, whatever the register holds. */
 function changeSign(op: i32): void {
-  if (isEmpty(0)) {
-    underflow();
-    if (commit()) storeResult(0);
-    return;
-  }
-  commit();
-  const head = headOf(0);
-  writeRegister(0, significandOf(0), op == UNARY_CHS ? head ^ 0x8000 : head & 0x7fff);
+  if (fastSign(op == UNARY_CHS)) return;
+  begin();
+  underflow();
+  if (commit()) storeResult(0);
 }
 
 function roundToInteger(): void {
@@ -251,11 +250,11 @@ function extract(): void {
 
 /** Operations on ST(0), some with ST(1): UNARY_*. */
 export function x87Unary(op: i32): void {
-  begin();
   if (op == UNARY_CHS || op == UNARY_ABS) {
     changeSign(op);
     return;
   }
+  begin();
   if (op == UNARY_EXTRACT) {
     extract();
     return;

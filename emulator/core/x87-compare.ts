@@ -1,6 +1,7 @@
 /** x87 comparison and classification (SDM 1, 8.3.6). */
 import { compare, EQUAL, LESS, UNORDERED } from './softfloat-convert';
 import { KIND_FINITE, KIND_INFINITY, KIND_UNSUPPORTED, KIND_ZERO, moveToSecond, X } from './softfloat';
+import { endCompare, fastCompare, fastCompareMemory, NOT_COMPARED } from './x87-fast';
 import { unpackOperand } from './x87-operands';
 import {
   begin,
@@ -52,11 +53,18 @@ function report(order: i32, pops: i32): void {
 
 /** FCOM, FUCOM and their popping forms. */
 export function x87Compare(i: i32, signalling: i32, pops: i32): void {
-  report(compareRegisters(i, signalling), pops);
+  const order = fastCompare(i);
+  if (order != NOT_COMPARED) endCompare(order, true, pops);
+  else report(compareRegisters(i, signalling), pops);
 }
 
 /** FCOM(P) and FICOM(P) with memory. */
 export function x87CompareMemory(format: i32, value: u64, pops: i32): void {
+  const known = fastCompareMemory(format, value);
+  if (known != NOT_COMPARED) {
+    endCompare(known, true, pops);
+    return;
+  }
   begin();
   let order: i32;
   if (isEmpty(0)) {
@@ -78,6 +86,8 @@ export function x87Test(): void {
 
 /** FCOMI, FUCOMI: ZF PF CF in their RFLAGS positions. */
 export function x87CompareFlags(i: i32, signalling: i32, pops: i32): i32 {
+  const known = fastCompare(i);
+  if (known != NOT_COMPARED) return endCompare(known, false, pops);
   const order = compareRegisters(i, signalling);
   if (mayPop && pops) pop();
   return order == UNORDERED ? 0x45 : order == LESS ? 1 : order == EQUAL ? 0x40 : 0;

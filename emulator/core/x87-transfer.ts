@@ -15,6 +15,15 @@ import {
   FORMAT_I16,
   FORMAT_I32,
 } from './x87-codes';
+import {
+  fastExchange,
+  fastLoad,
+  fastLoadRegister,
+  fastPush,
+  fastStore,
+  fastStoreRegister,
+  Stored,
+} from './x87-fast';
 import { unpackOperand } from './x87-operands';
 import {
   begin,
@@ -36,6 +45,7 @@ import {
 
 /** FLD m32, FLD m64, FILD. */
 export function x87Load(format: i32, value: u64): void {
+  if (fastLoad(format, value)) return;
   begin();
   unpackOperand(format, value);
   if (X.kind >= KIND_QNAN) {
@@ -49,6 +59,7 @@ export function x87Load(format: i32, value: u64): void {
 
 /** FLD m80: any bit pattern, no exception but stack overflow. */
 export function x87Load80(significand: u64, head: i32): void {
+  if (fastPush(significand, head)) return;
   begin();
   pushRaw(significand, head);
 }
@@ -64,6 +75,7 @@ function pushRaw(significand: u64, head: i32): void {
 
 /** FLD ST(i). */
 export function x87LoadRegister(i: i32): void {
+  if (fastLoadRegister(i)) return;
   begin();
   if (isEmpty(i)) {
     underflow();
@@ -82,6 +94,8 @@ function constant(significand: u64, exponent: i32, nearestIsDown: bool): void {
 }
 
 export function x87Constant(which: i32): void {
+  if (which == CONSTANT_1 && fastPush(TOP_BIT, 16383)) return;
+  if (which == CONSTANT_0 && fastPush(0, 0)) return;
   begin();
   if (which == CONSTANT_1) pushRaw(TOP_BIT, 16383);
   else if (which == CONSTANT_0) pushRaw(0, 0);
@@ -94,6 +108,10 @@ export function x87Constant(which: i32): void {
 
 /** FST(P) m32 and m64. */
 export function x87Store(format: i32, popping: i32): i32 {
+  if (fastStore(format, popping)) {
+    store<u64>(FP_RESULT, Stored.bits);
+    return 1;
+  }
   begin();
   if (isEmpty(0)) {
     underflow();
@@ -145,15 +163,11 @@ export function x87StoreInteger(format: i32, popping: i32, truncate: i32): i32 {
 
 /** FST(P) ST(i): a copy of any bit pattern. */
 export function x87StoreRegister(i: i32, popping: i32): void {
+  if (fastStoreRegister(i, popping)) return;
   begin();
-  if (isEmpty(0)) {
-    underflow();
-    if (!commit()) return;
-    storeResult(i);
-  } else {
-    commit();
-    writeRegister(i, significandOf(0), headOf(0));
-  }
+  underflow();
+  if (!commit()) return;
+  storeResult(i);
   if (popping) pop();
 }
 
@@ -167,6 +181,7 @@ export function x87StoreUnchecked(i: i32): void {
 
 /** FXCH. */
 export function x87Exchange(i: i32): void {
+  if (fastExchange(i)) return;
   begin();
   const first = isEmpty(0);
   const second = isEmpty(i);
