@@ -5,6 +5,7 @@ import { CPU_MODEL_NAMES, CpuModelError, cpuModelOf } from '../emulator/cpu/syst
 export interface RunOptions {
   program: string;
   args: string[];
+  machine: 'dune' | 'bare';
   strict: boolean;
   physBits: number;
   cpus: number;
@@ -15,6 +16,7 @@ export interface RunOptions {
   seed: number;
   grants: { path: string; write: boolean }[];
   env: string[];
+  append: string[];
   stats: boolean;
   translate: boolean;
   trace: Trace | undefined;
@@ -67,7 +69,24 @@ function checkCpu(description: string): string {
   return description;
 }
 
+function machineOf(value: string): RunOptions['machine'] {
+  if (value !== 'dune' && value !== 'bare') throw new UsageError(`--machine takes dune or bare, not "${value}".`);
+  return value;
+}
+
 export const OPTION_ROWS: readonly OptionRow[] = [
+  {
+    name: '--machine',
+    value: 'KIND',
+    help: 'dune (default): a Linux program; bare: a Multiboot kernel on a board without Linux, with the arguments as its command line',
+    set: (o, v) => (o.machine = machineOf(v)),
+  },
+  {
+    name: '--append',
+    value: 'TEXT',
+    help: "command line of a bare machine's kernel, before the arguments",
+    set: (o, v) => o.append.push(v),
+  },
   {
     name: '--strict',
     help: 'imitate the 312-entry system-call table of the kernels Dune ran on',
@@ -148,6 +167,8 @@ export function parseRunOptions(argv: readonly string[], command = 'run', more: 
   const options: RunOptions = {
     program: '',
     args: [],
+    machine: 'dune',
+    append: [],
     strict: false,
     physBits: 46,
     cpus: 1,
@@ -179,7 +200,7 @@ export function parseRunOptions(argv: readonly string[], command = 'run', more: 
     else throw new UsageError(`${row.name} needs a value: ${row.value}.`);
   }
   options.program = argv[at] ?? '';
-  options.args = argv.slice(at + 1);
+  options.args = [...options.append, ...argv.slice(at + 1)];
   if (!options.program && !options.help)
     throw new UsageError('Which program? Use: dune-debug ' + command + ' [options] PROGRAM [ARGS]');
   return options;

@@ -67,6 +67,7 @@ function launch(options: RunOptions): Machine {
   const image = nodeHostFiles.readFile(path);
   if (!image) throw new LaunchError(unreadable(options.program, path));
   return createMachine(loadAssets(), {
+    machine: options.machine,
     program: { path, image },
     args: options.args,
     env: options.env,

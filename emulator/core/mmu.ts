@@ -1,7 +1,7 @@
 /** Slow paths of memory access (AssemblyScript): what the interpreter and translated code call when a TLB tag does not match. */
 import {
-  BOUNCE, CODE_BITMAP, CODE_MODE, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
-  FRAME_WATCHED, MSR_EFER, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE, WATCHES,
+  BOARD, BOUNCE, CODE_BITMAP, CODE_MODE, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
+  FRAME_WATCHED, MSR_EFER, NOWHERE_HPA, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE, WATCHES,
 } from '../cpu/layout';
 import {
   ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION,
@@ -18,6 +18,15 @@ export { banksReplaced, dropWriteTags, flushBank, flushGlobal, flushJumps, flush
 /** Told of a store into decoded code or a watched frame after the bytes are written; they lie in one frame. Careful mode only. */
 @external('env', 'observedWrite')
 declare function observedWrite(hpa: i32, bytes: i32): void;
+
+/**
+ * Reads of a board's devices, to `to` in linear memory, and writes from `from`; what stands where is the board's to say. Careful mode only: outside it an access to
+ * where there is no RAM bails out, so that time and interrupts are exact.
+ */
+@external('env', 'deviceRead')
+declare function deviceRead(hpa: f64, to: i32, bytes: i32): void;
+@external('env', 'deviceWrite')
+declare function deviceWrite(hpa: f64, from: i32, bytes: i32): void;
 
 /** `host` answers of `locate`. */
 export const FAULTED: i32 = -1;
@@ -84,7 +93,23 @@ export function locate(gva: u64, access: i32): i32 {
     return FAULTED;
   }
   if (ordinary) fill(gva, (access & ACCESS_KIND) == ACCESS_WRITE);
-  return walkBacked ? <i32>(<u32>RAM_BASE + <u32>walkHpa) : NOWHERE;
+  if (walkBacked) return <i32>(<u32>RAM_BASE + <u32>walkHpa);
+  store<u64>(NOWHERE_HPA, walkHpa);
+  return NOWHERE;
+}
+
+/** What `locate` answers where there is no RAM, unless a board has to be asked and the instruction is not executed with care: then FAULT_BAIL. */
+@inline function nowhere(gva: u64): i32 {
+  if (careful || !load<u32>(BOARD)) return NOWHERE;
+  store<u32>(FAULT_KIND, FAULT_BAIL);
+  store<u64>(FAULT_GVA, gva);
+  return FAULTED;
+}
+
+/** Reads what stands where the last access found no RAM. */
+function loadNowhere(to: usize, bytes: i32): void {
+  if (load<u32>(BOARD)) deviceRead(<f64>load<u64>(NOWHERE_HPA), <i32>to, bytes);
+  else memory.fill(to, 0xff, bytes);
 }
 
 /** Whether the access meets a watched range and has to be redone with care. */
@@ -99,7 +124,8 @@ export function locate(gva: u64, access: i32): i32 {
 function locateForWrite(gva: u64, bytes: i32): i32 {
   if (stopsAtWatch(gva, bytes, ACCESS_WRITE)) return FAULTED;
   const host = locate(gva, ACCESS_WRITE);
-  if (host == FAULTED || host == NOWHERE || careful) return host;
+  if (host == NOWHERE) return nowhere(gva);
+  if (host == FAULTED || careful) return host;
   if (!observed(<u32>host - <u32>RAM_BASE, bytes)) return host;
   store<u32>(FAULT_KIND, FAULT_BAIL);
   store<u64>(FAULT_GVA, gva);
@@ -177,32 +203,41 @@ function loadFrom(gva: u64, size: i32, access: i32): i32 {
   if (!crosses(gva, size)) {
     const host = part(gva, size, access);
     if (host != NOWHERE) return host;
-    memory.fill(BOUNCE, 0xff, size);
+    loadNowhere(BOUNCE, size);
     return BOUNCE;
   }
   const first = <i32>(4096 - (gva & 0xfff));
   const low = part(gva, first, access);
   if (low == FAULTED) return FAULTED;
+  const lowNowhere = load<u64>(NOWHERE_HPA);
   const high = part(nextPage(gva), size - first, access);
   if (high == FAULTED) return FAULTED;
-  gather(BOUNCE, low, first);
   gather(BOUNCE + first, high, size - first);
+  store<u64>(NOWHERE_HPA, lowNowhere);
+  gather(BOUNCE, low, first);
   return BOUNCE;
 }
 
 @inline function part(gva: u64, bytes: i32, access: i32): i32 {
   if (access == ACCESS_WRITE) return locateForWrite(gva, bytes);
-  return stopsAtWatch(gva, bytes, access) ? FAULTED : locate(gva, access);
+  if (stopsAtWatch(gva, bytes, access)) return FAULTED;
+  const host = locate(gva, access);
+  return host == NOWHERE ? nowhere(gva) : host;
 }
 
 @inline function gather(to: usize, host: i32, bytes: i32): void {
-  if (host == NOWHERE) memory.fill(to, 0xff, bytes);
+  if (host == NOWHERE) loadNowhere(to, bytes);
   else memory.copy(to, <usize>host, bytes);
+}
+
+/** Writes to what stands where the last access found no RAM. */
+function storeNowhere(source: usize, bytes: i32): void {
+  if (load<u32>(BOARD)) deviceWrite(<f64>load<u64>(NOWHERE_HPA), <i32>source, bytes);
 }
 
 /** Writes `bytes` from `source`; the places were found by `locateForWrite`. */
 @inline function scatter(host: i32, source: usize, bytes: i32): void {
-  if (host == NOWHERE) return;
+  if (host == NOWHERE) return storeNowhere(source, bytes);
   memory.copy(<usize>host, source, bytes);
   written(host, bytes);
 }
@@ -229,7 +264,11 @@ export function slowStore(gva: u64, size: i32, _site: u32, value: u64): i32 {
   if (!crosses(gva, size) && !misaligned(gva, size)) {
     const host = locateForWrite(gva, size);
     if (host == FAULTED) return 1;
-    if (host == NOWHERE) return 0;
+    if (host == NOWHERE) {
+      store<u64>(BOUNCE, value, 32);
+      storeNowhere(BOUNCE + 32, size);
+      return 0;
+    }
     if (size == 8) store<u64>(<usize>host, value);
     else if (size == 4) store<u32>(<usize>host, <u32>value);
     else if (size == 2) store<u16>(<usize>host, <u16>value);
@@ -263,9 +302,13 @@ function storeFrom(source: usize, gva: u64, size: i32): i32 {
   const first = <i32>(4096 - (gva & 0xfff));
   const low = locateForWrite(gva, first);
   if (low == FAULTED) return 1;
+  const lowNowhere = load<u64>(NOWHERE_HPA);
   const high = locateForWrite(nextPage(gva), size - first);
   if (high == FAULTED) return 1;
+  const highNowhere = load<u64>(NOWHERE_HPA);
+  store<u64>(NOWHERE_HPA, lowNowhere);
   scatter(low, source, first);
+  store<u64>(NOWHERE_HPA, highNowhere);
   scatter(high, source + first, size - first);
   return 0;
 }

@@ -80,8 +80,31 @@ export interface CpuContext {
   onVmExit: (reason: string) => void;
   /** Told of every instruction that reached an I/O port: there is none behind it. RIP stands on the instruction. */
   onPortAccess: (access: PortAccess) => void;
+  /** What is around the processor; undefined where a kernel personality is. */
+  board: BoardBus | undefined;
   /** Told of every exception of a guest (VMX non-root operation) before it exits or is delivered. RIP stands on the instruction at fault. */
   onGuestException: (fault: Exception) => void;
+}
+
+/** What instructions reach on a bare-metal board (emulator/board). */
+export interface BoardBus {
+  readPort(port: number, bytes: number): number;
+  writePort(port: number, bytes: number, value: number): void;
+  /** Physical addresses without RAM. */
+  readMemory(hpa: number, into: Uint8Array): void;
+  writeMemory(hpa: number, data: Uint8Array): void;
+  /** MSRs of the local APIC: 6E0h and 800h to 8FFh. Undefined, or a reason: #GP(0). */
+  readMsr(msr: number): bigint | undefined;
+  refuseMsr(msr: number, value: bigint): string | undefined;
+  writeMsr(msr: number, value: bigint): void;
+  /** APIC_BASE, or what the TSC shows, was written. */
+  apicBaseWritten(): void;
+  timeChanged(): void;
+  /** CR8. */
+  taskPriority(): bigint;
+  setTaskPriority(value: bigint): void;
+  /** PAUSE outside of non-root operation, or where it does not exit. */
+  pause(): void;
 }
 
 export type Exception = Extract<Fault, { kind: 'exception' }>;

@@ -49,6 +49,11 @@ export interface EngineOptions {
   /** Translate hot code (absent: interpret everything). Makes no difference to what a program does. */
   readonly translate?: TranslatorOptions;
   readonly model?: CpuModel;
+  /** What answers where there is no RAM, on a board. */
+  readonly device?: {
+    read(hpa: number, into: Uint8Array): void;
+    write(hpa: number, data: Uint8Array): void;
+  };
 }
 
 /** What the engine leaves to the rest of the processor (processor.ts connects it). */
@@ -139,6 +144,10 @@ export class ExecutionEngine implements Engine {
     const env = {
       memory,
       observedWrite: (hpa: number, bytes: number) => this.#observeWrite(hpa >>> 0, bytes),
+      deviceRead: (hpa: number, to: number, bytes: number) =>
+        options.device?.read(hpa, this.mem.bytes.subarray(to, to + bytes)),
+      deviceWrite: (hpa: number, from: number, bytes: number) =>
+        options.device?.write(hpa, this.mem.bytes.subarray(from, from + bytes)),
     };
     const core = new WebAssembly.Instance(assets.core, { env }).exports;
     this.core = core as unknown as CoreExports;
@@ -444,10 +453,13 @@ export class ExecutionEngine implements Engine {
     this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
     this.mem.set32(L.WATCH_HITS, 0);
     this.#written.clear();
+    this.#flushCounts();
     this.core.setCareful(1);
     const done = this.#repetition || this.mem.get32(L.WATCHES) === 0 ? this.#executeOne(gva) : this.#watched(gva);
     this.core.setCareful(0);
     for (const pfn of this.#written) this.blocks.dropFrame(pfn);
+    // It may have reached an interrupt controller.
+    if (done && this.mem.get32(L.BOARD)) this.#interrupt();
     return done;
   }
   /** An instruction that met a watched range: of a repeated one the first element, so that the trap comes right behind it. */

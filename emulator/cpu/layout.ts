@@ -176,6 +176,10 @@ export const WATCHES = 0x2054;
 /** Bit n: the range in slot n has been met since this was cleared. u32. */
 export const WATCH_HITS = 0x2058;
 
+/** 1: there is a board around the processor, which answers where there is no RAM and is told of PAUSE. u32. */
+export const BOARD = 0x2070;
+/** Physical address of the last access that found no RAM (core/mmu.ts, NOWHERE). u64. */
+export const NOWHERE_HPA = 0x2078;
 /** Where page-crossing loads are assembled. 64 bytes. */
 export const BOUNCE = 0x2080;
 /** Where floating-point helpers leave their result (16 bytes; see core/softfloat-sse.ts, core/x87.ts). */

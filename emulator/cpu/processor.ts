@@ -43,6 +43,10 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
       ramBytes: options.ramBytes,
       physBits: options.physBits,
       model,
+      device: {
+        read: (hpa, into) => context.board?.readMemory(hpa, into),
+        write: (hpa, data) => context.board?.writeMemory(hpa, data),
+      },
       ...(translate ? { translate: { ...TRANSLATOR_DEFAULTS, ...(translate === true ? {} : translate) } } : {}),
     },
   );
@@ -72,6 +76,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     random64: () => mem.get64(L.RETIRED),
     onVmExit: () => {},
     onPortAccess: () => {},
+    board: undefined,
     onGuestException: () => {},
   };
   const vmx = options.createVmx(context);

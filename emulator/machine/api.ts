@@ -43,6 +43,8 @@ export interface HostStat {
 }
 
 export interface MachineOptions {
+  /** `dune` (default): a Linux program, Dune or not. `bare`: a Multiboot kernel on a board; `args` is its command line. */
+  readonly machine?: 'dune' | 'bare';
   /** The ELF image and the path it is known by inside. */
   readonly program: { readonly path: string; readonly image: Uint8Array };
   /** argv[1..]; argv[0] is the path. */
@@ -72,12 +74,14 @@ export interface MachineOptions {
   readonly output: (fd: 1 | 2, data: Uint8Array) => void;
 }
 
+/** Linux mode (VMX root, ring 3) or Dune mode (non-root); on a bare board the two modes of VMX operation. */
+export type ExecutionMode = 'linux' | 'dune' | 'root' | 'guest';
+
 export interface ThreadInfo {
   readonly id: number;
   readonly process: number;
   readonly name: string;
-  /** Linux mode (VMX root, ring 3) or Dune mode (non-root). */
-  readonly mode: 'linux' | 'dune';
+  readonly mode: ExecutionMode;
   readonly cpl: number;
   readonly state: 'running' | 'runnable' | 'blocked' | 'stopped' | 'exited';
   /** e.g. "futex(0x7ffff7d8a990, FUTEX_WAIT)" when blocked. */

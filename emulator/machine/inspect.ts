@@ -2,7 +2,7 @@
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import { gpaToHva, layoutOf } from '../dune/windows.ts';
-import type { Kernel, Thread } from '../linux/api.ts';
+import type { Thread } from '../linux/api.ts';
 import type { TlbEntry, Walk } from '../mmu/api.ts';
 import { PAGE_ENTRY } from '../mmu/entries.ts';
 import { PAGING_LEVELS, pagingMode } from '../mmu/modes.ts';
@@ -11,6 +11,7 @@ import { pageTableNodes } from '../mmu/tree.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import { describeVmcs, writeVmcsField } from '../vmx/describe.ts';
 import type { Disassemble, DisassembledInstruction, PageTableNode, RegisterInfo, Space, VmcsFieldInfo } from './api.ts';
+import type { Personality } from './personality.ts';
 import { readRegister, registers, writeRegister } from './registers.ts';
 
 /** No x86 instruction is longer. */
@@ -21,7 +22,7 @@ export class Inspector {
 
   constructor(
     readonly context: CpuContext,
-    readonly kernel: Kernel,
+    readonly kernel: Personality,
     readonly loadDisassembler: () => Disassemble,
   ) {}
 

@@ -1,7 +1,7 @@
 /** The machine under a Dune program: CPU, memory, VT-x, the Linux personality and the Dune module, behind the Machine API. */
 import type { CpuContext } from '../cpu/context.ts';
 import { RunStop } from '../cpu/engine-api.ts';
-import type { Kernel, Thread } from '../linux/api.ts';
+import type { Thread } from '../linux/api.ts';
 import type { Walk, TlbEntry } from '../mmu/api.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import { Field } from '../vmx/fields.ts';
@@ -23,6 +23,7 @@ import type {
 import { assemble } from './assemble.ts';
 import type { EventBus, MachineEvent } from './events.ts';
 import { Inspector } from './inspect.ts';
+import type { Personality } from './personality.ts';
 import { Snapshots, type MachineSnapshot } from './snapshots.ts';
 
 /** Instructions run between looks at whether the caller's budget is used up; long, because short slices lose speed. */
@@ -36,7 +37,7 @@ export function createMachine(assets: MachineAssets, options: MachineOptions): M
 class DuneMachine implements Machine {
   readonly events: EventBus;
   readonly #context: CpuContext;
-  readonly #kernel: Kernel;
+  readonly #kernel: Personality;
   readonly #inspector: Inspector;
   readonly #snapshots: Snapshots;
   readonly #exits: Record<string, number> = {};
@@ -46,9 +47,11 @@ class DuneMachine implements Machine {
   /** Where a breakpoint stopped a thread: it is passed over when the machine goes on from there. */
   #standing: { thread: number; gva: bigint } | undefined;
   #lastThread = 0;
+  readonly #bare: boolean;
 
   constructor(assets: MachineAssets, options: MachineOptions) {
     const parts = assemble(assets, options);
+    this.#bare = options.machine === 'bare';
     this.#context = parts.context;
     this.#kernel = parts.kernel;
     this.events = parts.context.events;
@@ -71,13 +74,19 @@ class DuneMachine implements Machine {
       cycles: Number(this.#context.cycles()),
       rip: exited ? vmx.field(Field.guestRip) : cpu.rip,
       cpl: exited ? (Number(vmx.field(Field.guestSsAccessRights)) >> 5) & 3 : cpu.cpl,
-      mode: thread?.vcpu ? 'dune' : 'linux',
+      mode: this.#bare ? (cpu.nonRoot ? 'guest' : 'root') : thread?.vcpu ? 'dune' : 'linux',
     };
   }
 
   // ---------------------------------------------------------------- running
 
   run(instructions: number): StopReason {
+    const stop = this.#run(instructions);
+    this.#kernel.paused?.();
+    return stop;
+  }
+
+  #run(instructions: number): StopReason {
     const { engine } = this.#context;
     const end = engine.retired + instructions;
     this.#stopping = undefined;

@@ -1,11 +1,11 @@
 /** Snapshots of the whole machine: CPU state, TLBs, frames, kernel objects. */
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
-import type { Kernel } from '../linux/api.ts';
 import type { Snapshot, StopReason } from './api.ts';
 import { Digest } from './digest.ts';
 import type { EventBusState } from './events.ts';
 import { type FrameImages, FrameStore } from './frame-store.ts';
+import type { Personality } from './personality.ts';
 
 /** What the machine itself remembers. */
 export interface MachineExtra {
@@ -29,7 +29,7 @@ export class Snapshots {
 
   constructor(
     readonly context: CpuContext,
-    readonly kernel: Kernel,
+    readonly kernel: Pick<Personality, 'save' | 'restore'>,
   ) {
     this.#frames = new FrameStore(context.physical);
   }

@@ -1,6 +1,6 @@
 /** Branches, calls, no-operations and flag instructions (SDM 2A, 2B). */
 import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
-import { NON_ROOT, SYSTEM_FLAGS } from '../layout.ts';
+import { BOARD, NON_ROOT, SYSTEM_FLAGS } from '../layout.ts';
 import { CF, compare, constant, DF, OF, RAX, RCX, replaceFlags, sizeOf, toI64, wide } from './operations.ts';
 import { below, item, loadStack, push, setStackPointer, stackPointer, wrapped } from './stack-pointer.ts';
 
@@ -54,8 +54,8 @@ export const control: Record<string, Semantic> = {
   mfence: nothing,
   sfence: nothing,
 
-  // Only a VM can be told to exit on PAUSE.
-  pause: (e) => e.if(e.loadState(NON_ROOT, 4), () => e.system()),
+  // A VM can be told to exit on PAUSE; a board lets time pass.
+  pause: (e) => e.if(e.op('i32.or', e.loadState(NON_ROOT, 4), e.loadState(BOARD, 4)), () => e.system()),
 
   clflush: (e, form) => {
     e.let(e.load(e.address(form.operands[0]!), 1));

@@ -16,16 +16,21 @@ export interface CpuidEnvironment {
   readonly cr4: bigint;
   /** Components that XCR0 enables. */
   readonly xcr0: number;
+  /** The local APIC: absent while APIC_BASE turns it off; its timer takes TSC deadlines on a board. */
+  readonly apicOff?: boolean;
+  readonly tscDeadline?: boolean;
 }
 
 /** Of the running logical processor. */
-export function cpuidEnvironment({ mem, cpu, cpuIndex, cpus }: CpuContext): CpuidEnvironment {
+export function cpuidEnvironment({ mem, cpu, cpuIndex, cpus, board }: CpuContext): CpuidEnvironment {
   return {
     physBits: mem.get32(L.PHYS_BITS),
     apicId: cpuIndex,
     cpus,
     cr4: cpu.cr4,
     xcr0: mem.get32(L.XCR0),
+    apicOff: (mem.get32(L.MSR_APIC_BASE) & APIC_ENABLED) === 0,
+    tscDeadline: board !== undefined,
   };
 }
 
@@ -34,6 +39,9 @@ export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: 
 const NOTHING: CpuidResult = [0, 0, 0, 0];
 const CR4_OSXSAVE = 0x4_0000n;
 const OSXSAVE = 1 << 27;
+const TSC_DEADLINE = 1 << 24;
+const APIC = 1 << 9;
+const APIC_ENABLED = 0x800;
 const MAX_EXTENDED = 0x80000008;
 const LINE = 64;
 const CR4_PKE = 0x40_0000n;
@@ -61,8 +69,10 @@ const LEAVES: Readonly<Record<number, Leaf>> = {
   0x1: (model, environment) => [
     model.signature,
     ((LINE / 8) << 8) | (Math.min(environment.cpus, 255) << 16) | ((environment.apicId & 0xff) << 24),
-    bits(model, 1, 'ecx') | (environment.cr4 & CR4_OSXSAVE ? OSXSAVE : 0),
-    bits(model, 1, 'edx') | (environment.cpus > 1 ? 1 << 28 : 0),
+    bits(model, 1, 'ecx') |
+      (environment.cr4 & CR4_OSXSAVE ? OSXSAVE : 0) |
+      (environment.tscDeadline ? TSC_DEADLINE : 0),
+    (bits(model, 1, 'edx') | (environment.cpus > 1 ? 1 << 28 : 0)) & (environment.apicOff ? ~APIC : -1),
   ],
   // Descriptor FFh: caches are in leaf 4; F0h: 64-byte prefetch; FEh: TLBs are not described.
   0x2: () => [0x00feff01, 0xf0, 0, 0],

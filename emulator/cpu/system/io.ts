@@ -1,4 +1,4 @@
-/** IN, OUT, INS, OUTS. The machine has no ports: reads give all ones, writes go nowhere (SDM 1 19, SDM 3C 26.1.3). */
+/** IN, OUT, INS, OUTS (SDM 1 19, SDM 3C 26.1.3). Without a board there are no ports: reads give all ones, writes go nowhere. */
 import type { CpuContext, PortAccess, SystemOutcome } from '../context.ts';
 import type { Instruction, MemoryOperand, Operand } from '../instruction.ts';
 import { Segment } from '../state.ts';
@@ -56,6 +56,16 @@ function touchPort(context: CpuContext, access: Access): void {
   context.onPortAccess(access);
 }
 
+function readPort(context: CpuContext, access: Access): bigint {
+  touchPort(context, access);
+  return context.board ? BigInt(context.board.readPort(access.port, access.bytes)) : -1n;
+}
+
+function writePort(context: CpuContext, access: Access, value: bigint): void {
+  touchPort(context, access);
+  context.board?.writePort(access.port, access.bytes, Number(BigInt.asUintN(access.bytes * 8, value)));
+}
+
 function qualification(access: Access): bigint {
   const flags =
     (access.input ? 8 : 0) | (access.string ? 0x10 : 0) | (access.rep ? 0x20 : 0) | (access.immediate ? 0x40 : 0);
@@ -73,8 +83,7 @@ export function input(context: CpuContext, instruction: Instruction): SystemOutc
   refuse(context, access);
   if (exits(context, access))
     return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
-  touchPort(context, access);
-  writeGpr(context, RAX, access.bytes, -1n);
+  writeGpr(context, RAX, access.bytes, readPort(context, access));
   return 'next';
 }
 
@@ -83,7 +92,7 @@ export function output(context: CpuContext, instruction: Instruction): SystemOut
   refuse(context, access);
   if (exits(context, access))
     return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
-  touchPort(context, access);
+  writePort(context, access, context.cpu.gpr(RAX));
   return 'next';
 }
 
@@ -115,9 +124,11 @@ export const stringIo =
         guestLinearAddress: gva,
       });
     }
-    if (isInput) writeLinear(context, gva, access.bytes, -1n, 'cpl');
-    else readLinear(context, gva, access.bytes, 'cpl');
-    touchPort(context, access);
+    if (isInput) {
+      // The port is read only if its value can be stored.
+      writeLinear(context, gva, access.bytes, -1n, 'cpl');
+      writeLinear(context, gva, access.bytes, readPort(context, access), 'cpl');
+    } else writePort(context, access, readLinear(context, gva, access.bytes, 'cpl'));
     advancePointer(context, isInput ? RDI : RSI, access.bytes, mask);
     if (!rep) return 'next';
     replaceLow(context, RCX, count - 1n, mask);

@@ -36,7 +36,7 @@ export function readLinear(context: CpuContext, gva: bigint, bytes: Bytes, right
   if (rights === 'cpl') context.engine.debug.noteAccess(gva, bytes, C.ACCESS_READ);
   if (crossesPage(gva, bytes)) return readBytes(context, gva, bytes, rights);
   const at = translate(context, gva, C.ACCESS_READ, rights);
-  if (at === NOWHERE) return MASKS[bytes];
+  if (at === NOWHERE) return deviceRead(context, bytes);
   if (bytes === 8) return view.getBigUint64(at, true);
   if (bytes === 4) return BigInt(view.getUint32(at, true));
   return BigInt(bytes === 2 ? view.getUint16(at, true) : view.getUint8(at));
@@ -49,12 +49,26 @@ export function writeLinear(context: CpuContext, gva: bigint, bytes: Bytes, valu
   if (rights === 'cpl') context.engine.debug.noteAccess(gva, bytes, C.ACCESS_WRITE);
   if (crossesPage(gva, bytes)) return writeBytes(context, gva, bytes, value, rights);
   const at = translate(context, gva, C.ACCESS_WRITE, rights);
-  if (at === NOWHERE) return;
+  if (at === NOWHERE) return deviceWrite(context, bytes, value);
   if (bytes === 8) view.setBigUint64(at, value & ALL, true);
   else if (bytes === 4) view.setUint32(at, Number(value & MASKS[4]), true);
   else if (bytes === 2) view.setUint16(at, Number(value & MASKS[2]), true);
   else view.setUint8(at, Number(value & MASKS[1]));
   context.physical.touched(at - L.RAM_BASE, bytes);
+}
+
+/** What stands where the last translation found no RAM. */
+function deviceRead({ board, mem }: CpuContext, bytes: Bytes): bigint {
+  if (!board) return MASKS[bytes];
+  const data = new DataView(new ArrayBuffer(8));
+  board.readMemory(Number(mem.get64(L.NOWHERE_HPA)), new Uint8Array(data.buffer, 0, bytes));
+  return data.getBigUint64(0, true);
+}
+function deviceWrite({ board, mem }: CpuContext, bytes: Bytes, value: bigint): void {
+  if (!board) return;
+  const data = new DataView(new ArrayBuffer(8));
+  data.setBigUint64(0, value & MASKS[bytes], true);
+  board.writeMemory(Number(mem.get64(L.NOWHERE_HPA)), new Uint8Array(data.buffer, 0, bytes));
 }
 
 /** Throws #AC. */

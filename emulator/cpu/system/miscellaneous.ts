@@ -43,9 +43,10 @@ export function mwait(context: CpuContext, instruction: Instruction): SystemOutc
   return 'next';
 }
 
-/** PAUSE in VMX non-root operation; elsewhere the interpreter takes it as a NOP. */
+/** PAUSE in VMX non-root operation or on a board; elsewhere the interpreter takes it as a NOP. */
 export function pause(context: CpuContext, instruction: Instruction): SystemOutcome {
   if (primary(context, Primary.PauseExiting)) return exit(context, instruction, ExitReason.Pause);
+  context.board?.pause();
   return 'next';
 }
 

@@ -34,6 +34,9 @@ const EFER_LMA = 0x400n;
 const CR0_PG = 0x8000_0000n;
 const PHYSICAL = 0x000f_ffff_ffff_f000n;
 const FEATURE_CONTROL_LOCK = 1n;
+const TSC_DEADLINE = 0x6e0;
+const X2APIC_FIRST = 0x800;
+const X2APIC_LAST = 0x8ff;
 
 const address = (number: number, name: string, at: number): Msr => ({
   number,
@@ -46,9 +49,28 @@ const address = (number: number, name: string, at: number): Msr => ({
 export const MSRS: readonly Msr[] = [
   { number: 0x10, name: 'TSC', read: readTsc, write: writeTsc, writable: ALL },
   { number: 0x17, name: 'PLATFORM_ID', read: () => 0n },
-  { number: 0x1b, name: 'APIC_BASE', at: L.MSR_APIC_BASE, writable: PHYSICAL | 0xd00n, check: checkApicBase },
+  {
+    number: 0x1b,
+    name: 'APIC_BASE',
+    read: ({ mem }) => mem.get64(L.MSR_APIC_BASE),
+    write: ({ mem, board }, value) => {
+      mem.set64(L.MSR_APIC_BASE, value);
+      board?.apicBaseWritten();
+    },
+    writable: PHYSICAL | 0xd00n,
+    check: checkApicBase,
+  },
   { number: 0x3a, name: 'FEATURE_CONTROL', at: L.MSR_FEATURE_CONTROL, writable: 7n, check: checkFeatureControl },
-  { number: 0x3b, name: 'TSC_ADJUST', at: L.MSR_TSC_ADJUST, writable: ALL },
+  {
+    number: 0x3b,
+    name: 'TSC_ADJUST',
+    read: ({ mem }) => mem.get64(L.MSR_TSC_ADJUST),
+    write: ({ mem, board }, value) => {
+      mem.set64(L.MSR_TSC_ADJUST, value);
+      board?.timeChanged();
+    },
+    writable: ALL,
+  },
   // Microcode revision: software writes 0 before it reads.
   { number: 0x8b, name: 'BIOS_SIGN_ID', read: () => 0n, write: () => {}, writable: ALL },
   { number: 0x174, name: 'SYSENTER_CS', at: L.MSR_SYSENTER_CS, writable: LOW32 },
@@ -124,8 +146,15 @@ export function msrName(number: number): string | undefined {
   return NAMES.get(number);
 }
 
+/** The local APIC's, if there is one. */
+function apicOf({ board }: CpuContext, number: number): CpuContext['board'] {
+  return number === TSC_DEADLINE || (number >= X2APIC_FIRST && number <= X2APIC_LAST) ? board : undefined;
+}
+
 /** Undefined: there is no such MSR. */
 export function readMsr(context: CpuContext, number: number): bigint | undefined {
+  const apic = apicOf(context, number);
+  if (apic) return apic.readMsr(number);
   const msr = existing(context, number);
   if (msr) return msr.read ? msr.read(context) : context.mem.get64(msr.at!);
   return context.vmx.capability(number);
@@ -133,6 +162,8 @@ export function readMsr(context: CpuContext, number: number): bigint | undefined
 
 /** Why the MSR cannot be written with this value; undefined if it can. */
 export function refuseMsr(context: CpuContext, number: number, value: bigint): string | undefined {
+  const apic = apicOf(context, number);
+  if (apic) return apic.refuseMsr(number, value);
   const msr = existing(context, number);
   if (msr) return refusal(context, msr, value);
   const exists = context.vmx.capability(number) !== undefined;
@@ -144,6 +175,11 @@ export function writeMsr(context: CpuContext, number: number, value: bigint): st
   const { mem, engine } = context;
   const refused = refuseMsr(context, number, value);
   if (refused !== undefined) return refused;
+  const apic = apicOf(context, number);
+  if (apic) {
+    apic.writeMsr(number, value);
+    return undefined;
+  }
   const msr = BY_NUMBER.get(number)!;
   if (msr.write) {
     msr.write(context, value);
@@ -184,6 +220,7 @@ function checkApicBase(context: CpuContext, value: bigint): string | undefined {
   if ((value & 0xc00n) === 0x400n) return 'EXTD without EN is invalid';
   const now = context.mem.get64(L.MSR_APIC_BASE) & 0xc00n;
   if (now === 0xc00n && (value & 0xc00n) === 0x800n) return 'x2APIC mode cannot go back to xAPIC mode';
+  if (now === 0n && (value & 0xc00n) === 0xc00n) return 'a disabled APIC must go to xAPIC mode first';
   return undefined;
 }
 

@@ -16,7 +16,8 @@ function virtualTpr(context: CpuContext): number | undefined {
 
 export function readTpr(context: CpuContext): bigint {
   const shadow = virtualTpr(context);
-  return shadow === undefined ? context.mem.get64(L.CR8) : BigInt((context.physical.read32(shadow) >> 4) & 15);
+  if (shadow === undefined) return context.board?.taskPriority() ?? context.mem.get64(L.CR8);
+  return BigInt((context.physical.read32(shadow) >> 4) & 15);
 }
 
 export function writeTpr(context: CpuContext, instruction: Instruction, value: bigint): SystemOutcome {
@@ -24,6 +25,7 @@ export function writeTpr(context: CpuContext, instruction: Instruction, value: b
   const shadow = virtualTpr(context);
   if (shadow === undefined) {
     context.mem.set64(L.CR8, value);
+    context.board?.setTaskPriority(value);
     return 'next';
   }
   context.physical.write32(shadow, Number(value) << 4);

@@ -20,6 +20,7 @@ export function readTsc(context: CpuContext): bigint {
 /** A write moves TSC_ADJUST by the same amount. */
 export function writeTsc(context: CpuContext, value: bigint): void {
   context.mem.set64(L.MSR_TSC_ADJUST, BigInt.asUintN(64, value - context.mem.get64(L.CYCLES)));
+  context.board?.timeChanged();
 }
 
 /** With the TSC offset in force. */

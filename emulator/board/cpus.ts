@@ -1,0 +1,326 @@
+/**
+ * The logical processors of a board: whose state page is loaded, which runs next, how time passes for each. They take turns on one host thread; the one whose own
+ * time is least goes first, so that their clocks agree within a quantum. Everything here is a function of machine state, never of how `run` is sliced.
+ */
+import type { CpuContext } from '../cpu/context.ts';
+import * as L from '../cpu/layout.ts';
+import { resetRealMode } from '../cpu/system/reset.ts';
+import { ExitReason } from '../vmx/exit-reasons.ts';
+import type { ApicMode } from './local-apic.ts';
+import { LocalApic, freshApic } from './local-apic.ts';
+import type { LocalApicState } from './local-apic.ts';
+
+export const enum Activity {
+  Active = 0,
+  Halt = 1,
+  Shutdown = 2,
+  WaitForSipi = 3,
+}
+
+/** Instructions that a CPU runs while others could, before they are looked at. */
+const QUANTUM = 10_000;
+const NO_VECTOR = -1;
+
+export interface Cpu {
+  readonly index: number;
+  readonly apic: LocalApic;
+  /** State page while another CPU's is loaded. */
+  readonly page: Uint8Array;
+  /** INIT has arrived and waits until it can be taken; a start-up vector, or NO_VECTOR. */
+  init: boolean;
+  sipi: number;
+}
+
+interface SavedCpu {
+  readonly page: Uint8Array;
+  readonly apic: LocalApicState;
+  readonly init: boolean;
+  readonly sipi: number;
+}
+
+export interface SavedCpus {
+  readonly cpus: readonly SavedCpu[];
+  readonly current: number;
+  readonly until: number;
+  readonly quantumEnd: number;
+}
+
+/** What the CPUs leave to the board. */
+export interface CpuBoard {
+  send(from: Cpu, ...args: Parameters<LocalApic['board']['send']>): void;
+  endOfInterrupt(vector: number): void;
+  /** Whether the 8259s have an interrupt. */
+  picPending(): boolean;
+}
+
+export class Cpus {
+  readonly all: readonly Cpu[];
+  /** Whose state page is loaded. */
+  current: Cpu;
+  /** Retired instructions (of the machine) at which the choice of CPU and the timers must be looked at again. */
+  #until = 0;
+  #quantumEnd = 0;
+
+  constructor(
+    readonly context: CpuContext,
+    readonly board: CpuBoard,
+  ) {
+    this.all = Array.from({ length: context.cpus }, (_, index) => this.#create(index));
+    this.current = this.all[0]!;
+  }
+
+  #create(index: number): Cpu {
+    const cpu: Cpu = {
+      index,
+      page: new Uint8Array(L.STATE_SIZE),
+      init: false,
+      sipi: NO_VECTOR,
+      apic: new LocalApic(index, {
+        cycles: () => this.cycles(cpu),
+        tscAdjust: () => this.get64(cpu, L.MSR_TSC_ADJUST),
+        mode: () => this.#apicMode(cpu),
+        send: (message, shorthand) => this.board.send(cpu, message, shorthand),
+        endOfInterrupt: (vector) => this.board.endOfInterrupt(vector),
+        nmi: () => this.nmi(cpu),
+        changed: () => this.replan(),
+      }),
+    };
+    return cpu;
+  }
+
+  /** The first CPU's reset is the caller's, whose state is loaded; the others wait for INIT and SIPI. */
+  powerUp(): void {
+    const { cpu } = this.context;
+    for (const other of this.all.slice(1)) {
+      this.load(other);
+      resetRealMode(this.context);
+      this.context.mem.set64(L.MSR_FEATURE_CONTROL, 0n);
+      this.context.mem.set32(L.ACTIVITY, Activity.WaitForSipi);
+      cpu.save(other.page);
+    }
+    this.load(this.all[0]!);
+  }
+
+  // ---------------------------------------------------------------- state of any CPU
+
+  get32(cpu: Cpu, at: number): number {
+    if (cpu === this.current) return this.context.mem.get32(at);
+    return new DataView(cpu.page.buffer).getUint32(at - L.STATE, true);
+  }
+  set32(cpu: Cpu, at: number, value: number): void {
+    if (cpu === this.current) this.context.mem.set32(at, value);
+    else new DataView(cpu.page.buffer).setUint32(at - L.STATE, value, true);
+  }
+  get64(cpu: Cpu, at: number): bigint {
+    if (cpu === this.current) return this.context.mem.get64(at);
+    return new DataView(cpu.page.buffer).getBigUint64(at - L.STATE, true);
+  }
+  cycles(cpu: Cpu): number {
+    return this.get32(cpu, L.CYCLES) + this.get32(cpu, L.CYCLES + 4) * 0x1_0000_0000;
+  }
+  #setCycles(cpu: Cpu, cycles: number): void {
+    this.set32(cpu, L.CYCLES, cycles % 0x1_0000_0000);
+    this.set32(cpu, L.CYCLES + 4, Math.floor(cycles / 0x1_0000_0000));
+  }
+  activity(cpu: Cpu): Activity {
+    return this.get32(cpu, L.ACTIVITY);
+  }
+  #apicMode(cpu: Cpu): ApicMode {
+    const base = this.get32(cpu, L.MSR_APIC_BASE);
+    if (!(base & 0x800)) return 'off';
+    return base & 0x400 ? 'x2apic' : 'xapic';
+  }
+  nmi(cpu: Cpu): void {
+    this.set32(cpu, L.PENDING_EVENTS, this.get32(cpu, L.PENDING_EVENTS) | L.PENDING_NMI);
+    this.replan();
+  }
+
+  /** Puts a CPU's state into the processor. */
+  load(cpu: Cpu): void {
+    if (cpu === this.current) return;
+    this.context.cpu.save(this.current.page);
+    this.context.cpu.load(cpu.page);
+    this.current = cpu;
+    this.context.engine.selectCpu(cpu.index);
+  }
+
+  // ---------------------------------------------------------------- scheduling
+
+  /** Instructions until `schedule` must be called. */
+  get quantum(): number {
+    return Math.max(1, this.#until - this.context.engine.retired);
+  }
+
+  /** Something has happened that may change what is next: the running slice ends after this instruction. */
+  replan(): void {
+    const { engine } = this.context;
+    this.#until = Math.min(this.#until, engine.retired);
+    engine.requestStop();
+  }
+  /** The running CPU has nothing to do for now: others go first. */
+  yield(): void {
+    if (this.all.length === 1) return;
+    this.#quantumEnd = 0;
+    this.replan();
+  }
+
+  /** Makes the CPU that goes on the current one. False: none can, and none ever will. */
+  schedule(only?: Cpu): boolean {
+    const { engine } = this.context;
+    if (only) this.load(only);
+    else if (engine.retired < this.#until && this.#runs(this.current)) return true;
+    for (;;) {
+      const keeps = engine.retired < this.#quantumEnd && this.#runs(this.current);
+      const next = only ?? (keeps ? this.current : this.#earliest());
+      if (!next || (only && this.#readyAt(only) === Infinity)) return false;
+      if (next !== this.current || !keeps) this.#quantumEnd = engine.retired + QUANTUM;
+      this.load(next);
+      const time = this.#readyAt(next);
+      if (time > this.cycles(next)) this.#setCycles(next, time);
+      this.#settle(next);
+      if (!this.#runs(next)) continue;
+      this.#plan(next);
+      return true;
+    }
+  }
+
+  /** Whether it may execute: active, or with an event that wakes it. */
+  #runs(cpu: Cpu): boolean {
+    if (cpu.init || (cpu.sipi >= 0 && this.activity(cpu) === Activity.WaitForSipi)) return false;
+    switch (this.activity(cpu)) {
+      case Activity.Active:
+        return true;
+      case Activity.Halt:
+        return this.#wakes(cpu);
+      default:
+        return false;
+    }
+  }
+
+  #wakes(cpu: Cpu): boolean {
+    const pending = this.get32(cpu, L.PENDING_EVENTS);
+    if (pending & L.PENDING_NMI && !(this.get32(cpu, L.INTERRUPTIBILITY) & 8)) return true;
+    const interrupt = cpu.apic.deliverable() >= 0 || (cpu.apic.takesExtInt() && this.board.picPending());
+    return interrupt && ((this.get32(cpu, L.SYSTEM_FLAGS) & 0x200) !== 0 || this.get32(cpu, L.NON_ROOT) !== 0);
+  }
+
+  /** When the CPU can go on, in its own cycles. */
+  #readyAt(cpu: Cpu): number {
+    const now = this.cycles(cpu);
+    if (this.#runs(cpu) || this.#signalled(cpu)) return now;
+    return Math.max(now, cpu.apic.expires());
+  }
+  /** INIT or SIPI is to be taken. */
+  #signalled(cpu: Cpu): boolean {
+    if (cpu.init) return this.get32(cpu, L.VMX_ON) === 0 || this.get32(cpu, L.NON_ROOT) !== 0;
+    return cpu.sipi >= 0 && this.activity(cpu) === Activity.WaitForSipi;
+  }
+
+  #earliest(): Cpu | undefined {
+    let first: Cpu | undefined;
+    let least = Infinity;
+    for (const cpu of this.all) {
+      const time = this.#readyAt(cpu);
+      if (time >= least) continue;
+      least = time;
+      first = cpu;
+    }
+    return first;
+  }
+
+  /** The slice ends at the next timer, and after the quantum if others could run. */
+  #plan(cpu: Cpu): void {
+    const { retired } = this.context.engine;
+    const others = this.all.some((other) => other !== cpu && this.#readyAt(other) !== Infinity);
+    const timer = retired + Math.max(1, cpu.apic.expires() - this.cycles(cpu));
+    this.#until = Math.min(timer, others ? this.#quantumEnd : Infinity);
+  }
+
+  /** What is due for the loaded CPU between two instructions: its timer, INIT, SIPI. */
+  #settle(cpu: Cpu): void {
+    cpu.apic.tick();
+    if (cpu.init) this.#takeInit(cpu);
+    if (cpu.sipi >= 0) this.#takeSipi(cpu);
+  }
+
+  #takeInit(cpu: Cpu): void {
+    const { context } = this;
+    if (context.cpu.nonRoot) {
+      cpu.init = false;
+      context.vmx.exit(ExitReason.InitSignal);
+      return;
+    }
+    // Blocked in VMX root operation (SDM 3C 24.8).
+    if (context.mem.get32(L.VMX_ON)) return;
+    cpu.init = false;
+    this.#reset(cpu);
+  }
+
+  /** INIT: as power-up, but FPU, SSE, MTRRs, most MSRs and the APIC's base stay (SDM 3A table 10-1). */
+  #reset(cpu: Cpu): void {
+    const { context } = this;
+    const { mem } = context;
+    const kept = [L.CYCLES, L.RETIRED, L.MSR_APIC_BASE, L.MSR_FEATURE_CONTROL, L.MSR_TSC_ADJUST, L.MSR_PAT].map(
+      (at) => [at, mem.get64(at)] as const,
+    );
+    const cacheControl = mem.get64(L.CR0) & 0x6000_0000n;
+    const vectors = mem.bytes.slice(L.XMM, L.MXCSR + 8);
+    resetRealMode(context);
+    for (const [at, value] of kept) mem.set64(at, value);
+    mem.set64(L.CR0, 0x10n | cacheControl);
+    mem.bytes.set(vectors, L.XMM);
+    cpu.apic.state = freshApic();
+    cpu.sipi = NO_VECTOR;
+    if (cpu.index !== 0) mem.set32(L.ACTIVITY, Activity.WaitForSipi);
+    context.engine.contextChanged();
+  }
+
+  #takeSipi(cpu: Cpu): void {
+    const { context } = this;
+    const vector = cpu.sipi;
+    cpu.sipi = NO_VECTOR;
+    if (this.activity(cpu) !== Activity.WaitForSipi) return;
+    if (context.cpu.nonRoot) {
+      context.vmx.exit(ExitReason.StartupIpi, { qualification: BigInt(vector) });
+      return;
+    }
+    const { mem } = context;
+    mem.set32(L.ACTIVITY, Activity.Active);
+    mem.set16(L.CS + L.SEG_SELECTOR, vector << 8);
+    mem.set64(L.CS + L.SEG_BASE, BigInt(vector << 12));
+    context.cpu.rip = 0n;
+    context.engine.contextChanged();
+  }
+
+  /** Another CPU's event reaches this one not before it was sent. */
+  arrive(cpu: Cpu): void {
+    const now = this.cycles(this.current);
+    if (!this.#runs(cpu) && this.cycles(cpu) < now) this.#setCycles(cpu, now);
+  }
+
+  // ---------------------------------------------------------------- snapshots
+
+  save(): SavedCpus {
+    this.context.cpu.save(this.current.page);
+    return {
+      cpus: this.all.map(({ page, apic, init, sipi }) => structuredClone({ page, apic: apic.state, init, sipi })),
+      current: this.current.index,
+      until: this.#until,
+      quantumEnd: this.#quantumEnd,
+    };
+  }
+
+  /** The processor's own state is restored by the caller before. */
+  restore(saved: SavedCpus): void {
+    saved.cpus.forEach(({ page, apic, init, sipi }, index) => {
+      const cpu = this.all[index]!;
+      cpu.page.set(page);
+      cpu.apic.state = structuredClone(apic);
+      Object.assign(cpu, { init, sipi });
+    });
+    this.current = this.all[saved.current]!;
+    this.#until = saved.until;
+    this.#quantumEnd = saved.quantumEnd;
+    this.context.engine.selectCpu(this.current.index);
+  }
+}
