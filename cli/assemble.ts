@@ -9,6 +9,7 @@ import { UsageError } from './options.ts';
 
 const STATUS_FAILED = 1;
 const STATUS_USAGE = 2;
+const TEXT = new TextDecoder();
 const SOURCE = /\.(s|S|asm)$/;
 
 const HELP = `Use: dune-debug as [-o OUT] [-I FOLDER]... [--defsym NAME=VALUE]... SOURCE.s... [OBJECT.o | ARCHIVE.a]...
@@ -103,10 +104,10 @@ function build({ out, inputs, includes, symbols }: Options): number {
   const objects = inputs.map((path): LinkInput => {
     const bytes = read(path);
     if (!SOURCE.test(path)) return { name: path, bytes };
-    const { object, diagnostics } = assembleObject(path, new TextDecoder('latin1').decode(bytes), {
+    const { object, diagnostics } = assembleObject(path, TEXT.decode(bytes), {
       include: (name, from) => {
         const found = find(name, from, includes);
-        return found && { path: found.path, text: new TextDecoder('latin1').decode(found.bytes) };
+        return found && { path: found.path, text: TEXT.decode(found.bytes) };
       },
       incbin: (name, from) => find(name, from, includes)?.bytes,
       symbols,

@@ -6,6 +6,7 @@ import { isConstant, parseExpression, reduce } from './expression.ts';
 import type { SymbolScope } from './expression.ts';
 import { layOut } from './layout.ts';
 import { Input } from './input.ts';
+import { LineMarks } from './line-marks.ts';
 import { select } from './match.ts';
 import type { Selected } from './match.ts';
 import { candidatesOf, PREFIXES } from './mnemonics.ts';
@@ -52,10 +53,7 @@ export class Assembler implements SymbolScope {
   readonly diagnostics: Diagnostic[] = [];
   readonly input: Input;
   syntax: Syntax = 'att';
-  /** Files of `.file` and the sources themselves, from 1. */
-  readonly files: string[] = [];
-  /** A `.loc` was met: the line table is the compiler's. */
-  hasOwnLines = false;
+  readonly lines = new LineMarks(this.sections);
   /** Called for every instruction. */
   onInstruction: ((instruction: AssembledInstruction) => void) | undefined;
   readonly #localLabels = new Map<number, number>();
@@ -119,7 +117,6 @@ export class Assembler implements SymbolScope {
   // ---- driving
 
   assemble(file: string, text: string): void {
-    this.files.push(file);
     this.input.push(file, text);
     for (let statement = this.input.next(); statement; statement = this.input.next()) this.#guarded(statement);
     this.input.end();
@@ -258,8 +255,7 @@ export class Assembler implements SymbolScope {
     const { choice, encoded } = selected;
     const fragment = this.sections.data();
     const start = fragment.bytes.length;
-    if (!this.hasOwnLines)
-      this.markLine(statement.from?.line ?? statement.line, statement.from?.file ?? statement.file);
+    this.lines.instruction(statement);
     const position = positionOf(statement);
     const target = choice.operands[0];
     if (/^(jcc|jmp)$/.test(choice.row.op) && target?.kind === 'target') {
@@ -280,17 +276,6 @@ export class Assembler implements SymbolScope {
       const base = kind === 'relative' || kind === 'branch' ? encoded.bytes.length - offset : 0;
       fragment.fixups.push({ offset: start + offset, size, kind, base, expression, position });
     }
-  }
-  /** The next instruction belongs to a line, counted from 0. */
-  markLine(line: number, file: string | number, isStatement = true): void {
-    const fragment = this.sections.data();
-    const number = typeof file === 'number' ? file : this.#fileNumber(file);
-    const { lines } = this.sections.current.section;
-    lines.push({ fragment, offset: fragment.bytes.length, line: line + 1, file: number, isStatement });
-  }
-  #fileNumber(file: string): number {
-    const index = this.files.indexOf(file);
-    return index >= 0 ? index + 1 : this.files.push(file);
   }
 }
 

@@ -82,15 +82,32 @@ export class Cursor {
   }
   /** Bytes of a string in double quotes. */
   string(): number[] {
+    this.skip();
+    const start = this.at;
     this.expect('"');
     const bytes: number[] = [];
     for (;;) {
-      const character = this.text[this.at++];
-      if (character === undefined) this.fail('the string has no closing quote');
+      const point = this.text.codePointAt(this.at);
+      if (point === undefined) return this.fail('the string has no closing quote', start);
+      const character = String.fromCodePoint(point);
+      this.at += character.length;
       if (character === '"') return bytes;
       if (character === '\\') bytes.push(this.escape());
+      else if (point < 0x80) bytes.push(point);
       else bytes.push(...new TextEncoder().encode(character));
     }
+  }
+  /** A string in double quotes as text: a path, a message. */
+  quoted(): string {
+    return new TextDecoder().decode(Uint8Array.from(this.string()));
+  }
+  /** Takes a word if it stands here, whole. */
+  word(what: string): boolean {
+    this.skip();
+    const { at } = this;
+    if (this.take(what) && !/[\w.$]/.test(this.text[this.at] ?? '')) return true;
+    this.at = at;
+    return false;
   }
   /** What follows a backslash. */
   escape(): number {

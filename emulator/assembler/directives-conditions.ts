@@ -79,7 +79,7 @@ function iterate(valuesOf: (cursor: Cursor) => string[]): Directive {
 
 function message(severity: 'error' | 'warning', fallback: string): Directive {
   return (assembler, cursor, statement) => {
-    const text = cursor.peek() === '"' ? new TextDecoder().decode(Uint8Array.from(cursor.string())) : fallback;
+    const text = cursor.peek() === '"' ? cursor.quoted() : fallback;
     assembler.report(statement, new AssemblyError(text), severity);
   };
 }

@@ -189,7 +189,7 @@ export const dataDirectives: Readonly<Record<string, Directive>> = {
   },
   incbin: (assembler, cursor, statement) => {
     const start = cursor.at;
-    const path = String.fromCharCode(...cursor.string());
+    const path = cursor.quoted();
     const bytes = assembler.options.incbin?.(path, statement.file);
     if (!bytes) return cursor.fail(`the file \`${path}\` cannot be read`, start);
     const skip = cursor.take(',') ? Number(assembler.absolute(cursor)) : 0;

@@ -4,7 +4,6 @@ import type { Assembler } from './assembler.ts';
 import type { Cursor } from './cursor.ts';
 import type { Directive } from './directives.ts';
 import { AssemblyError } from './model.ts';
-import type { LineMark } from './model.ts';
 
 const FLAGS: Readonly<Record<string, number>> = {
   a: SHF.alloc,
@@ -88,50 +87,13 @@ function named(name: string): Directive {
 
 const include: Directive = (assembler, cursor, statement) => {
   const start = cursor.at;
-  const path = String.fromCharCode(...cursor.string());
+  const path = cursor.quoted();
   cursor.end();
   const found = assembler.options.include?.(path, statement.file);
   if (found === undefined) return cursor.fail(`the file \`${path}\` cannot be read`, start);
   if (typeof found === 'string') assembler.input.push(path, found);
   else assembler.input.push(found.path, found.text);
 };
-
-/** `.file "name"`, `.file 1 "directory" "name"`. */
-const file: Directive = (assembler, cursor) => {
-  const number = cursor.number();
-  if (cursor.peek() !== '"') {
-    cursor.at = cursor.text.length;
-    return;
-  }
-  let path = String.fromCharCode(...cursor.string());
-  if (cursor.peek() === '"') {
-    const name = String.fromCharCode(...cursor.string());
-    path = name.startsWith('/') ? name : `${path}/${name}`;
-  }
-  cursor.at = cursor.text.length;
-  // Number 0 is the compilation unit itself (DWARF 5).
-  if (number !== undefined && number > 0n && number < 0x10000n) assembler.files[Number(number) - 1] = path;
-};
-
-/** `.loc file line column options`; `view NAME` makes a symbol of the number of this row at its address. */
-const loc: Directive = (assembler, cursor) => {
-  const number = cursor.number() ?? cursor.fail('expected a file number');
-  const line = cursor.number() ?? cursor.fail('expected a line number');
-  const rest = cursor.text.slice(cursor.at);
-  cursor.at = cursor.text.length;
-  assembler.hasOwnLines = true;
-  const { lines } = assembler.sections.current.section;
-  const before = lines.at(-1);
-  assembler.markLine(Number(line) - 1, Number(number), !/is_stmt\s+0/.test(rest));
-  const mark = lines.at(-1)!;
-  const name = /\bview\s+([A-Za-z_.$][\w.$]*)/.exec(rest)?.[1];
-  const isSamePlace = before?.fragment === mark.fragment && before.offset === mark.offset;
-  const view = isSamePlace && !/\bview\s+-0/.test(rest) ? (views.get(before) ?? 0) + 1 : 0;
-  views.set(mark, view);
-  if (name !== undefined) assembler.symbol(name).expression = { kind: 'number', value: BigInt(view) };
-};
-/** View numbers (DWARF location views) of line marks. */
-const views = new WeakMap<LineMark, number>();
 
 const refused =
   (what: string): Directive =>
@@ -167,10 +129,6 @@ export const sectionDirectives: Readonly<Record<string, Directive>> = {
     sections.switchTo(sections.current.section, Number(assembler.absolute(cursor)));
   },
   include,
-  file,
-  loc,
-  line: (_assembler, cursor) => void cursor.number(),
-  ln: (_assembler, cursor) => void cursor.number(),
   /** A string of .comment; the section begins with an empty one. */
   ident: (assembler, cursor) => {
     const bytes = cursor.string();
@@ -185,7 +143,6 @@ export const sectionDirectives: Readonly<Record<string, Directive>> = {
     sections.bytes([...bytes, 0]);
     sections.pop();
   },
-  loc_mark_labels: (_assembler, cursor) => void (cursor.at = cursor.text.length),
   end: (assembler) => assembler.input.stop(),
   code64: (_assembler, cursor) => cursor.end(),
   code32: refused('32-bit code'),

@@ -3,6 +3,7 @@ import type { Assembler } from './assembler.ts';
 import type { Cursor } from './cursor.ts';
 import { conditionDirectives } from './directives-conditions.ts';
 import { dataDirectives } from './directives-data.ts';
+import { lineDirectives } from './directives-lines.ts';
 import { sectionDirectives } from './directives-sections.ts';
 import { symbolDirectives } from './directives-symbols.ts';
 import type { Statement } from './source.ts';
@@ -58,7 +59,11 @@ const IGNORED = [
 
 export const DIRECTIVES: ReadonlyMap<string, Directive> = new Map<string, Directive>([
   ...IGNORED.map((name) => [`.${name}`, ignored] as const),
-  ...Object.entries({ ...dataDirectives, ...sectionDirectives, ...symbolDirectives, ...conditionDirectives }).map(
-    ([name, directive]) => [`.${name}`, directive] as const,
-  ),
+  ...Object.entries({
+    ...dataDirectives,
+    ...sectionDirectives,
+    ...lineDirectives,
+    ...symbolDirectives,
+    ...conditionDirectives,
+  }).map(([name, directive]) => [`.${name}`, directive] as const),
 ]);

@@ -26,7 +26,7 @@ describe('assembler: errors', () => {
     ['\t.if 1\nnop', '1:2+5 error: this `.if` has no `.endif`'],
     ['\t.macro m a:req\n\tmov \\a, %eax\n\t.endm\n\tm', '4:2+1 error: macro `m` needs a value for `a`'],
     ['\t.macro m\n\tfoo\n\t.endm\n\tm', '4:2+1 error: in the expansion: `foo` is not an instruction that is known'],
-    ['\t.ascii "x', '1:12+1 error: the string has no closing quote'],
+    ['\t.ascii "x', '1:9+2 error: the string has no closing quote'],
     ['\t.quad a - b\n\t.data\na:\n\t.bss\nb:', '1:2+11 error: the difference of `a` and `b` is not known: they stand in different sections'],
     ['\t.code32', '1:2+7 error: 32-bit code is not assembled: only 64-bit code is'],
     ['a = a + 1\n\t.quad a', '2:2+7 error: a symbol is defined by itself'],

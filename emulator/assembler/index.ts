@@ -1,8 +1,11 @@
 /** The assembler: GNU assembly for x86-64, encoded from the table that the decoder reads. */
 import { Assembler } from './assembler.ts';
 import type { AssembleOptions } from './assembler.ts';
-import { debugSections } from './dwarf-line.ts';
+import { writeLineTable } from './dwarf-line.ts';
+import { writeUnit } from './dwarf-unit.ts';
 import { writeObject } from './elf-object.ts';
+import { GeneratedSections } from './generated.ts';
+import { FileTable } from './line-marks.ts';
 import type { Diagnostic } from './model.ts';
 import { contentsOf } from './relocations.ts';
 
@@ -31,16 +34,27 @@ export function assembleObject(file: string, text: string, options: ObjectOption
     diagnostics.push({ ...position, severity: 'error', message });
   };
   const contents = new Map(sections.all.map((section) => [section, contentsOf(section, report)]));
-  const all = [...sections.all];
-  if (options.debugDirectory !== undefined && !assembler.hasOwnLines) {
-    for (const [section, of] of debugSections(sections.all, symbols.values(), assembler.files, options.debugDirectory)
-      .contents) {
-      all.push(section);
-      contents.set(section, of);
-    }
-  }
+  const generated = new GeneratedSections([...sections.all], contents);
+  writeLines(assembler, generated, options.debugDirectory);
   diagnostics.sort((a, b) => a.line - b.line || a.column - b.column);
   const failed = diagnostics.some(({ severity }) => severity === 'error');
-  const object = failed ? undefined : writeObject({ sections: all, contents, symbols: symbols.values() });
+  const object = failed ? undefined : writeObject({ sections: generated.all, contents, symbols: symbols.values() });
   return { object, diagnostics };
+}
+
+/** The line table that `.loc` asks for, or one made of the source's lines. */
+function writeLines({ lines, sections, symbols }: Assembler, generated: GeneratedSections, directory?: string): void {
+  const hasUnit = generated.has('.debug_info');
+  const isOwn = lines.isOwn || (hasUnit && lines.table.files.length > 0);
+  if (!isOwn && directory === undefined) return;
+  const coded = sections.all.filter((section) => section.lines.length > 0 && section.size > 0);
+  if (coded.length === 0 && !isOwn) return;
+  let { table } = lines;
+  if (!isOwn) {
+    table = new FileTable();
+    lines.sources.forEach((path, index) => table.add(index + 1, undefined, path, undefined));
+  }
+  writeLineTable(generated, coded, table, directory ?? '');
+  if (hasUnit || directory === undefined) return;
+  writeUnit(generated, coded, symbols.values(), { name: isOwn ? '' : lines.sources[0]!, directory });
 }

@@ -107,7 +107,15 @@ export interface LineMark {
   /** Lines count from 1. */
   readonly line: number;
   readonly file: number;
+  readonly column: number;
   readonly isStatement: boolean;
+  readonly isa: number;
+  readonly basicBlock: boolean;
+  readonly prologueEnd: boolean;
+  readonly epilogueBegin: boolean;
+  readonly discriminator: number;
+  /** Its view number is 0 even where the row before it has the same address. */
+  readonly restart: boolean;
 }
 
 /** Sections are written in parts; those with higher numbers follow. */

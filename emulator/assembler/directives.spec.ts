@@ -1,0 +1,106 @@
+/** Small sources whose directives make the assembler write sections itself, against GNU as: the same bytes and relocations. */
+import assert from 'node:assert/strict';
+import { GnuAs, hasGnuAs } from './gnu-test-support.ts';
+import { assembleObject } from './index.ts';
+
+const CASES: Readonly<Record<string, string>> = {
+  '.loc: registers keep what is not said': `
+    .file 1 "sub/x.c"
+    .file 2 "/abs/d/y.c"
+    .text
+    .loc 1 5 7
+    nop
+    .loc 1 6
+    nop
+    .loc 2 8 3 is_stmt 0 discriminator 3
+    .loc 2 9 prologue_end
+    nop
+    .data
+    .loc 1 3
+    .text
+    nop
+    .loc 1 7`,
+  '.loc: options, jumps, space': `
+    .file 1 "x.h"
+    .text
+    .loc 1 0
+    nop
+    .loc 1 3
+    nop
+    .loc 1 4 basic_block epilogue_begin isa 2
+    .loc 1 3 prologue_end is_stmt 0 view -0
+    .loc 1 9
+    .skip 3
+    .loc 1 10
+    .balign 64
+    .loc 1 11
+    ret
+    jmp 1f
+    .loc 1 12
+    nop
+    .skip 400
+  1: .loc 1 13
+    nop
+    .skip 300`,
+  '.loc: views that begin anew': `
+    .file 1 "x"
+    .text
+    .loc 1 3
+    nop
+    .p2align 4
+    .loc 1 5 view -0
+    nop
+    .loc 1 6
+    jmp 2f
+    .loc 1 7 view .LV
+    .p2align 4
+    .loc 1 7 view -0
+    .byte .LV
+  2: .loc 1 8
+    .skip x-y
+    .loc 1 13 view -0
+    nop
+  y: nop
+  x:`,
+  '.file of DWARF 5': `
+    .file 0 "/d" "s/a.c"
+    .file 1 "/q" "/e/y.h" md5 0x0123456789abcdef0011223344556677
+    .file 2 "/q" "g/y.h" md5 0x1123456789abcdef0011223344556677
+    .file 3 "/d/g/z.h" md5 0x2123456789abcdef0011223344556677
+    .file 4 "h/z.h" md5 0x3123456789abcdef0011223344556677
+    .file 5 "s/a.c" md5 0x4123456789abcdef0011223344556677
+    .text
+    .loc 1 2
+    nop
+    .section .text.b, "ax"
+    .loc 5 2
+    nop`,
+};
+
+/** Made by GNU as of the instructions it saw, or a unit of its own making. */
+const NOT_OURS = /^\.(note\.gnu\.property|debug_(info|abbrev|aranges|str|rnglists))$/;
+
+describe('assembler: directives', () => {
+  const gnu = new GnuAs();
+  before(function () {
+    if (!hasGnuAs) this.skip();
+  });
+  after(() => gnu.dispose());
+
+  for (const [name, source] of Object.entries(CASES))
+    it(name, () => {
+      const { object, diagnostics } = assembleObject('source.s', `${source}\n`);
+      assert.deepEqual(diagnostics, []);
+      const ours = gnu.sectionsOf(object!);
+      for (const [section, want] of gnu.object(`${source}\n`)) {
+        if (NOT_OURS.test(section)) continue;
+        const got = ours.get(section);
+        assert.equal(hex(got?.bytes), hex(want.bytes), section);
+        assert.deepEqual(got!.relocations, want.relocations, section);
+      }
+    });
+});
+
+function hex(bytes: Uint8Array | undefined): string | undefined {
+  return bytes && Buffer.from(bytes).toString('hex').replace(/(.{32})/g, '$1\n'); // prettier-ignore
+}
