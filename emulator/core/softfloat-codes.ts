@@ -56,3 +56,6 @@ export const CVT_TRUNCATE = 16;
 export const MXCSR_DAZ = 0x40;
 export const MXCSR_FTZ = 0x8000;
 export const MXCSR_MASK = 0xffff;
+/** RC, PM and PE, and their value when the host's rounding is the program's and an inexact result changes nothing. */
+export const MXCSR_ROUNDING = 0x7020;
+export const MXCSR_NATIVE = 0x1020;

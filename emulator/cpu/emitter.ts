@@ -21,6 +21,16 @@ export type Size = 1 | 2 | 4 | 8;
 /** A pure expression of one wasm type. Opaque to semantics. */
 export interface Value {
   readonly type: ValueType;
+  /** Known to be plain, if read as floating-point numbers of so many bytes: zero or normal. Of a vector, all lanes. */
+  readonly plain?: 4 | 8 | undefined;
+}
+
+/** Why the usual way may not do: conditions, i32 0 or 1. */
+export interface Doubt {
+  /** Seldom holds. */
+  readonly suspected: Value;
+  /** Looked at in that case: if it holds, there is no reason for doubt. */
+  readonly unless?: Value;
 }
 
 /** A mutable local. Reading it is `get(variable)`. */
@@ -56,6 +66,11 @@ export interface Emitter {
 
   // ---- control flow inside one instruction
   if(condition: Value, then: () => void, otherwise?: () => void): void;
+  /**
+   * Runs `then` if there is reason for one of the doubts. What was read may be read again, so nothing may have been written before in this instruction. True
+   * if what comes after is not reached with one: the region translator may leave the region instead.
+   */
+  unlikely(doubts: readonly Doubt[], then: () => void): boolean;
   /** Repeats `body` until it calls `exit`; `again` continues at once. */
   loop(body: (exit: () => void, again: () => void) => void): void;
 
@@ -79,6 +94,11 @@ export interface Emitter {
   readVectorLow(operand: Operand, size: 4 | 8): Value;
   /** Memory: stores `size` bytes. Register: replaces the low bytes, keeping the others. */
   writeVectorLow(operand: Operand, size: 4 | 8, value: Value): void;
+  /** As `readVectorLow`, as f32 or f64. NaNs keep their bits. */
+  readScalar(operand: Operand, size: 4 | 8): Value;
+  writeScalar(operand: Operand, size: 4 | 8, value: Value): void;
+  /** The low `size` bytes of memory in a vector, zeros above. */
+  readAlone(operand: Operand, size: 4 | 8): Value;
   /** MMX register operand (`mm0`..) or 8 bytes of memory, as i64. Writing also sets the register's exponent to all ones; TOP and tags are the semantic's business. */
   readMmx(operand: Operand): Value;
   writeMmx(operand: Operand, value: Value): void;
@@ -98,6 +118,7 @@ export interface Emitter {
   truncatedAddress(operand: Operand, offset: Value): Value;
   /** Loads at a linear address; i64 for 8 bytes, else i32. `forWrite` checks write permission as well. */
   load(address: Value, size: Size, forWrite?: boolean): Value;
+  /** Stores an integer of that size, f32 or f64. */
   store(address: Value, size: Size, value: Value): void;
   load128(address: Value, aligned?: boolean): Value;
   store128(address: Value, value: Value, aligned?: boolean): void;

@@ -60,6 +60,14 @@ export class AccessProbe extends InterpreterEmitter {
     this.#note(address, size, forWrite);
     return super.load(address, size, forWrite);
   }
+  override loadFloat(address: Value, size: 4 | 8): Expression {
+    this.#note(address, size, false);
+    return super.loadFloat(address, size);
+  }
+  override loadAlone(address: Value, size: 4 | 8): Expression {
+    this.#note(address, size, false);
+    return super.loadAlone(address, size);
+  }
   override store(address: Value, size: Size, value: Value): void {
     this.#note(address, size, true);
     super.store(address, size, value);

@@ -261,6 +261,17 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     if (operand.kind === 'memory') this.store(this.address(operand), size, value);
     else this.poke(storeOf(size), this.#register(operand), 0, value);
   }
+  readScalar(operand: Operand, size: 4 | 8): Expression {
+    if (operand.kind === 'memory') return this.loadFloat(this.address(operand), size);
+    return this.let(this.peek(size === 8 ? 'f64.load' : 'f32.load', this.#register(operand), 0));
+  }
+  writeScalar(operand: Operand, size: 4 | 8, value: Value): void {
+    if (operand.kind === 'memory') this.store(this.address(operand), size, value);
+    else this.poke(size === 8 ? 'f64.store' : 'f32.store', this.#register(operand), 0, value);
+  }
+  readAlone(operand: Operand, size: 4 | 8): Expression {
+    return this.loadAlone(this.address(operand), size);
+  }
   readMmx(operand: Operand): Expression {
     return this.read(operand, 8);
   }

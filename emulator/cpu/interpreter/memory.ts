@@ -4,18 +4,28 @@
  * The hit test `tag == (va + size - 1) & ~0xfff` compares the page of the last byte with the tag of the first byte's entry, so that an access that
  * crosses a page misses.
  */
-import type { Size, Value } from '../emitter.ts';
+import type { Size, Value, ValueType } from '../emitter.ts';
 import * as L from '../layout.ts';
 import type { MemoryInstruction } from '../wasm/opcodes.ts';
-import { ValueEmitter } from './values.ts';
+import { typeOf, ValueEmitter } from './values.ts';
 import type { Expression } from './values.ts';
 
 const PAGE = 0xffff_ffff_ffff_f000n;
 const LOAD: Record<Size, MemoryInstruction> = { 1: 'i32.load8_u', 2: 'i32.load16_u', 4: 'i32.load', 8: 'i64.load' };
 const STORE: Record<Size, MemoryInstruction> = { 1: 'i32.store8', 2: 'i32.store16', 4: 'i32.store', 8: 'i64.store' };
 
+const LOAD_FLOAT = { 4: 'f32.load', 8: 'f64.load' } as const;
+const LOAD_ALONE = { 4: 'v128.load32_zero', 8: 'v128.load64_zero' } as const;
+
 export const loadOf = (size: Size): MemoryInstruction => LOAD[size];
 export const storeOf = (size: Size): MemoryInstruction => STORE[size];
+
+function storeFor(type: ValueType, size: Size): MemoryInstruction {
+  if (type === (size === 8 ? 'i64' : 'i32')) return STORE[size];
+  if (type === 'f64' && size === 8) return 'f64.store';
+  if (type === 'f32' && size === 4) return 'f32.store';
+  throw new Error(`${type} stored to ${size} bytes`);
+}
 
 /** Bytes that can be accessed for certain: at a host offset and a constant. */
 export interface DirectAccess {
@@ -85,20 +95,31 @@ export abstract class MemoryEmitter extends ValueEmitter {
   }
 
   load(address: Value, size: Size, forWrite = false): Expression {
-    const direct = this.direct(address, size, forWrite);
-    if (direct) return this.let(this.peek(LOAD[size], direct.host, direct.offset));
-    const at = this.let(address);
-    if (forWrite) this.#pushReadableForWrite(address, at, size);
-    else this.#pushReadable(at, size);
-    this.w.memory(LOAD[size], 0);
-    return this.#result(size === 8 ? 'i64' : 'i32');
+    return this.#load(LOAD[size], address, size, forWrite);
   }
-  #result(type: 'i32' | 'i64' | 'v128'): Expression {
+  /** As f32 or f64. */
+  loadFloat(address: Value, size: 4 | 8): Expression {
+    return this.#load(LOAD_FLOAT[size], address, size);
+  }
+  /** In the low lane of a vector, zeros above. */
+  loadAlone(address: Value, size: 4 | 8): Expression {
+    return this.#load(LOAD_ALONE[size], address, size);
+  }
+  #load(name: MemoryInstruction, address: Value, bytes: number, forWrite = false): Expression {
+    const direct = this.direct(address, bytes, forWrite);
+    if (direct) return this.let(this.peek(name, direct.host, direct.offset));
+    const at = this.let(address);
+    if (forWrite) this.#pushReadableForWrite(address, at, bytes);
+    else this.#pushReadable(at, bytes);
+    this.w.memory(name, 0);
+    return this.#result(typeOf(name));
+  }
+  #result(type: ValueType): Expression {
     const index = this.temporary(type);
     this.w.localSet(index);
     return this.local(index, type);
   }
-  #pushReadableForWrite(key: Value, address: Expression, size: Size): void {
+  #pushReadableForWrite(key: Value, address: Expression, size: number): void {
     const host = this.variable('i32', this.i32(0));
     const entry = this.pushHit(address, size, L.TLB_WRITE);
     this.w.if('i32');
@@ -114,37 +135,39 @@ export abstract class MemoryEmitter extends ValueEmitter {
   }
 
   store(address: Value, size: Size, value: Value): void {
-    if (value.type !== (size === 8 ? 'i64' : 'i32')) throw new Error(`${value.type} stored to ${size} bytes`);
+    const name = storeFor(value.type, size);
     const direct = this.direct(address, size, true);
-    if (direct) return this.poke(STORE[size], direct.host, direct.offset, value);
+    if (direct) return this.poke(name, direct.host, direct.offset, value);
     const at = this.let(address);
     const what = this.let(value);
     const host = this.#writable.get(address) ?? this.#writable.get(at);
     if (host) {
       this.push(host);
       this.w.if();
-      this.poke(STORE[size], host, 0, what);
+      this.poke(name, host, 0, what);
     } else {
       const entry = this.pushHit(at, size, L.TLB_WRITE);
       this.w.if();
       this.pushHost(at, entry);
       this.push(what);
-      this.w.memory(STORE[size], 0);
+      this.w.memory(name, 0);
     }
     this.w.else();
-    const wide = size === 8 ? what : this.op('i64.extend_i32_u', what);
+    const bits = this.#bitsOf(what);
+    const wide = size === 8 ? bits : this.op('i64.extend_i32_u', bits);
     this.faultIf(this.call('slowStore', at, this.i32(size), this.site(), wide));
     this.w.end();
+  }
+
+  #bitsOf(value: Expression): Expression {
+    if (value.type === 'f64') return this.op('i64.reinterpret_f64', value);
+    return value.type === 'f32' ? this.op('i32.reinterpret_f32', value) : value;
   }
 
   load128(address: Value, aligned = false): Expression {
     const at = this.let(address);
     if (aligned) this.#checkAlignment(at);
-    const direct = this.direct(address, 16, false);
-    if (direct) return this.let(this.peek('v128.load', direct.host, direct.offset));
-    this.#pushReadable(at, 16);
-    this.w.memory('v128.load', 0);
-    return this.#result('v128');
+    return this.#load('v128.load', at, 16);
   }
   store128(address: Value, value: Value, aligned = false): void {
     const at = this.let(address);

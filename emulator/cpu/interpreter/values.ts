@@ -1,5 +1,5 @@
 /** The part of an emitter that knows nothing of a machine: pure values, locals, control flow. Shared by every back-end. */
-import type { Value, ValueType, Variable } from '../emitter.ts';
+import type { Doubt, Value, ValueType, Variable } from '../emitter.ts';
 import { LANE_OPCODES, OP_SHUFFLE, OP_V128_CONST, OPCODES } from '../wasm/opcodes.ts';
 import type { MemoryInstruction, Opcode } from '../wasm/opcodes.ts';
 import type { FunctionType } from '../wasm/module.ts';
@@ -21,6 +21,9 @@ const NONE: readonly Expression[] = [];
 interface Local extends Variable {
   readonly index: number;
 }
+
+/** What a load answers. */
+export const typeOf = (name: MemoryInstruction): ValueType => name.slice(0, name.indexOf('.')) as ValueType;
 
 export const expression = (value: Value): Expression => value as Expression;
 const localOf = (variable: Variable): number => (variable as Local).index;
@@ -72,7 +75,7 @@ export abstract class ValueEmitter {
   /** A load from linear memory as a pure value: only of what no one changes meanwhile. */
   protected peek(name: MemoryInstruction, address: Value, offset: number): Expression {
     return {
-      type: name.slice(0, name.indexOf('.')) as ValueType,
+      type: typeOf(name),
       operands: [expression(address)],
       code: memoryInstruction(name, offset),
     };
@@ -156,6 +159,20 @@ export abstract class ValueEmitter {
     }
     this.nesting--;
     this.w.end();
+  }
+  unlikely(doubts: readonly Doubt[], then: () => void): boolean {
+    if (doubts.length === 0) return true;
+    const any = (conditions: Value[]): Value => conditions.reduce((all, one) => this.op('i32.or', all, one));
+    const suspected = any(doubts.map((doubt) => doubt.suspected));
+    if (!doubts.some(({ unless }) => unless)) this.if(suspected, then);
+    else
+      this.if(suspected, () => {
+        const reasons = doubts.map((doubt) =>
+          doubt.unless ? this.op('i32.gt_u', doubt.suspected, doubt.unless) : doubt.suspected,
+        );
+        this.if(any(reasons), then);
+      });
+    return false;
   }
   loop(body: (exit: () => void, again: () => void) => void): void {
     const outside = this.w.block();

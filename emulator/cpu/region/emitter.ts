@@ -1,40 +1,37 @@
 /** The region translator's back-end: operands are constants, general and XMM registers and lazy flags are locals. */
 import { CC_LOGIC, CC_SUB, EXIT_FAULT, EXIT_SYSTEM, FAULT_EXCEPTION } from '../codes.ts';
-import type { Emitter, FlagKind, Size, Value } from '../emitter.ts';
+import type { Doubt, Emitter, FlagKind, Size, Value } from '../emitter.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
 import { FLAG_KINDS, knownCondition } from '../interpreter/conditions.ts';
-import { loadOf, MemoryEmitter, storeOf } from '../interpreter/memory.ts';
+import { loadOf, storeOf } from '../interpreter/memory.ts';
 import type { DirectAccess } from '../interpreter/memory.ts';
 import type { Expression, Helper } from '../interpreter/values.ts';
 import * as L from '../layout.ts';
-import { registerField } from '../records.ts';
 import type { Writer } from '../wasm/writer.ts';
 import { AccessPlanner, FARTHEST, LEAVES_MEMORY_ALONE, placed } from './accesses.ts';
 import type { Place, Placed } from './accesses.ts';
 import { anyCarry, INLINE, knownCarry, knownFlags } from './helpers.ts';
+import { entryOf } from './knowledge.ts';
 import type { Ending, FixedLocals, FlagState, Knowledge } from './knowledge.ts';
+import { isVector, VectorEmitter } from './vectors.ts';
 
 const VECTORS_WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 const FIRST_BASED_SEGMENT = 4;
 const CARRY = 1;
+/** Helpers that may set flags in MXCSR. */
+const CHANGES_MXCSR = /^(sse|fma|fxLoad)/;
 
-type VectorOperand = Extract<Operand, { kind: 'xmm' | 'ymm' }>;
-
-export class RegionEmitter extends MemoryEmitter implements Emitter {
+export class RegionEmitter extends VectorEmitter implements Emitter {
   /** What is known of the lazy flags here. */
   known: FlagState | undefined;
   ending: Ending | undefined;
   readonly fixed: FixedLocals;
   /** Registers in use and their locals. */
   readonly gprs = new Map<number, number>();
-  readonly xmms = new Map<number, number>();
   readonly writtenGprs = new Set<number>();
-  readonly writtenXmms = new Set<number>();
-  /** Bits 255:128 of vector registers. */
-  readonly yhighs = new Map<number, number>();
-  readonly writtenYhighs = new Set<number>();
   readonly flags: { readonly state: number; readonly a: number; readonly b: number };
   usesFlags = false;
+  usesMxcsr = false;
   /** Depth of the block that ends at the exit. */
   exitDepth = 0;
   #record = 0;
@@ -53,11 +50,13 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
 
   /**
    * @param mayLeave whether the region is left where an access of this record misses the TLB; otherwise the slow path is called
+   * @param mayDoubt whether it is left where that record's floating-point operation needs the core
    */
   constructor(
     w: Writer,
     helper: (name: string) => Helper,
     readonly mayLeave: (record: number) => boolean,
+    readonly mayDoubt: (record: number) => boolean,
   ) {
     super(w, 2, helper);
     this.fixed = {
@@ -65,6 +64,7 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
       outcome: this.newLocal('i32'),
       at: this.newLocal('i32'),
       tlbBase: this.newLocal('i32'),
+      mxcsr: this.newLocal('i32'),
     };
     this.flags = { state: this.newLocal('i32'), a: this.newLocal('i64'), b: this.newLocal('i64') };
   }
@@ -91,6 +91,7 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   block(emit: (recording: boolean) => void): void {
     const { known } = this;
     const places = [...this.#places];
+    const plainLanes = [...this.plainLanes];
     const names = this.#names;
     const { checked } = this.#accesses;
     const mark = this.w.mark();
@@ -100,17 +101,20 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     this.#accesses.emit();
     this.known = known;
     this.#places = places;
+    this.plainLanes = plainLanes;
     this.#names = names;
     this.#accesses.checked = checked;
     emit(false);
   }
   /** What is known here: of flags, registers, checked pages. */
   knowledge(): Knowledge {
-    return { known: this.known, places: [...this.#places], checked: this.#accesses.checked };
+    const { known, plainLanes } = this;
+    return { known, places: [...this.#places], plainLanes: [...plainLanes], checked: this.#accesses.checked };
   }
-  know({ known, places, checked }: Knowledge): void {
+  know({ known, places, plainLanes, checked }: Knowledge): void {
     this.known = known;
     this.#places = [...places];
+    this.plainLanes = [...plainLanes];
     this.#accesses.checked = checked;
   }
 
@@ -164,8 +168,7 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     const entry = this.pushHit(first, high - low, writes ? L.TLB_WRITE : L.TLB_READ);
     this.w.plain(0x45); // i32.eqz
     this.w.if();
-    this.setLocal(this.fixed.at, this.i32(this.#record));
-    this.w.branch(this.missDepth);
+    this.#miss();
     this.w.end();
     this.pushHost(first, entry);
     const host = (this.#hosts[this.#accesses.checked.length] ??= this.newLocal('i32'));
@@ -173,9 +176,14 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     this.#accesses.add({ key, low, high, write: writes, host });
     return { host: this.local(host, 'i32'), offset: place.offset - low };
   }
+  /** The interpreter goes on with this instruction. */
+  #miss(): void {
+    this.setLocal(this.fixed.at, this.i32(this.#record));
+    this.w.branch(this.missDepth);
+  }
   #placeOf(address: Value): Place {
     const { place } = address as Placed;
-    return place ?? known(this.#nameless, address, () => this.#newPlace());
+    return place ?? entryOf(this.#nameless, address, () => this.#newPlace());
   }
   #newPlace(): Place {
     return { key: `v${this.#names++}`, offset: 0 };
@@ -222,21 +230,11 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   // ---- registers
 
   #gpr(register: number): number {
-    return known(this.gprs, register, () => this.newLocal('i64'));
-  }
-  #xmm(register: number): number {
-    return known(this.xmms, register, () => this.newLocal('v128'));
-  }
-  #yhigh(register: number): number {
-    return known(this.yhighs, register, () => this.newLocal('v128'));
-  }
-  /** A copy of a local's value now. */
-  #copy(local: number, type: 'i64' | 'v128'): Expression {
-    return this.let({ ...this.local(local, type), stable: false } as Expression);
+    return entryOf(this.gprs, register, () => this.newLocal('i64'));
   }
   #readGpr(register: number, size: Size, high: boolean): Expression {
     const whole = this.local(this.#gpr(register), 'i64');
-    if (size === 8) return placed(this.#copy(this.#gpr(register), 'i64'), this.#registerPlace(register));
+    if (size === 8) return placed(this.copy(this.#gpr(register), 'i64'), this.#registerPlace(register));
     const low = this.op('i32.wrap_i64', high ? this.op('i64.shr_u', whole, this.i64(8)) : whole);
     return this.let(size === 4 ? low : this.op('i32.and', low, this.i32(size === 1 ? 0xff : 0xffff)));
   }
@@ -254,22 +252,6 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     const part = this.op('i64.and', wide, this.i64(mask));
     this.setLocal(local, this.op('i64.or', kept, high ? this.op('i64.shl', part, this.i64(8)) : part));
   }
-  #readXmmPart(register: number, size: Size): Expression {
-    const whole = this.local(this.#xmm(register), 'v128');
-    return this.let(this.lane(size < 4 ? `${LANES[size]}.extract_lane_u` : `${LANES[size]}.extract_lane`, 0, whole));
-  }
-  #writeXmmPart(register: number, size: Size, value: Value): void {
-    const local = this.#xmm(register);
-    this.writtenXmms.add(register);
-    this.setLocal(local, this.lane(`${LANES[size]}.replace_lane`, 0, this.local(local, 'v128'), value));
-  }
-  /** Where a register that has no local is kept. */
-  #place(operand: Operand): number {
-    const place = registerField(operand);
-    if (place === undefined) throw new Error(`a ${operand.kind} operand is not a register`);
-    return place;
-  }
-
   read(operand: Operand, size: Size): Expression {
     switch (operand.kind) {
       case 'immediate':
@@ -280,13 +262,13 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
         return this.#readGpr(operand.register, size, operand.high === true);
       case 'xmm':
       case 'ymm':
-        return this.#readXmmPart(operand.register, size);
+        return this.readPart(operand.register, size);
       case 'segment': {
-        const selector = this.let(this.peek('i32.load16_u', this.i32(0), this.#place(operand)));
+        const selector = this.let(this.peek('i32.load16_u', this.i32(0), this.place(operand)));
         return size === 8 ? this.op('i64.extend_i32_u', selector) : selector;
       }
       default:
-        return this.let(this.peek(loadOf(size), this.i32(0), this.#place(operand)));
+        return this.let(this.peek(loadOf(size), this.i32(0), this.place(operand)));
     }
   }
   readForWrite(operand: Operand, size: Size): Expression {
@@ -295,10 +277,9 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   write(operand: Operand, size: Size, value: Value): void {
     if (operand.kind === 'memory') this.store(this.address(operand), size, value);
     else if (operand.kind === 'gpr') this.#writeGpr(operand.register, size, value, operand.high === true);
-    else if (isVector(operand) && size === 4)
-      this.#writeXmmPart(operand.register, 8, this.op('i64.extend_i32_u', value));
-    else if (isVector(operand)) this.#writeXmmPart(operand.register, size, value);
-    else this.poke(storeOf(size), this.i32(0), this.#place(operand), value);
+    else if (isVector(operand) && size === 4) this.writePart(operand.register, 8, this.op('i64.extend_i32_u', value));
+    else if (isVector(operand)) this.writePart(operand.register, size, value);
+    else this.poke(storeOf(size), this.i32(0), this.place(operand), value);
   }
   gpr(register: number, size: Size): Expression {
     return this.#readGpr(register, size, false);
@@ -307,44 +288,17 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     this.#writeGpr(register, size, value, false);
   }
 
-  readVector(operand: Operand, aligned = false): Expression {
-    if (operand.kind === 'memory') return this.load128(this.address(operand), aligned);
-    if (isVector(operand)) return this.#copy(this.#xmm(operand.register), 'v128');
-    return this.let(this.peek('v128.load', this.i32(0), this.#place(operand)));
-  }
-  writeVector(operand: Operand, value: Value, aligned = false): void {
-    if (operand.kind === 'memory') return this.store128(this.address(operand), value, aligned);
-    if (!isVector(operand)) return this.poke('v128.store', this.i32(0), this.#place(operand), value);
-    this.writtenXmms.add(operand.register);
-    this.setLocal(this.#xmm(operand.register), value);
-  }
-  readVectorHigh(operand: Operand): Expression {
-    return this.#copy(this.#yhigh(vectorNumber(operand)), 'v128');
-  }
-  writeVectorHigh(operand: Operand, value: Value): void {
-    const register = vectorNumber(operand);
-    this.writtenYhighs.add(register);
-    this.setLocal(this.#yhigh(register), value);
-  }
-  readVectorLow(operand: Operand, size: 4 | 8): Expression {
-    return this.read(operand, size);
-  }
-  writeVectorLow(operand: Operand, size: 4 | 8, value: Value): void {
-    if (operand.kind === 'memory') this.store(this.address(operand), size, value);
-    else if (isVector(operand)) this.#writeXmmPart(operand.register, size, value);
-    else this.poke(storeOf(size), this.i32(0), this.#place(operand), value);
-  }
   readMmx(operand: Operand): Expression {
     return this.read(operand, 8);
   }
   writeMmx(operand: Operand, value: Value): void {
     if (operand.kind === 'memory') return this.store(this.address(operand), 8, value);
-    const place = this.#place(operand);
+    const place = this.place(operand);
     this.poke('i64.store', this.i32(0), place, value);
     this.poke('i32.store16', this.i32(0), place + 8, this.i32(0xffff));
   }
   stNumber(operand: Operand): Expression {
-    return this.i32(this.#place(operand));
+    return this.i32(this.place(operand));
   }
 
   // ---- addresses (64-bit mode)
@@ -518,10 +472,18 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   // ---- machine state and helpers
 
   loadState(address: number, size: Size): Expression {
+    if (address === L.MXCSR) {
+      this.usesMxcsr = true;
+      return this.local(this.fixed.mxcsr, 'i32');
+    }
     return this.let(this.peek(loadOf(size), this.i32(0), address));
   }
   storeState(address: number, size: Size, value: Value): void {
     this.poke(storeOf(size), this.i32(0), address, value);
+    if (address === L.MXCSR) this.#readMxcsr();
+  }
+  #readMxcsr(): void {
+    this.setLocal(this.fixed.mxcsr, this.at('i32.load', this.i32(0), L.MXCSR));
   }
   loadStateF64(address: number): Expression {
     return this.let(this.peek('f64.load', this.i32(0), address));
@@ -530,7 +492,9 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
     const inline = INLINE[helper];
     if (!inline) {
       if (!LEAVES_MEMORY_ALONE.test(helper)) this.#accesses.forget();
-      return super.call(helper, ...args);
+      const result = super.call(helper, ...args);
+      if (CHANGES_MXCSR.test(helper)) this.#readMxcsr();
+      return result;
     }
     return this.let(
       inline(
@@ -543,6 +507,20 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   override callVoid(helper: string, ...args: Value[]): void {
     if (!LEAVES_MEMORY_ALONE.test(helper)) this.#accesses.forget();
     super.callVoid(helper, ...args);
+    if (CHANGES_MXCSR.test(helper)) this.#readMxcsr();
+  }
+
+  /** Leaves the region where there is reason for doubt, as where an access misses. */
+  override unlikely(doubts: readonly Doubt[], then: () => void): boolean {
+    if (this.nesting > 0 || !this.mayDoubt(this.#record)) return super.unlikely(doubts, then);
+    for (const { suspected, unless } of doubts) {
+      this.when(suspected);
+      if (unless) this.when(this.op('i32.eqz', unless));
+      this.#miss();
+      if (unless) this.w.end();
+      this.w.end();
+    }
+    return true;
   }
 
   // ---- ends of blocks
@@ -568,19 +546,4 @@ export class RegionEmitter extends MemoryEmitter implements Emitter {
   nextRip(): Expression {
     return this.i64(this.#next);
   }
-}
-
-const isVector = (operand: Operand): operand is VectorOperand => operand.kind === 'xmm' || operand.kind === 'ymm';
-
-function vectorNumber(operand: Operand): number {
-  if (!isVector(operand)) throw new Error(`a ${operand.kind} operand has no upper half`);
-  return operand.register;
-}
-
-const LANES: Record<Size, string> = { 1: 'i8x16', 2: 'i16x8', 4: 'i32x4', 8: 'i64x2' };
-
-function known<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  let value = map.get(key);
-  if (value === undefined) map.set(key, (value = make()));
-  return value;
 }

@@ -40,6 +40,8 @@ export interface RegionParts {
   readonly left?: number | undefined;
   /** Whether accesses of a record have missed the TLB so often that its slow path is better called. */
   readonly isSlow: (region: number, record: number) => boolean;
+  /** Whether MXCSR lets the native answers of floating-point operations stand, where they are ordinary. */
+  readonly nativeFloats: boolean;
 }
 
 export interface EmittedRegion {
@@ -102,7 +104,9 @@ class RegionFunction {
     this.#structure = structureOf(graph);
     // The interpreter would come back to the region from its first record.
     const first = graph.entry.code.block.record;
-    this.#e = new RegionEmitter(this.#w, parts.helper, (record) => record !== first && !parts.isSlow(first, record));
+    const mayLeave = (record: number): boolean => record !== first && !parts.isSlow(first, record);
+    const mayDoubt = (record: number): boolean => parts.nativeFloats && mayLeave(record);
+    this.#e = new RegionEmitter(this.#w, parts.helper, mayLeave, mayDoubt);
     this.#least = graph.instructions + BUDGET_MARGIN;
     this.#selector = this.#e.newLocal('i32');
   }
@@ -158,6 +162,7 @@ class RegionFunction {
     p.return();
     p.end();
     load('i32.load', L.TLB_BASE, e.fixed.tlbBase);
+    if (e.usesMxcsr) load('i32.load', L.MXCSR, e.fixed.mxcsr);
     for (const [register, local] of e.gprs) load('i64.load', L.GPR + register * 8, local);
     for (const [register, local] of e.xmms) load('v128.load', L.XMM + register * L.XMM_STRIDE, local);
     for (const [register, local] of e.yhighs) load('v128.load', upperHalf(register), local);

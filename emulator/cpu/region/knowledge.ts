@@ -7,9 +7,24 @@ import type { CheckedRange, Place } from './accesses.ts';
 export interface Knowledge {
   readonly known: FlagState | undefined;
   readonly places: readonly (Place | undefined)[];
+  /** Of vector registers; both halves. */
+  readonly plainLanes: readonly (PlainLanes | undefined)[];
   readonly checked: readonly CheckedRange[];
 }
-export const NOTHING_KNOWN: Knowledge = { known: undefined, places: [], checked: [] };
+export const NOTHING_KNOWN: Knowledge = { known: undefined, places: [], plainLanes: [], checked: [] };
+
+/** Lanes of a vector that hold zeros or normal numbers of `size` bytes: all of them, or the lowest one. */
+export interface PlainLanes {
+  readonly size: 4 | 8;
+  readonly all: boolean;
+}
+
+/** An entry of a map, made if it is not there. */
+export function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
+}
 
 /** How a block ends; the translator goes on from there. */
 export type Ending =
@@ -32,4 +47,6 @@ export interface FixedLocals {
   /** Record that an exit code is about. */
   readonly at: number;
   readonly tlbBase: number;
+  /** A copy of MXCSR. */
+  readonly mxcsr: number;
 }

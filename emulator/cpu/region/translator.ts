@@ -4,6 +4,7 @@
  *
  * Whether and when code is translated cannot be seen by a program: see graph.ts for what is fetched, function.ts for counts.
  */
+import { MXCSR_NATIVE, MXCSR_ROUNDING } from '../../core/softfloat-codes.ts';
 import type { Block } from '../block.ts';
 import type { BlockCache } from '../blocks.ts';
 import { EXIT_BUDGET, EXIT_REGION_IDLE, EXIT_REGION_LEFT, EXIT_REGION_LOW, EXIT_REGION_SLOW } from '../codes.ts';
@@ -270,6 +271,7 @@ export class RegionTranslator {
       helper,
       isFlagless: (handler: number) => this.#flagless.has(handler),
       isSlow: (region: number, record: number) => this.#misses.isSlow(region, record),
+      nativeFloats: (this.#parts.mem.get32(L.MXCSR) & MXCSR_ROUNDING) === MXCSR_NATIVE,
     };
     const first = this.#made;
     this.#made += graphs.length;

@@ -9,7 +9,7 @@
 import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
 import { FP_RESULT } from '../layout.ts';
 import { FMA_ORDERS, FMA_PACKED, FMA_SCALAR } from '../table/fma.ts';
-import { denormalLanes, helperVector, or, ordinaryLanes, roundingMatters } from './sse-arithmetic.ts';
+import { denormalLanes, doubt, doubtRounding, helperVector, or, ordinaryLanes } from './sse-arithmetic.ts';
 import { low64, splat, zero } from './vector.ts';
 import type { SemanticTable } from './vector.ts';
 import { quadwords, vexForm } from './vex.ts';
@@ -139,7 +139,8 @@ function singles(e: Emitter, { x, y, z }: Operands): [result: Value, sure: Value
 function fused(e: Emitter, size: Size, signs: number, operands: Operands, redo: () => Value): Value {
   const [value, sure] = (size === 8 ? doubles : singles)(e, signed(e, size, signs, operands));
   const result = e.variable('v128', value);
-  e.if(or(e, e.op('i32.eqz', e.op('i32x4.all_true', sure)), roundingMatters(e)), () => e.set(result, redo()));
+  const unsure = e.op('i32.eqz', e.op('i32x4.all_true', sure));
+  e.unlikely([doubtRounding(e), doubt(unsure)], () => e.set(result, redo()));
   return e.get(result);
 }
 

@@ -1,5 +1,5 @@
 /** An emitter that passes everything on: base of emitters that change how a meaning reads its operands (see vex.ts). */
-import type { Emitter, FlagKind, Size, Value, ValueType, Variable } from '../emitter.ts';
+import type { Doubt, Emitter, FlagKind, Size, Value, ValueType, Variable } from '../emitter.ts';
 import type { Operand } from '../instruction.ts';
 
 export class ForwardingEmitter implements Emitter {
@@ -47,6 +47,9 @@ export class ForwardingEmitter implements Emitter {
   if(condition: Value, then: () => void, otherwise?: () => void): void {
     this.e.if(condition, then, otherwise);
   }
+  unlikely(doubts: readonly Doubt[], then: () => void): boolean {
+    return this.e.unlikely(doubts, then);
+  }
   loop(body: (exit: () => void, again: () => void) => void): void {
     this.e.loop(body);
   }
@@ -82,6 +85,15 @@ export class ForwardingEmitter implements Emitter {
   }
   writeVectorLow(operand: Operand, size: 4 | 8, value: Value): void {
     this.e.writeVectorLow(operand, size, value);
+  }
+  readScalar(operand: Operand, size: 4 | 8): Value {
+    return this.e.readScalar(operand, size);
+  }
+  writeScalar(operand: Operand, size: 4 | 8, value: Value): void {
+    this.e.writeScalar(operand, size, value);
+  }
+  readAlone(operand: Operand, size: 4 | 8): Value {
+    return this.e.readAlone(operand, size);
   }
   readMmx(operand: Operand): Value {
     return this.e.readMmx(operand);

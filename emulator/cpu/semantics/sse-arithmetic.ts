@@ -6,20 +6,26 @@
  * can change. Otherwise the core repeats the operation with all flags (core/softfloat-sse.ts); it is quick as well
  * for code that has been exact so far.
  */
-import { FP_ADD, FP_DIV, FP_MAX, FP_MIN, FP_MUL, FP_SQRT, FP_SUB } from '../../core/softfloat-codes.ts';
-import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
+import {
+  FP_ADD,
+  FP_DIV,
+  FP_MAX,
+  FP_MIN,
+  FP_MUL,
+  FP_SQRT,
+  FP_SUB,
+  MXCSR_NATIVE,
+  MXCSR_ROUNDING,
+} from '../../core/softfloat-codes.ts';
+import type { Doubt, Emitter, Form, Semantic, Value, Variable } from '../emitter.ts';
 import { FP_RESULT, MXCSR } from '../layout.ts';
 import { high64, low64, splat, zero } from './vector.ts';
 import type { SemanticTable } from './vector.ts';
 
-/** RC, PM and PE of MXCSR, and their value when the native answer may stand. */
-const ROUNDING_AND_INEXACT = 0x7020;
-const NEAREST_AND_INEXACT_STICKY = 0x1020;
-
 /** i32: not 0 when MXCSR asks for more than the host's rounding gives. */
 export function roundingMatters(e: Emitter): Value {
-  const state = e.op('i32.and', e.loadState(MXCSR, 4), e.i32(ROUNDING_AND_INEXACT));
-  return e.op('i32.ne', state, e.i32(NEAREST_AND_INEXACT_STICKY));
+  const state = e.op('i32.and', e.loadState(MXCSR, 4), e.i32(MXCSR_ROUNDING));
+  return e.op('i32.ne', state, e.i32(MXCSR_NATIVE));
 }
 
 export function or(e: Emitter, ...conditions: Value[]): Value {
@@ -76,34 +82,73 @@ export function redoPacked(e: Emitter, code: Value, size: 4 | 8, a: Value, b: Va
   return helperVector(e);
 }
 
-/** Repeats a scalar operation in the core; operands are bits. */
+/** Repeats a scalar operation in the core. */
 export function redoScalar(e: Emitter, code: Value, size: 4 | 8, a: Value, b: Value): Value {
-  const wide = (v: Value) => (size === 8 ? v : e.op('i64.extend_i32_u', v));
-  e.faultIf(e.call('sseScalar', code, e.i32(size), wide(a), wide(b)));
-  return e.loadState(FP_RESULT, size);
+  e.faultIf(e.call('sseScalar', code, e.i32(size), wideBits(e, size, a), wideBits(e, size, b)));
+  return helperScalar(e, size);
+}
+
+/** The number that a helper has left. */
+export function helperScalar(e: Emitter, size: 4 | 8): Value {
+  return size === 8 ? e.loadStateF64(FP_RESULT) : e.op('f32.reinterpret_i32', e.loadState(FP_RESULT, 4));
 }
 
 export const float = (size: 4 | 8) => (size === 8 ? 'f64' : 'f32');
-export const asFloat = (e: Emitter, size: 4 | 8, bits: Value) =>
-  e.op(size === 8 ? 'f64.reinterpret_i64' : 'f32.reinterpret_i32', bits);
-const asBits = (e: Emitter, size: 4 | 8, value: Value) =>
+export const asBits = (e: Emitter, size: 4 | 8, value: Value) =>
   e.op(size === 8 ? 'i64.reinterpret_f64' : 'i32.reinterpret_f32', value);
+/** Bits of a number, as helpers take them. */
+export const wideBits = (e: Emitter, size: 4 | 8, value: Value) =>
+  size === 8 ? asBits(e, size, value) : e.op('i64.extend_i32_u', asBits(e, size, value));
+
+export const doubt = (suspected: Value, unless?: Value): Doubt => (unless ? { suspected, unless } : { suspected });
+export const doubtRounding = (e: Emitter): Doubt => doubt(roundingMatters(e));
+
+/** Operands of which it is not known that they are zero or normal; each once. */
+function unknown(size: 4 | 8, values: readonly Value[]): readonly Value[] {
+  return [...new Set(values)].filter(({ plain }) => plain !== size);
+}
+export function doubtDenormal(e: Emitter, size: 4 | 8, ...values: Value[]): Doubt[] {
+  return unknown(size, values).map((value) => doubt(isDenormal(e, size, asBits(e, size, value))));
+}
+/** Operands that may be denormal or NaNs: flags may have to be set by a comparison. */
+export function doubtComparison(e: Emitter, size: 4 | 8, ...values: Value[]): Doubt[] {
+  const nans = unknown(size, values).map((value) => doubt(e.op(`${float(size)}.ne`, value, value)));
+  return [...nans, ...doubtDenormal(e, size, ...values)];
+}
+/** A result that is no ordinary number, unless it is an exact zero. */
+export function doubtResult(e: Emitter, size: 4 | 8, result: Value, isExactZero?: Value): Doubt {
+  return doubt(isExtreme(e, size, asBits(e, size, result)), isExactZero);
+}
+
+/** A result in a variable that the slow path may have set; plain if that was not taken. */
+export function settled(e: Emitter, sure: boolean, size: 4 | 8, result: Variable): Value {
+  return sure ? { ...e.get(result), plain: size } : e.get(result);
+}
+
+/** i32: a zero is exact if it is a sum, or if a factor or the dividend is zero. */
+function exactZero(e: Emitter, code: number, size: 4 | 8, a: Value, b: Value, result: Value): Value {
+  const zeroOf = (value: Value): Value => e.op(`${float(size)}.eq`, value, size === 8 ? e.f64(0) : e.f32(0));
+  const zeros = zeroOf(result);
+  if (code === FP_MUL) return e.op('i32.and', zeros, e.op('i32.or', zeroOf(a), zeroOf(b)));
+  return code === FP_DIV ? e.op('i32.and', zeros, zeroOf(a)) : zeros;
+}
 
 function scalarArithmetic(code: number, name: string, size: 4 | 8): Semantic {
   return (e, { operands: [destination, source] }) => {
-    const b = e.let(e.readVectorLow(source, size));
-    const a = code === FP_SQRT ? b : e.let(e.readVectorLow(destination, size));
-    const value =
-      code === FP_SQRT
-        ? e.op(`${float(size)}.sqrt`, asFloat(e, size, b))
-        : e.op(`${float(size)}.${name}`, asFloat(e, size, a), asFloat(e, size, b));
-    const result = e.variable(size === 8 ? 'i64' : 'i32', asBits(e, size, value));
-    const operandsMatter =
-      code === FP_SQRT ? isDenormal(e, size, b) : or(e, isDenormal(e, size, a), isDenormal(e, size, b));
-    e.if(or(e, isExtreme(e, size, e.get(result)), operandsMatter, roundingMatters(e)), () =>
-      e.set(result, redoScalar(e, e.i32(code), size, a, b)),
+    const b = e.let(e.readScalar(source, size));
+    const a = code === FP_SQRT ? b : e.let(e.readScalar(destination, size));
+    const value = code === FP_SQRT ? e.op(`${float(size)}.sqrt`, b) : e.op(`${float(size)}.${name}`, a, b);
+    const result = e.variable(float(size), value);
+    const got = e.get(result);
+    const sure = e.unlikely(
+      [
+        doubtRounding(e),
+        ...doubtDenormal(e, size, a, b),
+        doubtResult(e, size, got, exactZero(e, code, size, a, b, got)),
+      ],
+      () => e.set(result, redoScalar(e, e.i32(code), size, a, b)),
     );
-    e.writeVectorLow(destination, size, e.get(result));
+    e.writeScalar(destination, size, settled(e, sure, size, result));
   };
 }
 
@@ -116,28 +161,68 @@ function packedArithmetic(code: number, name: string, size: 4 | 8): Semantic {
   };
 }
 
+/**
+ * Lanes of all ones where twice the bits, less `from`, are below `span`: both unsigned, but compared as signed numbers, which SSE can. Without the sign
+ * magnitudes are compared so, and zero is the greatest if `from` is 1.
+ */
+function lanesBelow(e: Emitter, size: 4 | 8, vector: Value, from: bigint, span: bigint, holds: boolean): Value {
+  const integers = size === 8 ? 'i64x2' : 'i32x4';
+  const top = 1n << BigInt(size * 8 - 1);
+  const shifted = e.op(`${integers}.add`, e.op(`${integers}.shl`, vector, e.i32(1)), splat(e, size, top - from));
+  const limit = splat(e, size, (holds ? span : span - 1n) - top);
+  return holds ? e.op(`${integers}.gt_s`, limit, shifted) : e.op(`${integers}.gt_s`, shifted, limit);
+}
+const fractionBits = (size: 4 | 8): bigint => (size === 8 ? 52n : 23n);
+/** As `isDenormal` and `isExtreme`. */
+const lanesDenormal = (e: Emitter, size: 4 | 8, vector: Value): Value =>
+  lanesBelow(e, size, vector, 1n, (1n << (fractionBits(size) + 1n)) - 1n, true);
+const lanesExtreme = (e: Emitter, size: 4 | 8, vector: Value): Value => {
+  const binade = 1n << (fractionBits(size) + 1n);
+  return lanesBelow(e, size, vector, 2n * binade, (size === 8 ? 0x7fdn : 0xfdn) * binade, false);
+};
+
 /** A packed operation whose native answer is `value`, with its flags right. FP_SQRT looks at `b` alone. */
 export function packedOperation(e: Emitter, code: number, size: 4 | 8, a: Value, b: Value, value: Value): Value {
   const result = e.variable('v128', value);
-  const denormal =
-    code === FP_SQRT ? denormalLanes(e, size, b) : or(e, denormalLanes(e, size, a), denormalLanes(e, size, b));
-  const extreme = e.op('v128.not', ordinaryLanes(e, size, e.get(result)));
-  e.if(or(e, e.op('v128.any_true', or(e, denormal, extreme)), roundingMatters(e)), () =>
-    e.set(result, redoPacked(e, e.i32(code), size, a, b)),
+  const got = e.get(result);
+  const operands = unknown(size, code === FP_SQRT ? [b] : [a, b]);
+  const sure = e.unlikely(
+    [
+      doubtRounding(e),
+      ...(operands.length > 0
+        ? [doubt(e.op('v128.any_true', or(e, ...operands.map((operand) => lanesDenormal(e, size, operand)))))]
+        : []),
+      doubt(e.op('v128.any_true', lanesExtreme(e, size, got)), onlyExactZeros(e, code, size, a, b, got)),
+    ],
+    () => e.set(result, redoPacked(e, e.i32(code), size, a, b)),
   );
-  return e.get(result);
+  return settled(e, sure, size, result);
+}
+
+/** i32: whether all lanes of a result are ordinary, or zero where that is exact. */
+function onlyExactZeros(e: Emitter, code: number, size: 4 | 8, a: Value, b: Value, result: Value): Value {
+  const zerosOf = (vector: Value): Value => e.op(`${shape(size)}.eq`, vector, zero(e));
+  const zeros = zerosOf(result);
+  const exact =
+    code === FP_MUL
+      ? e.op('v128.and', zeros, or(e, zerosOf(a), zerosOf(b)))
+      : code === FP_DIV
+        ? e.op('v128.and', zeros, zerosOf(a))
+        : zeros;
+  return e.op('i32.eqz', e.op('v128.any_true', e.op('v128.andnot', lanesExtreme(e, size, result), exact)));
 }
 
 /** MIN and MAX: the second operand unless the first is truly less or greater. */
 function scalarMinimum(code: number, size: 4 | 8): Semantic {
   return (e, form) => {
     const [a, b] = scalarOperands(e, form, size);
-    const x = asFloat(e, size, a);
-    const y = asFloat(e, size, b);
-    const chosen = e.select(e.op(`${float(size)}.${code === FP_MIN ? 'lt' : 'gt'}`, x, y), a, b);
-    const result = e.variable(size === 8 ? 'i64' : 'i32', chosen);
-    e.if(comparisonMatters(e, size, a, b), () => e.set(result, redoScalar(e, e.i32(code), size, a, b)));
-    e.writeVectorLow(form.operands[0], size, e.get(result));
+    const chosen = e.select(e.op(`${float(size)}.${code === FP_MIN ? 'lt' : 'gt'}`, a, b), a, b);
+    const result = e.variable(float(size), chosen);
+    const plain = a.plain === size && b.plain === size;
+    const sure = e.unlikely(doubtComparison(e, size, a, b), () =>
+      e.set(result, redoScalar(e, e.i32(code), size, a, b)),
+    );
+    e.writeScalar(form.operands[0]!, size, settled(e, sure && plain, size, result));
   };
 }
 
@@ -147,36 +232,39 @@ function packedMinimum(code: number, size: 4 | 8): Semantic {
     const b = e.let(e.readVector(source, true));
     // pmin(y, x) is "x < y ? x : y": with the operands exchanged, exactly MINPS.
     const result = e.variable('v128', e.op(`${shape(size)}.${code === FP_MIN ? 'pmin' : 'pmax'}`, b, a));
-    e.if(packedComparisonMatters(e, size, a, b), () => e.set(result, redoPacked(e, e.i32(code), size, a, b)));
-    e.writeVector(destination, e.get(result));
+    const plain = a.plain === size && b.plain === size;
+    const sure = e.unlikely(doubtPackedComparison(e, size, a, b), () =>
+      e.set(result, redoPacked(e, e.i32(code), size, a, b)),
+    );
+    e.writeVector(destination, settled(e, sure && plain, size, result));
   };
 }
 
+/** The source is read first: it may fault. */
 export function scalarOperands(e: Emitter, { operands: [destination, source] }: Form, size: 4 | 8): [Value, Value] {
-  const b = e.let(e.readVectorLow(source, size));
-  return [e.let(e.readVectorLow(destination, size)), b];
+  const b = e.let(e.readScalar(source, size));
+  return [e.let(e.readScalar(destination, size)), b];
 }
 
-/** i32: a NaN or a denormal among two operands: flags may have to be set. */
-export function comparisonMatters(e: Emitter, size: 4 | 8, a: Value, b: Value): Value {
-  const isNaN = (bits: Value) => e.op(`${float(size)}.ne`, asFloat(e, size, bits), asFloat(e, size, bits));
-  return or(e, isNaN(a), isNaN(b), isDenormal(e, size, a), isDenormal(e, size, b));
-}
-
-export function packedComparisonMatters(e: Emitter, size: 4 | 8, a: Value, b: Value): Value {
-  const isNaN = (v: Value) => e.op(`${shape(size)}.ne`, v, v);
-  return e.op('v128.any_true', or(e, isNaN(a), isNaN(b), denormalLanes(e, size, a), denormalLanes(e, size, b)));
+/** As `doubtComparison`, for vectors. */
+export function doubtPackedComparison(e: Emitter, size: 4 | 8, ...vectors: Value[]): Doubt[] {
+  const operands = unknown(size, vectors);
+  if (operands.length === 0) return [];
+  const lanes = operands.flatMap((vector) => [
+    e.op(`${shape(size)}.ne`, vector, vector),
+    lanesDenormal(e, size, vector),
+  ]);
+  return [doubt(e.op('v128.any_true', or(e, ...lanes)))];
 }
 
 /** COMISx and UCOMISx: ZF PF CF; OF SF AF cleared (SDM 2A COMISD). */
 function compareToFlags(size: 4 | 8, signalling: number): Semantic {
   return (e, form) => {
     const [a, b] = scalarOperands(e, form, size);
-    const test = (name: string) => e.op(`${float(size)}.${name}`, asFloat(e, size, a), asFloat(e, size, b));
+    const test = (name: string) => e.op(`${float(size)}.${name}`, a, b);
     const flags = e.variable('i32', e.op('i32.or', e.op('i32.shl', test('eq'), e.i32(6)), test('lt')));
-    e.if(comparisonMatters(e, size, a, b), () => {
-      const wide = (v: Value) => (size === 8 ? v : e.op('i64.extend_i32_u', v));
-      e.faultIf(e.call('sseCompare', e.i32(size), e.i32(signalling), wide(a), wide(b)));
+    e.unlikely(doubtComparison(e, size, a, b), () => {
+      e.faultIf(e.call('sseCompare', e.i32(size), e.i32(signalling), wideBits(e, size, a), wideBits(e, size, b)));
       e.set(flags, e.loadState(FP_RESULT, 4));
     });
     e.setFlags('flags', 4, e.get(flags));

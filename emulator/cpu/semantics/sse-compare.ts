@@ -5,10 +5,10 @@
 import { FP_COMPARE, PREDICATE_OUTCOMES_HIGH, PREDICATE_OUTCOMES_LOW } from '../../core/softfloat-codes.ts';
 import type { Emitter, Semantic, Value } from '../emitter.ts';
 import {
-  asFloat,
-  comparisonMatters,
+  asBits,
+  doubtComparison,
+  doubtPackedComparison,
   float,
-  packedComparisonMatters,
   redoPacked,
   redoScalar,
   scalarOperands,
@@ -32,15 +32,16 @@ function scalarCompare(size: 4 | 8, predicates: number): Semantic {
     const [a, b] = scalarOperands(e, form, size);
     const flag = ['lt', 'eq', 'gt']
       .map((name, outcome) => {
-        const is = e.op(`${float(size)}.${name}`, asFloat(e, size, a), asFloat(e, size, b));
+        const is = e.op(`${float(size)}.${name}`, a, b);
         return e.op('i32.and', is, holdsFor(e, predicate, outcome));
       })
       .reduce((all, one) => e.op('i32.or', all, one));
     const mask = e.op('i32.sub', e.i32(0), flag);
     const result = e.variable(size === 8 ? 'i64' : 'i32', size === 8 ? e.op('i64.extend_i32_s', mask) : mask);
-    e.if(comparisonMatters(e, size, a, b), () =>
-      e.set(result, redoScalar(e, e.op('i32.add', predicate, e.i32(FP_COMPARE)), size, a, b)),
-    );
+    e.unlikely(doubtComparison(e, size, a, b), () => {
+      const redone = redoScalar(e, e.op('i32.add', predicate, e.i32(FP_COMPARE)), size, a, b);
+      e.set(result, asBits(e, size, redone));
+    });
     e.writeVectorLow(form.operands[0]!, size, e.get(result));
   };
 }
@@ -56,7 +57,7 @@ function packedCompare(size: 4 | 8, predicates: number): Semantic {
       )
       .reduce((all, one) => e.op('v128.or', all, one));
     const result = e.variable('v128', holds);
-    e.if(packedComparisonMatters(e, size, a, b), () =>
+    e.unlikely(doubtPackedComparison(e, size, a, b), () =>
       e.set(result, redoPacked(e, e.op('i32.add', predicate, e.i32(FP_COMPARE)), size, a, b)),
     );
     e.writeVector(destination!, e.get(result));

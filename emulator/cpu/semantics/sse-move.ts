@@ -2,7 +2,7 @@
 import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
 import { MXCSR } from '../layout.ts';
 import { MXCSR_MASK } from '../../core/softfloat-codes.ts';
-import { alone, high64, low64, packed } from './vector.ts';
+import { alone, packed } from './vector.ts';
 import type { SemanticTable } from './vector.ts';
 
 const VECTOR_GP = 13;
@@ -16,42 +16,41 @@ function move(aligned: boolean): Semantic {
 /** MOVSS and MOVSD: a load clears the rest of the register, a register move keeps it. */
 function moveScalar(size: 4 | 8): Semantic {
   return (e, { operands: [destination, source] }) => {
-    const value = e.readVectorLow(source, size);
-    if (source.kind === 'memory') e.writeVector(destination, alone(e, size, value));
-    else e.writeVectorLow(destination, size, value);
+    if (source.kind === 'memory') e.writeVector(destination, e.readAlone(source, size));
+    else e.writeScalar(destination, size, e.readScalar(source, size));
   };
 }
 
 /** MOVQ clears the upper half of a register destination whatever the source. */
 function moveQuad(e: Emitter, { operands: [destination, source] }: Form): void {
-  const value = e.readVectorLow(source, 8);
-  if (destination.kind === 'memory') e.writeVectorLow(destination, 8, value);
-  else e.writeVector(destination, alone(e, 8, value));
+  if (destination.kind === 'memory') e.writeScalar(destination, 8, e.readScalar(source, 8));
+  else if (source.kind === 'memory') e.writeVector(destination, e.readAlone(source, 8));
+  else e.writeVector(destination, alone(e, 8, e.readScalar(source, 8)));
 }
 
 /** MOVLPS and MOVLPD: the low quadword to or from memory. */
 function moveLow(e: Emitter, { operands: [destination, source] }: Form): void {
-  e.writeVectorLow(destination, 8, e.readVectorLow(source, 8));
+  e.writeScalar(destination, 8, e.readScalar(source, 8));
 }
 
 /** MOVHPS and MOVHPD: the high quadword to or from memory. */
 function moveHigh(e: Emitter, { operands: [destination, source] }: Form): void {
   if (destination.kind === 'memory') {
-    e.write(destination, 8, high64(e, e.readVector(source)));
+    e.writeScalar(destination, 8, e.lane('f64x2.extract_lane', 1, e.readVector(source)));
     return;
   }
   const vector = e.let(e.readVector(destination));
-  e.writeVector(destination, e.lane('i64x2.replace_lane', 1, vector, e.read(source, 8)));
+  e.writeVector(destination, e.lane('f64x2.replace_lane', 1, vector, e.readScalar(source, 8)));
 }
 
 function moveHighToLow(e: Emitter, { operands: [destination, source] }: Form): void {
-  const value = e.let(high64(e, e.readVector(source)));
-  e.writeVectorLow(destination, 8, value);
+  const value = e.let(e.lane('f64x2.extract_lane', 1, e.readVector(source)));
+  e.writeScalar(destination, 8, value);
 }
 
 function moveLowToHigh(e: Emitter, { operands: [destination, source] }: Form): void {
-  const value = e.let(low64(e, e.readVector(source)));
-  e.writeVector(destination, e.lane('i64x2.replace_lane', 1, e.readVector(destination), value));
+  const value = e.let(e.lane('f64x2.extract_lane', 0, e.readVector(source)));
+  e.writeVector(destination, e.lane('f64x2.replace_lane', 1, e.readVector(destination), value));
 }
 
 function toXmm(e: Emitter, { operands: [destination, source], size }: Form): void {

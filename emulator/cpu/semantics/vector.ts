@@ -20,9 +20,9 @@ export function zero(e: Emitter): Value {
   return splat(e, 8, 0);
 }
 
-/** An 8-byte or 4-byte integer alone in the low lane, zeros above. */
+/** An 8-byte or 4-byte number alone in the low lane, zeros above. */
 export function alone(e: Emitter, size: 4 | 8, value: Value): Value {
-  return e.lane(size === 8 ? 'i64x2.replace_lane' : 'i32x4.replace_lane', 0, zero(e), value);
+  return e.lane(`${value.type}x${16 / size}.replace_lane`, 0, zero(e), value);
 }
 
 export function low64(e: Emitter, vector: Value): Value {

@@ -31,6 +31,7 @@ const HELD = new Set([
   ...['sseFromHalf', 'sseToHalf'],
 ]);
 
+const floats = (size: 4 | 8): string => (size === 8 ? 'f64x2' : 'f32x4');
 const isVector = (operand: Operand): boolean => operand.kind === 'xmm' || operand.kind === 'ymm';
 
 class VexEmitter extends ForwardingEmitter {
@@ -69,6 +70,11 @@ class VexEmitter extends ForwardingEmitter {
     const from = this.#sourceOf(operand);
     if (!this.wide) return this.e.readVectorLow(from, size);
     return this.e.let(this.e.lane(size === 8 ? 'i64x2.extract_lane' : 'i32x4.extract_lane', 0, this.readVector(from)));
+  }
+  override readScalar(operand: Operand, size: 4 | 8): Value {
+    const from = this.#sourceOf(operand);
+    if (!this.wide) return this.e.readScalar(from, size);
+    return this.e.let(this.e.lane(`${floats(size)}.extract_lane`, 0, this.readVector(from)));
   }
   /** PMOVSX and PMOVZX read their part of memory so. */
   override read(operand: Operand, size: Size): Value {
@@ -127,6 +133,10 @@ class VexEmitter extends ForwardingEmitter {
     if (operand !== this.target) return this.e.writeVectorLow(operand, size, value);
     const lane = size === 8 ? 'i64x2.replace_lane' : 'i32x4.replace_lane';
     this.writeVector(operand, this.e.lane(lane, 0, this.readVector(operand), value));
+  }
+  override writeScalar(operand: Operand, size: 4 | 8, value: Value): void {
+    if (operand !== this.target) return this.e.writeScalar(operand, size, value);
+    this.writeVector(operand, this.e.lane(`${floats(size)}.replace_lane`, 0, this.readVector(operand), value));
   }
 
   override call(helper: string, ...args: Value[]): Value {
