@@ -31,6 +31,8 @@ export interface TranslatorOptions {
   readonly batch: number;
   /** Live modules before everything is dropped. */
   readonly modules: number;
+  /** The threshold of a block grows with what has been translated, at most to so many times (default 200); 1 for tests, where everything is to be translated. */
+  readonly mostSteps?: number;
   readonly observer?: RegionObserver;
 }
 
@@ -205,8 +207,8 @@ export class RegionTranslator {
   }
   /** Executions of a block that make it worth translating now. */
   #wanted(): number {
-    const steps = Math.min(1 + Math.floor(this.#instructions / INSTRUCTIONS_A_STEP), MOST_STEPS);
-    return this.#options.threshold * steps;
+    const { threshold, mostSteps = MOST_STEPS } = this.#options;
+    return threshold * Math.min(1 + Math.floor(this.#instructions / INSTRUCTIONS_A_STEP), mostSteps);
   }
   /** Whether samples of a region mean anything: it stands, and is not to be translated again already. */
   #samples(entry: Block): boolean {

@@ -45,7 +45,7 @@ function loadAssets(): NonNullable<typeof assets> {
 export type BackEnd = 'interpreter' | 'translator';
 
 /** Executions after which a program is translated, and programs in a module. */
-const EAGER = { threshold: 2, batch: 64, modules: 1500 };
+const EAGER = { threshold: 2, batch: 64, modules: 1500, mostSteps: 1 };
 
 export class EmulatedCpu {
   readonly #context: CpuContext;

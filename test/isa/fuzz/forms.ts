@@ -69,7 +69,7 @@ export function featuresHostLacks(): ReadonlySet<string> {
 }
 
 /** Every row in every size. */
-function allForms(): Form[] {
+export function allForms(): Form[] {
   return table.flatMap((row) =>
     (row.sizes ?? [0]).map((size) => ({
       row,

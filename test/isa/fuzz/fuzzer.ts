@@ -15,7 +15,7 @@ import { contents, fill } from './values.ts';
 
 const PROGRAMS = 512;
 /** States that each program is run from. */
-const INPUTS = 16;
+const INPUTS = 32;
 /** Runs of a program that make the translator's mind up. */
 const WARM = 3;
 const LONGEST_SEQUENCE = 30;
