@@ -1,6 +1,6 @@
 /** TLB banks and their jump caches (AssemblyScript). Which bank serves which context is decided by mmu/banks.ts. */
 import {
-  CODE_BITMAP, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_SHIFT, JC_USED, MARKS_A_BANK, RAM_BASE, TLB,
+  CODE_BITMAP, CODE_PAGES, CODE_PAGES_A_BANK, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_SHIFT, JC_USED, MARKS_A_BANK, RAM_BASE, TLB,
   TLB_ADDEND, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_MARKS, TLB_READ, TLB_SHIFT, TLB_SIBLINGS, TLB_UNCACHED,
   TLB_WRITE,
   WATCHES, WATCH_READS,
@@ -25,8 +25,6 @@ const FLAG_LARGE: u32 = FLAG_2M | FLAG_4M | FLAG_1G;
 /** Bit n: bank n holds, or held since its last flush, anything; a part of a large page. */
 let used: u32 = 0;
 let large: u32 = 0;
-/** 4096 bits a bank: hashes of the pages code was looked up on since the last flush. Only these can be in the jump cache. */
-const codePages: usize = memory.data(TLB_BANKS * 512, 8);
 /**
  * Which large pages a bank may hold parts of, LARGE_SLOTS quadwords a bank: 0 none, the page's address with its FLAG_* bit, or MANY for several that share the slot.
  * INVLPG looks through the bank only for a page that is named here.
@@ -36,7 +34,7 @@ const MANY: u64 = 0xffff_ffff_ffff_ffff;
 const largePages: usize = memory.data(TLB_BANKS * 128 * 8, 8);
 
 @inline function codePageByte(bank: i32, gva: u64): usize {
-  return codePages + <usize>bank * 512 + <usize>(((gva >> 15) ^ (gva >> 24)) & 511);
+  return <usize>CODE_PAGES + <usize>bank * CODE_PAGES_A_BANK + <usize>(((gva >> 15) ^ (gva >> 23)) & 511);
 }
 @inline function largeSlot(bank: i32, gva: u64, shift: u64): usize {
   return largePages + (<usize>(bank * LARGE_SLOTS + (<i32>(gva >> shift) & (LARGE_SLOTS - 1))) << 3);
@@ -54,7 +52,7 @@ function noteLarge(bank: i32, gva: u64, size: u32): void {
   if (known != page) store<u64>(slot, known == 0 ? page : MANY);
 }
 
-/** To be called when code at `gva` is looked up in the bank in force. */
+/** To be called when code at `gva` is looked up in the bank in force. CodeFetcher does so itself where it finds the translation. */
 export function noteCodePage(gva: u64): void {
   const bank = <i32>((load<u32>(TLB_BASE) - TLB) / TLB_BANK_BYTES);
   const at = codePageByte(bank, gva);
@@ -173,7 +171,7 @@ export function flushBank(bank: i32, keepGlobal: i32): void {
   const bit = <u32>1 << bank;
   if (!(used & bit)) return;
   flushJumps(bank);
-  memory.fill(codePages + <usize>bank * 512, 0, 512);
+  memory.fill(<usize>CODE_PAGES + <usize>bank * CODE_PAGES_A_BANK, 0, CODE_PAGES_A_BANK);
   let kept = false;
   for (let chunk = bank * MARKS_A_BANK; chunk < (bank + 1) * MARKS_A_BANK; chunk++) {
     const mark = <usize>TLB_MARKS + <usize>chunk;

@@ -38,6 +38,8 @@ export interface TestEngine {
   put(gva: number, ...bytes: number[]): void;
   /** Maps a page to a frame with these entry bits; 0 unmaps. */
   map(gva: number, hpa: number, bits: bigint): void;
+  /** As `map`, to a writable frame, but nothing else is invalidated. */
+  remap(gva: number, hpa: number): void;
   /** Starts at an address, with RSP at `stack`. */
   start(gva: number, stack?: number): void;
   /** All registers, flags, RIP and counts as text. */
@@ -114,6 +116,7 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
     undecodable: () => {},
   };
   engine.contextChanged();
+  const enter = (gva: number, entry: bigint): void => physical.write64(TABLES + 0x10000 + (gva / PAGE) * 8, entry);
 
   return {
     engine,
@@ -123,8 +126,12 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
     systems,
     put: (gva, ...bytes) => physical.write(gva, Uint8Array.from(bytes)),
     map(gva, hpa, bits) {
-      physical.write64(TABLES + 0x10000 + (gva / PAGE) * 8, bits === 0n ? 0n : BigInt(hpa) | bits);
+      enter(gva, bits === 0n ? 0n : BigInt(hpa) | bits);
       mmu.flushAll();
+    },
+    remap(gva, hpa) {
+      enter(gva, BigInt(hpa) | PRESENT_WRITABLE);
+      mmu.invalidatePage(BigInt(gva));
     },
     start(gva, stack = 0x80000) {
       cpu.rip = BigInt(gva);

@@ -218,6 +218,20 @@ describe('engine', () => {
     }
   });
 
+  it('runs what is mapped after INVLPG, though the translation came by a load', () => {
+    const t = createTestEngine();
+    // mov eax, [0x4000]; 0: mov ecx, 0x4000; call rcx; jmp 0b
+    t.put(0x1000, 0x8b, 0x04, 0x25, 0, 0x40, 0, 0, 0xb9, 0, 0x40, 0, 0, 0xff, 0xd1, 0xeb, 0xf7);
+    // add edx, n; ret
+    t.put(0x4000, 0x83, 0xc2, 1, 0xc3);
+    t.put(0x5000, 0x83, 0xc2, 2, 0xc3);
+    t.start(0x1000);
+    t.engine.run(1 + 5 * 100);
+    t.remap(0x4000, 0x5000);
+    t.engine.run(5 * 100);
+    assert.equal(t.engine.cpu.gpr(2), 300n);
+  });
+
   it('hands system instructions over with the state at their start, and counts them', () => {
     const t = createTestEngine();
     // mov eax, 1; cpuid; mov eax, 2; hlt

@@ -50,11 +50,17 @@ export class CodeFetcher {
   }
   /** As `page`: the offset in linear memory alone, 0 with FAULT_* filled. */
   locate(gva: number): number {
-    const entry = this.mem.get32(L.TLB_BASE) + ((pageOf(gva) & (L.TLB_ENTRIES - 1)) << L.TLB_SHIFT);
+    const base = this.mem.get32(L.TLB_BASE);
+    const entry = base + ((pageOf(gva) & (L.TLB_ENTRIES - 1)) << L.TLB_SHIFT);
     const pageLow = (gva & ~(PAGE - 1)) >>> 0;
     const hit =
       this.mem.get32(entry + L.TLB_EXEC) === pageLow && this.mem.get32(entry + L.TLB_EXEC + 4) === highHalf(gva) >>> 0;
-    return hit ? (gva + this.mem.get32(entry + L.TLB_ADDEND)) >>> 0 : this.#translate(gva);
+    if (!hit) return this.#translate(gva);
+    // A load may have brought the translation, a flush or a restore have left it.
+    const bank = (base - L.TLB) / L.TLB_BANK_BYTES;
+    const byte = L.CODE_PAGES + bank * L.CODE_PAGES_A_BANK + (((pageLow >>> 15) ^ (pageLow >>> 23)) & 511);
+    this.mem.bytes[byte]! |= 1 << ((pageLow >>> 12) & 7);
+    return (gva + this.mem.get32(entry + L.TLB_ADDEND)) >>> 0;
   }
   #translate(gva: number): number {
     const host = this.core.translate(toBigint(gva), ACCESS_EXEC);

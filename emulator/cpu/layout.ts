@@ -224,6 +224,12 @@ export const TLB_EXEC = 16; // u64
 export const TLB_ADDEND = 24;
 /** Bit 0 global page; bits 31:12 unused. u32 */
 export const TLB_FLAGS = 28;
+/**
+ * CODE_PAGES_A_BANK bytes a bank, a bit for hashes of the pages code was looked up on since the last flush: byte (bits 23:15 of the address xor bits 31:23), bit
+ * (bits 14:12). Only these can be in the bank's jump cache.
+ */
+export const CODE_PAGES = 0x90000;
+export const CODE_PAGES_A_BANK = 512;
 
 // ---------------------------------------------------------------- statics of the AssemblyScript core
 export const CORE_STATICS = 0x190000;

@@ -5,7 +5,7 @@ import { createMachines } from './machines.ts';
 import { runScenario } from './scenario.ts';
 
 /** Scenarios that machines live for. */
-const GENERATION = 8;
+const GENERATION = 50;
 const MOST_MISMATCHES = 5;
 const { values } = parseArgs({
   options: {
