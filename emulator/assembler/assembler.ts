@@ -1,6 +1,7 @@
 /** The assembler: statements to sections and symbols. Errors are collected; it never throws for what a source says. */
 import { SHF } from '../elf/constants.ts';
 import { Cursor } from './cursor.ts';
+import { Frames } from './cfi.ts';
 import { DIRECTIVES } from './directives.ts';
 import { isConstant, parseExpression, reduce } from './expression.ts';
 import type { SymbolScope } from './expression.ts';
@@ -54,6 +55,7 @@ export class Assembler implements SymbolScope {
   readonly input: Input;
   syntax: Syntax = 'att';
   readonly lines = new LineMarks(this.sections);
+  readonly frames = new Frames(this.sections, () => this.here());
   /** Called for every instruction. */
   onInstruction: ((instruction: AssembledInstruction) => void) | undefined;
   readonly #localLabels = new Map<number, number>();
@@ -120,6 +122,8 @@ export class Assembler implements SymbolScope {
     this.input.push(file, text);
     for (let statement = this.input.next(); statement; statement = this.input.next()) this.#guarded(statement);
     this.input.end();
+    for (const { position } of this.frames.open)
+      this.#reportAt(position, 'this `.cfi_startproc` has no `.cfi_endproc`', 'error');
     for (const symbol of this.symbols.values()) materialise(symbol);
     layOut(this.sections.all, (position, message) => this.#reportAt(position, message, 'error'));
   }

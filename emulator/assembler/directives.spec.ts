@@ -62,6 +62,78 @@ const CASES: Readonly<Record<string, string>> = {
     nop
   y: nop
   x:`,
+  '.cfi: every instruction': `
+    .text
+    .globl f
+    .type f,@function
+  f: .cfi_startproc
+    push %rbp
+    .cfi_def_cfa_offset 16
+    .cfi_offset 6, -16
+    mov %rsp,%rbp
+    .cfi_def_cfa_register %rbp
+    call g
+    .cfi_remember_state
+    pop %rbp
+    .cfi_def_cfa %rsp, 8
+    .cfi_restore rbp
+    ret
+    .cfi_restore_state
+    leave
+    .cfi_adjust_cfa_offset -8
+    .cfi_rel_offset %rbx, 8
+    .cfi_undefined rip
+    .cfi_same_value 3
+    .cfi_register 3, 4
+    .cfi_val_offset 3, -24
+    .cfi_escape 0x0f, 3, 0x77, 0x08, 6
+    .cfi_val_offset 3, 24
+    .cfi_offset 3, 24
+    .cfi_offset %xmm15, -48
+    .cfi_offset %mxcsr, -48
+    .cfi_restore %mxcsr
+    .cfi_def_cfa_offset -8
+    .cfi_def_cfa 3,-8
+    .cfi_return_column 15
+    .cfi_signal_frame
+    .cfi_window_save
+    ret
+    .cfi_endproc
+    .size f,.-f
+  g: .cfi_startproc simple
+    .cfi_personality 0x9b, DW.ref.pers
+    .cfi_lsda 0x1b, .LLSDA0
+    .cfi_sections .eh_frame, .debug_frame
+    .cfi_def_cfa 7,8
+    .skip 300,0x90
+    .cfi_def_cfa_offset 16
+    .skip 70000
+    .cfi_def_cfa_offset 24
+    ret
+    .cfi_endproc
+  h: .cfi_startproc
+    .cfi_personality 0x3, p
+    .cfi_lsda 0x3, .LLSDA0
+    ret
+    .cfi_endproc
+  i: .cfi_startproc
+    .cfi_personality 0x3, q
+    .cfi_lsda 0xff
+    jmp 1f
+    .cfi_adjust_cfa_offset 8
+    .skip 100
+  1: .cfi_adjust_cfa_offset 8
+    .p2align 4
+    .cfi_adjust_cfa_offset 8
+    ret
+    .cfi_endproc
+    .section .text.unlikely, "ax"
+  j: .cfi_startproc
+    .cfi_personality 0x3, q
+    ret
+    .cfi_endproc
+    .data
+  .LLSDA0: .quad 0`,
   '.file of DWARF 5': `
     .file 0 "/d" "s/a.c"
     .file 1 "/q" "/e/y.h" md5 0x0123456789abcdef0011223344556677

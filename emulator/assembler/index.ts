@@ -3,6 +3,7 @@ import { Assembler } from './assembler.ts';
 import type { AssembleOptions } from './assembler.ts';
 import { writeLineTable } from './dwarf-line.ts';
 import { writeUnit } from './dwarf-unit.ts';
+import { writeFrames } from './eh-frame.ts';
 import { writeObject } from './elf-object.ts';
 import { GeneratedSections } from './generated.ts';
 import { FileTable } from './line-marks.ts';
@@ -35,6 +36,7 @@ export function assembleObject(file: string, text: string, options: ObjectOption
   };
   const contents = new Map(sections.all.map((section) => [section, contentsOf(section, report)]));
   const generated = new GeneratedSections([...sections.all], contents);
+  writeFrames(assembler.frames.all, generated, report);
   writeLines(assembler, generated, options.debugDirectory);
   diagnostics.sort((a, b) => a.line - b.line || a.column - b.column);
   const failed = diagnostics.some(({ severity }) => severity === 'error');

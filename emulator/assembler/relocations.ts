@@ -136,7 +136,8 @@ function put(bytes: Uint8Array, offset: number, { size, kind }: Fixup, value: bi
   bytes.set(littleEndian(value, size), offset);
 }
 
-function relocationOf(fixup: Fixup, reduced: Reduced, offset: number, section: Section): Relocation {
+/** What the linker is to do. */
+export function relocationOf(fixup: Fixup, reduced: Reduced, offset: number, section: Section): Relocation {
   const { add, subtract, modifier } = reduced;
   let { constant } = reduced;
   let isRelative = fixup.kind === 'relative' || fixup.kind === 'branch';

@@ -64,6 +64,39 @@ describe('assembly sources', () => {
     await client.close();
   });
 
+  it('are unwound by their .cfi_ directives', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dune-debug-asm-'));
+    const program = join(folder, 'frames.s');
+    const lines = [
+      ...['\t.globl _start', '\t.type _start, @function', '_start:', '\tcall outer', '\tmov $60, %eax', '\tsyscall'],
+      ...['\t.type outer, @function', 'outer:\t.cfi_startproc', '\tsub $40, %rsp', '\t.cfi_adjust_cfa_offset 40'],
+      ...['\tcall inner', '\tadd $40, %rsp', '\t.cfi_adjust_cfa_offset -40', '\tret', '\t.cfi_endproc'],
+      ...['\t.type inner, @function', 'inner:\t.cfi_startproc', '\tpush %rbx', '\t.cfi_def_cfa_offset 16'],
+      ...['\t.cfi_offset %rbx, -16', '\tpush $0', '\t.cfi_adjust_cfa_offset 8', '\txor %edi, %edi', '\tadd $8, %rsp'],
+      ...['\t.cfi_adjust_cfa_offset -8', '\tpop %rbx', '\t.cfi_def_cfa_offset 8', '\tret', '\t.cfi_endproc', ''],
+    ];
+    writeFileSync(program, lines.join('\n'));
+    const client = new TestClient();
+    const line = lineOf(program, 'xor');
+    await client.launch({ program }, () =>
+      client.request('setBreakpoints', { source: { path: program }, breakpoints: [{ line }] }),
+    );
+    const { threadId } = await client.stopped();
+    const frames = await client.frames(threadId, 3);
+    assert.deepEqual(
+      frames.map(({ name, line: at }) => ({ name: name.replace(/\+.*/, ''), line: at })),
+      [
+        { name: 'inner', line },
+        { name: 'outer', line: lineOf(program, 'call inner') },
+        { name: '_start', line: lineOf(program, 'call outer') },
+      ],
+    );
+    await client.request('continue', { threadId });
+    assert.equal(await client.exitCode(), 0);
+    await client.close();
+    rmSync(folder, { recursive: true });
+  });
+
   it('that are wrong say where', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'dune-debug-asm-'));
     const program = join(folder, 'wrong.s');
