@@ -4,14 +4,24 @@
  * same code with `quiet` set and every step written to the buffer at WALK (mmu/walk.ts reads it).
  */
 import {
-  CPL, CR0, CR3, CR4, EPTP, EXCHANGE, FAULT_ERROR, FAULT_GPA, FAULT_GVA, FAULT_KIND, FAULT_QUALIFICATION, FAULT_VECTOR,
-  MSR_EFER, NO_PAGE_1GB, NO_PSE36, PAGING_ABSENT, PDPTE, PHYS_BITS, PKRU, RAM_BASE, RAM_SIZE, SYSTEM_FLAGS, WALK,
-  FRAME_FLAGS, FRAME_DIRTY,
+  APIC_ACCESS, APIC_REDIRECTED, CPL, CR0, CR3, CR4, EPTP, EXCHANGE, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_QUALIFICATION, FAULT_VECTOR,
+  MSR_EFER, NO_PAGE_1GB, NO_PSE36, PAGING_ABSENT, PDPTE, PENDING_EVENTS, PHYS_BITS, PKRU, SYSTEM_FLAGS, VIRTUAL_APIC, VMX_APIC_ACCESSES,
+  VMX_MODE, WALK,
 } from '../cpu/layout';
 import {
-  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_UNCHECKED, ACCESS_USER, ACCESS_WRITE, FAULT_EPT_MISCONFIG, FAULT_EPT_VIOLATION,
+  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_UNCHECKED, ACCESS_USER, ACCESS_WRITE, FAULT_APIC_ACCESS, FAULT_EPT_VIOLATION,
   FAULT_EXCEPTION, FAULT_NONE,
 } from '../cpu/codes';
+import {
+  ADDRESS, OUTCOME_LEAF, OUTCOME_NOT_PRESENT, OUTCOME_RESERVED, OUTCOME_TABLE, backed, quiet, readEntry, readEntry32, reservedAddressBits,
+  resetReferences, setQuiet, steps, trace, traceRegister, updateEntry, updateEntry32,
+} from './mmu-entries';
+import {
+  EPT_EXECUTE, EPT_EXECUTE_USER, EPT_READ, EPT_SUPPRESS_VE, EPT_WRITE, QUALIFICATION_FINAL, QUALIFICATION_GVA, QUALIFICATION_NO_EXECUTE,
+  QUALIFICATION_USER, QUALIFICATION_WRITABLE, accessBytes, eptDirty, eptHpa, eptRights, eptShift, eptViolation, fillFault, modeBased,
+  pageRights, setPageRights, walkEpt,
+} from './mmu-ept';
+
 
 const CR0_WP: u64 = 1 << 16;
 const CR0_PG: u64 = 1 << 31;
@@ -34,7 +44,6 @@ const DIRTY: u64 = 0x40;
 const LARGE: u64 = 0x80;
 const GLOBAL: u64 = 0x100;
 const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /** Bits 62:52 of PDEs and PTEs, which PAE paging reserves (SDM 3A 4.4.2). */
 const PAE_RESERVED: u64 = 0x7ff0_0000_0000_0000;
 /** Bits 8:5 and 2:1 of a PDPTE register (SDM 3A 4.4.1). */
@@ -52,25 +61,6 @@ const PF_RESERVED: u32 = 8;
 const PF_FETCH: u32 = 16;
 const PF_KEY: u32 = 32;
 
-const EPT_READ: u64 = 1;
-const EPT_WRITE: u64 = 2;
-const EPT_EXECUTE: u64 = 4;
-const EPT_RIGHTS: u64 = 7;
-const EPT_ACCESSED: u64 = 0x100;
-const EPT_DIRTY: u64 = 0x200;
-const EPTP_AD: u64 = 0x40;
-/** Bit 7: a linear address is valid; bit 8: it was the final translation. */
-const QUALIFICATION_GVA: u64 = 0x80;
-const QUALIFICATION_FINAL: u64 = 0x100;
-
-// What a traced step decided; mmu/walk.ts has the words.
-const OUTCOME_TABLE: u8 = 0;
-const OUTCOME_LEAF: u8 = 1;
-const OUTCOME_NOT_PRESENT: u8 = 2;
-const OUTCOME_RESERVED: u8 = 3;
-const OUTCOME_MISCONFIGURED: u8 = 4;
-const OUTCOME_NO_MEMORY: u8 = 5;
-
 // ---- answer of the last walk that returned FAULT_NONE
 /** Guest-physical and host-physical address of the byte asked for. */
 export let walkGpa: u64 = 0;
@@ -84,143 +74,12 @@ export let walkExecutable: bool = false;
 export let walkGlobal: bool = false;
 /** log2 of the guest page's size: 12, 21, 22 or 30. */
 export let walkPageShift: u32 = 12;
-/** Memory references made. */
-export let walkReferences: u32 = 0;
-
 // ---- state within a walk
-let quiet: bool = false;
-let steps: u32 = 0;
-let eptHpa: u64 = 0;
-let eptRights: u64 = 0;
-let eptDirty: bool = false;
-let eptShift: u32 = 12;
 /** Where the guest entry in question is, and what the EPT allows there. */
 let entryHpa: u64 = 0;
 let entryRights: u64 = 0;
 /** What `startPae` found. */
 let firstTable: u64 = 0;
-
-@inline function reservedAddressBits(): u64 {
-  return ADDRESS & ~((<u64>1 << load<u32>(PHYS_BITS)) - 1);
-}
-
-@inline function backed(hpa: u64): bool {
-  return hpa < <u64>load<u32>(RAM_SIZE);
-}
-
-/** Memory that does not exist reads all ones. */
-@inline function readEntry(hpa: u64): u64 {
-  walkReferences++;
-  return backed(hpa) ? load<u64>(<usize>RAM_BASE + <usize>hpa) : ~(<u64>0);
-}
-
-@inline function readEntry32(hpa: u64): u64 {
-  walkReferences++;
-  return backed(hpa) ? <u64>load<u32>(<usize>RAM_BASE + <usize>hpa) : 0xffff_ffff;
-}
-
-function updateEntry(hpa: u64, entry: u64): void {
-  if (quiet || !backed(hpa)) return;
-  store<u64>(<usize>RAM_BASE + <usize>hpa, entry);
-  markDirty(hpa);
-}
-
-function updateEntry32(hpa: u64, entry: u32): void {
-  if (quiet || !backed(hpa)) return;
-  store<u32>(<usize>RAM_BASE + <usize>hpa, entry);
-  markDirty(hpa);
-}
-
-@inline function markDirty(hpa: u64): void {
-  const flags = <usize>FRAME_FLAGS + <usize>(hpa >> 12);
-  store<u8>(flags, load<u8>(flags) | <u8>FRAME_DIRTY);
-}
-
-/** Appends a step to the trace; without `quiet` nobody reads it and it is not written. */
-function trace(ept: u8, level: u32, forGuestLevel: u32, outcome: u8, gpa: u64, hpa: u64, entry: u64): void {
-  const at = <usize>WALK + 64 + <usize>steps * 32;
-  store<u8>(at, ept);
-  store<u8>(at, <u8>level, 1);
-  store<u8>(at, <u8>forGuestLevel, 2);
-  store<u8>(at, backed(hpa) ? outcome : OUTCOME_NO_MEMORY, 3);
-  store<u64>(at, gpa, 8);
-  store<u64>(at, hpa, 16);
-  store<u64>(at, entry, 24);
-  steps++;
-}
-
-/** A step for a PDPTE register: nothing is read from memory. */
-function traceRegister(outcome: u8, gpa: u64, entry: u64): void {
-  trace(2, 3, 0, outcome, gpa, gpa, entry);
-  store<u8>(<usize>WALK + 64 + <usize>(steps - 1) * 32, outcome, 3);
-}
-
-function eptViolation(gpa: u64, gva: u64, want: u64, rights: u64, guestLevel: u32): i32 {
-  store<u32>(FAULT_KIND, FAULT_EPT_VIOLATION);
-  store<u64>(FAULT_GPA, gpa);
-  store<u64>(FAULT_GVA, gva);
-  store<u64>(FAULT_QUALIFICATION, want | (rights << 3) | QUALIFICATION_GVA | (guestLevel == 0 ? QUALIFICATION_FINAL : 0));
-  return FAULT_EPT_VIOLATION;
-}
-
-/** Whether an EPT entry can never be right (SDM 3C 29.3.3.1). Execute-only is supported. */
-function eptMisconfigured(entry: u64, level: u32, leaf: bool): bool {
-  if ((entry & (EPT_READ | EPT_WRITE)) == EPT_WRITE) return true;
-  if (entry & reservedAddressBits()) return true;
-  if (!leaf) return (entry & (level == 4 ? 0xf8 : 0x78)) != 0;
-  const memoryType = (entry >> 3) & 7;
-  if (memoryType == 2 || memoryType == 3 || memoryType == 7) return true;
-  return level > 1 && (entry & ((<u64>1 << (9 * level + 3)) - 1) & ADDRESS) != 0;
-}
-
-/**
- * GPA to HPA through the EPT in force: `eptHpa`, `eptRights`, `eptDirty`.
- * @param want EPT_* rights of the access; 0 checks none
- * @param guestLevel level of the guest entry at `gpa`, 0 for the translation of the linear address itself
- */
-function walkEpt(gpa: u64, gva: u64, want: u64, guestLevel: u32): i32 {
-  const eptp = load<u64>(EPTP);
-  const ad = (eptp & EPTP_AD) != 0;
-  // With accessed and dirty flags on, references to guest paging structures count as writes (SDM 3C 29.3.3.2).
-  if (ad && guestLevel != 0 && want != 0) want |= EPT_WRITE;
-  let table = eptp & ADDRESS;
-  let rights = EPT_RIGHTS;
-  if (gpa >> 48) return eptViolation(gpa, gva, want, 0, guestLevel);
-  for (let level: u32 = 4; ; level--) {
-    const shift = 9 * level + 3;
-    const hpa = table | (((gpa >> shift) & 511) << 3);
-    const entry = readEntry(hpa);
-    rights &= entry;
-    if (!(entry & EPT_RIGHTS)) {
-      if (quiet) trace(1, level, guestLevel, OUTCOME_NOT_PRESENT, gpa, hpa, entry);
-      return eptViolation(gpa, gva, want, 0, guestLevel);
-    }
-    const leaf = level == 1 || ((entry & LARGE) != 0 && level < 4);
-    if (eptMisconfigured(entry, level, leaf)) {
-      if (quiet) trace(1, level, guestLevel, OUTCOME_MISCONFIGURED, gpa, hpa, entry);
-      store<u32>(FAULT_KIND, FAULT_EPT_MISCONFIG);
-      store<u64>(FAULT_GPA, gpa);
-      store<u64>(FAULT_GVA, gva);
-      return FAULT_EPT_MISCONFIG;
-    }
-    if (quiet) trace(1, level, guestLevel, leaf ? OUTCOME_LEAF : OUTCOME_TABLE, gpa, hpa, entry);
-    if (!leaf) {
-      if (ad && !(entry & EPT_ACCESSED)) updateEntry(hpa, entry | EPT_ACCESSED);
-      table = entry & ADDRESS;
-      continue;
-    }
-    if (want & ~rights) return eptViolation(gpa, gva, want, rights, guestLevel);
-    const dirty = (want & EPT_WRITE) != 0;
-    const set = EPT_ACCESSED | (dirty ? EPT_DIRTY : 0);
-    if (ad && (entry & set) != set) updateEntry(hpa, entry | set);
-    const offset = (<u64>1 << shift) - 1;
-    eptHpa = (entry & ADDRESS & ~offset) | (gpa & offset);
-    eptRights = rights;
-    eptDirty = !ad || dirty || (entry & EPT_DIRTY) != 0;
-    eptShift = shift;
-    return FAULT_NONE;
-  }
-}
 
 @inline function isUser(access: i32): bool {
   if (access & ACCESS_USER) return true;
@@ -249,17 +108,34 @@ function finish(gpa: u64, gva: u64, access: i32, writable: bool): i32 {
   walkWritable = writable;
   if (load<u64>(EPTP)) {
     const kind = access & ACCESS_KIND;
-    let want = kind == ACCESS_EXEC ? EPT_EXECUTE : kind == ACCESS_WRITE ? EPT_WRITE : EPT_READ;
+    const execute = modeBased() && pageRights & QUALIFICATION_USER ? EPT_EXECUTE_USER : EPT_EXECUTE;
+    let want = kind == ACCESS_EXEC ? execute : kind == ACCESS_WRITE ? EPT_WRITE : EPT_READ;
     if (access & ACCESS_UNCHECKED) want = 0;
     const fault = walkEpt(gpa, gva, want, 0);
     if (fault) return fault;
     walkHpa = eptHpa;
     walkReadable = walkReadable && (eptRights & EPT_READ) != 0;
     walkWritable = writable && (eptRights & EPT_WRITE) != 0 && eptDirty;
-    walkExecutable = walkExecutable && (eptRights & EPT_EXECUTE) != 0;
+    walkExecutable = walkExecutable && (eptRights & execute) != 0;
   }
+  if (load<u32>(VMX_MODE) & VMX_APIC_ACCESSES && (walkHpa & ~(<u64>0xfff)) == load<u64>(APIC_ACCESS) && !quiet) return apicAccess(gva, access);
   walkBacked = backed(walkHpa);
   return FAULT_NONE;
+}
+
+/** The APIC-access page is nobody's memory: its accesses go to VT-x, or to the virtual-APIC page if that has decided so. Nothing is cached. */
+function apicAccess(gva: u64, access: i32): i32 {
+  const offset = walkHpa & 0xfff;
+  if (load<u32>(PENDING_EVENTS) & APIC_REDIRECTED) {
+    walkHpa = load<u64>(VIRTUAL_APIC) | offset;
+    walkBacked = backed(walkHpa);
+    walkReadable = walkWritable = walkExecutable = false;
+    return FAULT_NONE;
+  }
+  fillFault(FAULT_APIC_ACCESS, offset, gva);
+  store<u32>(FAULT_VECTOR, access);
+  store<u32>(FAULT_ERROR, accessBytes);
+  return FAULT_APIC_ACCESS;
 }
 
 /** Where the guest entry at `gpa` is: sets `entryHpa` and `entryRights`, or returns a fault. */
@@ -278,7 +154,7 @@ function finish(gpa: u64, gva: u64, access: i32, writable: bool): i32 {
 @inline function maySetFlags(gpa: u64, gva: u64, level: u32): bool {
   if (!load<u64>(EPTP) || (entryRights & EPT_WRITE) != 0) return true;
   // The update reads and writes.
-  eptViolation(gpa, gva, EPT_READ | EPT_WRITE, entryRights, level);
+  eptViolation(gpa, gva, EPT_READ | EPT_WRITE, entryRights, level, EPT_SUPPRESS_VE);
   return false;
 }
 
@@ -294,6 +170,11 @@ function settleRights(gva: u64, access: i32, allowed: u64, forbidden: u64, key: 
   const kind = access & ACCESS_KIND;
   const user = isUser(access);
   const userPage = (allowed & USER) != 0;
+  setPageRights(
+    (userPage ? QUALIFICATION_USER : 0) |
+      ((allowed & WRITABLE) != 0 ? QUALIFICATION_WRITABLE : 0) |
+      (forbidden ? QUALIFICATION_NO_EXECUTE : 0),
+  );
   const protect = user || (load<u64>(CR0) & CR0_WP) != 0;
   const smap = (cr4 & CR4_SMAP) != 0 && ((access & ACCESS_IMPLICIT) != 0 || !(load<u32>(SYSTEM_FLAGS) & RFLAGS_AC));
   walkReadable = user ? userPage : !(userPage && smap);
@@ -396,11 +277,12 @@ function reserved4M(): u64 {
  * kind of fault with FAULT_* filled. The caller has checked that the address is canonical.
  */
 export function walk(gva: u64, access: i32): i32 {
-  walkReferences = 0;
+  resetReferences();
   walkReadable = true;
   walkExecutable = true;
   walkGlobal = false;
   walkPageShift = 12;
+  setPageRights(QUALIFICATION_USER | QUALIFICATION_WRITABLE);
   if (!(load<u64>(CR0) & CR0_PG)) return finish(gva & 0xffff_ffff, gva, access, true);
 
   const cr4 = load<u64>(CR4);
@@ -473,7 +355,7 @@ export function readPdptes(cr3: u64): i32 {
     if (load<u64>(EPTP)) {
       const fault = walkEpt(gpa, 0, EPT_READ, 0);
       // No linear address is translated (SDM 3C table 28-7, bit 7).
-      store<u64>(FAULT_QUALIFICATION, load<u64>(FAULT_QUALIFICATION) & ~(QUALIFICATION_GVA | QUALIFICATION_FINAL));
+      store<u64>(FAULT_QUALIFICATION, load<u64>(FAULT_QUALIFICATION) & ~(QUALIFICATION_GVA | QUALIFICATION_FINAL | pageRights));
       if (fault) return fault;
       hpa = eptHpa;
     }
@@ -494,10 +376,9 @@ function pdpteRefused(entry: u64): bool {
  * be refused is refused.
  */
 export function walkTrace(gva: u64, access: i32): i32 {
-  quiet = true;
-  steps = 0;
+  setQuiet(true);
   const fault = walk(gva, access);
-  quiet = false;
+  setQuiet(false);
   const nested = load<u64>(EPTP) != 0;
   store<u32>(WALK, steps);
   store<u32>(WALK, fault, 4);
@@ -511,9 +392,8 @@ export function walkTrace(gva: u64, access: i32): i32 {
 /** GPA to HPA through the EPT in force, whatever rights it gives, without side effects; all ones if not mapped. */
 export function translateGpa(gpa: u64): u64 {
   if (!load<u64>(EPTP)) return gpa;
-  quiet = true;
-  steps = 0;
+  setQuiet(true);
   const fault = walkEpt(gpa, 0, 0, 0);
-  quiet = false;
+  setQuiet(false);
   return fault ? ~(<u64>0) : eptHpa;
 }

@@ -8,6 +8,7 @@ import {
   FAULT_NOT_CANONICAL,
 } from '../cpu/codes';
 import { allowsWrite, currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
+import { setAccessBytes } from './mmu-ept';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 import { noteAccess } from './mmu-watch';
 
@@ -122,6 +123,7 @@ function loadNowhere(to: usize, bytes: i32): void {
 
 /** As `locate` for a write, which also bails out at frames that want to see their writes. Both bytes lie in one page. */
 function locateForWrite(gva: u64, bytes: i32): i32 {
+  setAccessBytes(bytes);
   if (stopsAtWatch(gva, bytes, ACCESS_WRITE)) return FAULTED;
   const host = locate(gva, ACCESS_WRITE);
   if (host == NOWHERE) return nowhere(gva);
@@ -219,6 +221,7 @@ function loadFrom(gva: u64, size: i32, access: i32): i32 {
 }
 
 @inline function part(gva: u64, bytes: i32, access: i32): i32 {
+  setAccessBytes(bytes);
   if (access == ACCESS_WRITE) return locateForWrite(gva, bytes);
   if (stopsAtWatch(gva, bytes, access)) return FAULTED;
   const host = locate(gva, access);

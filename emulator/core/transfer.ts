@@ -207,6 +207,7 @@ export function enterHandler(vector: i32, type: i32, errorCode: u32, length: i32
 export function returnFromHandler(): i32 {
   const old = load<u32>(SYSTEM_FLAGS);
   if (!in64BitMode() || (old & NT) != 0 || (load<u32>(DR7) & DEBUG_ENABLES) != 0 || load<u32>(WATCHES) != 0) return 0;
+  if (load<u32>(INTERRUPTIBILITY) & BLOCKED_BY_NMI) return 0;
   if (misaligned(load<u64>(RSP), 8)) return 0;
   const cpl = load<u32>(CPL);
   const frame = place(load<u64>(RSP), 40, ACCESS_READ);
@@ -249,7 +250,6 @@ export function returnFromHandler(): i32 {
   store<u32>(SYSTEM_FLAGS, rflags & SYSTEM);
   store<u64>(RSP, rsp);
   store<u64>(RIP, rip);
-  store<u32>(INTERRUPTIBILITY, load<u32>(INTERRUPTIBILITY) & ~BLOCKED_BY_NMI);
   loadSegment(CS, selector, code);
   if (nullStack) loadNull(SS, ssSelector, newCpl);
   else loadSegment(SS, ssSelector, stack);

@@ -40,6 +40,12 @@ export const FAULT_BAIL = 4;
 export const FAULT_NOT_CANONICAL = 5;
 /** An access outside a segment, or that its type forbids: #SS(0) or #GP(0). FAULT_ERROR is the segment's number, FAULT_GVA the offset. */
 export const FAULT_SEGMENT = 6;
+/** The page-modification log is full: FAULT_GPA, FAULT_GVA. */
+export const FAULT_LOG_FULL = 7;
+/** A sub-page-permission table stands in the way: as an EPT violation. */
+export const FAULT_SUB_PAGE = 8;
+/** The APIC-access page: FAULT_GPA is the offset, FAULT_VECTOR the access (ACCESS_*), FAULT_ERROR its bytes. */
+export const FAULT_APIC_ACCESS = 9;
 
 // Lazy-flag kinds (CC_OP >> 2).
 /** CC_A holds the six flags in RFLAGS positions. */

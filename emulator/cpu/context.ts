@@ -76,6 +76,8 @@ export interface CpuContext {
   describeSyscall: (number: number, args: readonly bigint[]) => { name: string; text: string };
   /** 64 bits for RDRAND and RDSEED. Set by the kernel personality, whose seeded source of chance is part of its state. */
   random64: () => bigint;
+  /** The processor ends a posted-interrupt notification at its local APIC. Set by the board. */
+  endOfInterrupt: () => void;
   /** Told of every VM exit taken, by the name of its basic reason. Set by the machine. */
   onVmExit: (reason: string) => void;
   /** Told of every instruction that reached an I/O port: there is none behind it. RIP stands on the instruction. */

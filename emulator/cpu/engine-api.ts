@@ -35,9 +35,31 @@ export type Fault =
       readonly resumes?: boolean;
       /** Why, in words, when the raiser knows more than the vector says ("MOVAPS at an address that is not a multiple of 16"). */
       readonly because?: string;
+      /** An IRET that unblocked NMIs met it. */
+      readonly unblockedNmi?: boolean;
     }
-  | { readonly kind: 'ept-violation'; readonly gva: bigint; readonly gpa: number; readonly qualification: bigint }
-  | { readonly kind: 'ept-misconfiguration'; readonly gva: bigint; readonly gpa: number };
+  | EptFault;
+
+export interface EptFault {
+  readonly kind:
+    | 'ept-violation'
+    | 'ept-misconfiguration'
+    /** A dirty flag is to be set and the page-modification log is full. */
+    | 'log-full'
+    /** A sub-page-permission table entry is missing, or can never be right (bit 11 of the qualification). */
+    | 'sub-page-event'
+    /** The APIC-access page was met: `gpa` is the offset in it. */
+    | 'apic-access';
+  readonly gva: bigint;
+  readonly gpa: number;
+  readonly qualification: bigint;
+  /** The EPT entry lets the violation become #VE (SDM 3C 26.5.7.1). */
+  readonly convertible?: boolean;
+  /** APIC access: ACCESS_* (cpu/codes.ts) and how many bytes. */
+  readonly access?: number;
+  readonly bytes?: number;
+  readonly unblockedNmi?: boolean;
+}
 
 export const enum InterruptionType {
   External = 0,

@@ -99,7 +99,7 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
       const kind = mem.get32(L.FAULT_KIND);
       mem.set32(L.FAULT_KIND, 0);
       if (kind === FAULT_BAIL) throw new Error('a bail is no fault');
-      if (kind !== FAULT_EXCEPTION) return { kind: 'ept-misconfiguration', gva: 0n, gpa: 0 };
+      if (kind !== FAULT_EXCEPTION) return { kind: 'ept-misconfiguration', gva: 0n, gpa: 0, qualification: 0n };
       return {
         kind: 'exception',
         vector: mem.get32(L.FAULT_VECTOR),
@@ -108,6 +108,8 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
       };
     },
     pendingInterrupt: () => undefined,
+    boundary: () => false,
+    idle: () => {},
     selectBank: () => mmu.banks.contextChanged(),
     selectCpu: (index) => void (mmu.banks.cpu = index),
     forgetPage: (gva) => mmu.forgetPage(gva),

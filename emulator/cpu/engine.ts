@@ -5,6 +5,7 @@
  * TF or an interrupt shadow, are stepped singly. So neither costs anything otherwise.
  */
 import * as C from './codes.ts';
+import { Boundary } from './boundary.ts';
 import { BlockCache } from './blocks.ts';
 import type { Block, SystemStep } from './block.ts';
 import { RecordWriter } from './block-writer.ts';
@@ -13,7 +14,7 @@ import { decodeTableOf } from './decode-table.ts';
 import type { CodeMode, DecodeTable } from './decode-table.ts';
 import { DEFAULT_MODEL, pagingAbsent } from './system/models.ts';
 import type { CpuModel } from './system/models.ts';
-import { InterruptionType, RunStop } from './engine-api.ts';
+import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
 import { CodeSegmentTable } from './code-segments.ts';
 import type { CodeSegments } from './code-segments.ts';
@@ -66,6 +67,10 @@ export interface EngineHooks {
   takeFault(): Fault;
   /** An event to deliver before the next instruction. */
   pendingInterrupt(): Fault | undefined;
+  /** VM exits that are due between two instructions, ahead of an NMI (or not) and of other interrupts; true if one was taken. */
+  boundary(nmi: boolean): boolean;
+  /** The guest is inactive while its VMX-preemption timer runs: lets time pass, if nothing else could happen first. */
+  idle(): void;
   /** Selects the TLB bank of the context in force. */
   selectBank(): void;
   /** Whose TLB is in force from now on. */
@@ -90,9 +95,7 @@ const FLAG_ZF = 0x40;
 /** Blocking by STI and by MOV SS. */
 const SHADOW = 3;
 const BLOCKED_BY_MOV_SS = 2;
-const BLOCKED_BY_NMI = 8;
 const VECTOR_DB = 1;
-const VECTOR_NMI = 2;
 const VECTOR_GP = 13;
 const MAX_INSTRUCTION = 15;
 
@@ -114,14 +117,14 @@ export class ExecutionEngine implements Engine {
   readonly translator: RegionTranslator | undefined;
   /** Retired instructions not yet added to RETIRED and CYCLES. */
   #uncounted = 0;
-  #stopRequested = false;
+  stopRequested = false;
   /** Budget of the stay in the interpreter in progress. */
   #slice = 0;
   readonly debug: DebugRegisters;
   /** The debugger's. */
   #breakpoints: ReadonlySet<number> = new Set();
-  /** Events wait until the traps of the instruction in progress are known. */
-  #deferring = false;
+  /** What comes between two instructions. */
+  readonly #boundary: Boundary;
   /** The instruction in progress is one element of this. */
   #repetition: Repetition | undefined;
   /** Code context that each bank's jump cache was filled in. */
@@ -163,6 +166,7 @@ export class ExecutionEngine implements Engine {
       stopsChanged: () => this.#placeStops(),
       forgetPage: (gva) => this.hooks.forgetPage(gva),
     });
+    this.#boundary = new Boundary(this.mem, this);
     if (options.translate)
       this.translator = new RegionTranslator(
         {
@@ -182,14 +186,18 @@ export class ExecutionEngine implements Engine {
 
   run(instructions: number): RunStop {
     const end = this.retired + instructions;
-    this.#stopRequested = false;
+    this.stopRequested = false;
     this.#fruitless = 0;
-    this.#interrupt();
+    this.#boundary.interrupt();
     for (;;) {
       const stop = this.#stopped();
       if (stop !== undefined) return this.#settle(stop);
-      const left = end - this.retired;
-      if (left <= 0) return this.#settle(RunStop.Budget);
+      const left = Math.min(end - this.retired, this.#untilTimer());
+      if (left <= 0) {
+        if (end <= this.retired) return this.#settle(RunStop.Budget);
+        this.#boundary.interrupt();
+        continue;
+      }
       const gva = this.#rip();
       if (gva === undefined) continue;
       if (left < BUDGET_MARGIN || this.#stepsSingly()) {
@@ -201,9 +209,9 @@ export class ExecutionEngine implements Engine {
 
   step(): RunStop {
     const before = this.retired;
-    this.#stopRequested = false;
+    this.stopRequested = false;
     this.#fruitless = 0;
-    this.#interrupt();
+    this.#boundary.interrupt();
     for (;;) {
       const stop = this.#stopped();
       if (stop !== undefined) return this.#settle(stop);
@@ -217,16 +225,29 @@ export class ExecutionEngine implements Engine {
   }
 
   requestStop(): void {
-    this.#stopRequested = true;
+    this.stopRequested = true;
   }
 
   #stopped(): RunStop | undefined {
-    if (this.#stopRequested) return RunStop.Requested;
+    if (this.stopRequested) return RunStop.Requested;
     if (this.#fruitless > MOST_FRUITLESS) return RunStop.Fruitless;
+    if (this.mem.get32(L.ACTIVITY) === 0) return undefined;
+    if (this.mem.get32(L.PENDING_EVENTS) & L.TIMER_RUNS) {
+      this.flushCounts();
+      this.hooks.idle();
+      this.#boundary.interrupt();
+    }
     return this.mem.get32(L.ACTIVITY) !== 0 ? RunStop.Halted : undefined;
+  }
+  /** Instructions after which the VMX-preemption timer can have expired at the earliest: each costs a cycle or more. */
+  #untilTimer(): number {
+    const { mem } = this;
+    if (!(mem.get32(L.PENDING_EVENTS) & L.TIMER_RUNS)) return Infinity;
+    return Number(mem.get64(L.TIMER_DEADLINE) - mem.get64(L.CYCLES)) - this.#uncounted;
   }
   #stepsSingly(): boolean {
     return (
+      (this.mem.get32(L.PENDING_EVENTS) & (L.MONITOR_TRAP | L.APIC_REDIRECTED)) !== 0 ||
       (this.mem.get32(L.SYSTEM_FLAGS) & (FLAG_TF | FLAG_RF)) !== 0 ||
       (this.mem.get32(L.INTERRUPTIBILITY) & SHADOW) !== 0
     );
@@ -237,7 +258,7 @@ export class ExecutionEngine implements Engine {
     const canonical = isCanonical(this.mem, L.RIP);
     const gva = canonical ? this.#next() : NaN;
     if (!Number.isNaN(gva)) return gva;
-    this.#deliver({
+    this.deliver({
       kind: 'exception',
       vector: VECTOR_GP,
       errorCode: 0,
@@ -290,7 +311,7 @@ export class ExecutionEngine implements Engine {
     const record = blocks.goOn(gva, codeContext(this.mem), stub, this.#segments);
     if (record > 0) return record;
     if (record < 0) {
-      this.#deliver(this.#fetchFault());
+      this.deliver(this.#fetchFault());
       return 0;
     }
     const { generation } = blocks;
@@ -310,8 +331,8 @@ export class ExecutionEngine implements Engine {
         return this.#stopAt(blocks.gvaOf(op));
       default:
         if (this.#leave(exit, blocks.holding(op), op) && mem.get32(L.WATCH_HITS) !== 0) {
-          this.#trap(0);
-          this.#interrupt();
+          this.#boundary.trap(0);
+          this.#boundary.interrupt();
         }
         return false;
     }
@@ -332,13 +353,18 @@ export class ExecutionEngine implements Engine {
     const shadow = mem.get32(L.INTERRUPTIBILITY) & SHADOW;
     const nonRoot = mem.get32(L.NON_ROOT);
     const trap = (flags & FLAG_TF) !== 0;
-    const insn = trap || flags & FLAG_RF || mem.get32(L.WATCHES) !== 0 ? this.#decodeAt(toBigint(gva)) : undefined;
+    const events = mem.get32(L.PENDING_EVENTS);
+    const monitored = (events & L.MONITOR_TRAP) !== 0;
+    const redirected = (events & L.APIC_REDIRECTED) !== 0;
+    const insn =
+      trap || monitored || flags & FLAG_RF || mem.get32(L.WATCHES) !== 0 ? this.#decodeAt(toBigint(gva)) : undefined;
     const supervised = nonRoot === 0 && this.supervisor !== undefined && mem.get32(L.CPL) === 3;
     mem.set32(L.WATCH_HITS, 0);
-    this.#deferring = trap;
+    this.#boundary.deferring = trap || monitored || redirected;
     const done = this.#element(gva, insn);
-    this.#deferring = false;
+    this.#boundary.deferring = false;
     if (done) {
+      if (redirected) mem.set32(L.APIC_OFFSET, mem.get32(L.APIC_OFFSET) | L.APIC_DONE);
       const same = mem.get32(L.NON_ROOT) === nonRoot;
       if (shadow && same) mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~shadow);
       const rip = this.#next();
@@ -346,9 +372,10 @@ export class ExecutionEngine implements Engine {
       if (flags & FLAG_RF && same && !again && insn?.op !== 'iret')
         mem.set32(L.SYSTEM_FLAGS, mem.get32(L.SYSTEM_FLAGS) & ~FLAG_RF);
       const steps = trap && insn && trapsAfter(mem, insn, { nonRoot, supervised }, again || rip === gva + insn.length);
-      this.#trap(steps ? Dr6.BS : 0, again);
+      if (monitored) this.#boundary.monitorTrap(steps ? Dr6.BS : 0);
+      else this.#boundary.trap(steps ? Dr6.BS : 0, again);
     }
-    if (shadow || trap) this.#interrupt();
+    if (shadow || trap || monitored || redirected) this.#boundary.interrupt();
   }
   /** The fault of a breakpoint on the instruction at `gva`, if there is one and nothing holds it off. */
   #breakpointFault(gva: number): boolean {
@@ -356,7 +383,7 @@ export class ExecutionEngine implements Engine {
     const hits = this.debug.instructionHits(gva);
     const held = mem.get32(L.SYSTEM_FLAGS) & FLAG_RF || mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS;
     if (hits === 0 || held) return false;
-    this.#deliver({ kind: 'exception', vector: VECTOR_DB, debug: hits, because: 'instruction breakpoint (DR7)' });
+    this.deliver({ kind: 'exception', vector: VECTOR_DB, debug: hits, because: 'instruction breakpoint (DR7)' });
     return true;
   }
   /** As `#executeOne`; of a repeated string instruction one element, with RIP still on it unless it was the last. */
@@ -371,26 +398,6 @@ export class ExecutionEngine implements Engine {
     this.#setRip(gva);
     this.#count(-1);
     return true;
-  }
-  /**
-   * Delivers the debug trap that is due after an instruction, if any; after a load of SS it waits for the next one (SDM 3A 6.8.3).
-   * @param conditions bits of DR6 beside those of data breakpoints
-   * @param again an element of a repeated instruction was executed, but not the last: the image pushed has RF set
-   */
-  #trap(conditions: number, again = false): void {
-    const { mem } = this;
-    const pending = mem.get32(L.PENDING_EVENTS);
-    const debug = conditions | (mem.get32(L.WATCH_HITS) & Dr6.BREAKPOINTS) | (pending & L.PENDING_DEBUG);
-    mem.set32(L.WATCH_HITS, 0);
-    if (debug === 0) return;
-    if (mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS) {
-      mem.set32(L.PENDING_EVENTS, pending | debug);
-      return;
-    }
-    mem.set32(L.PENDING_EVENTS, pending & ~L.PENDING_DEBUG);
-    if (again) mem.set32(L.SYSTEM_FLAGS, mem.get32(L.SYSTEM_FLAGS) | FLAG_RF);
-    const because = debug & Dr6.BS ? 'single step: RFLAGS.TF is set' : 'data or I/O breakpoint (DR7)';
-    this.#deliver({ kind: 'exception', vector: VECTOR_DB, debug, because });
   }
   /** Whether the instruction completed. */
   #executeOne(gva: number): boolean {
@@ -418,7 +425,7 @@ export class ExecutionEngine implements Engine {
 
   #blockAt(gva: number, single: boolean): Block | undefined {
     const block = this.blocks.at(gva, codeContext(this.mem), single, this.#segments);
-    if (!block) this.#deliver(this.#fetchFault());
+    if (!block) this.deliver(this.#fetchFault());
     return block;
   }
   #fetchFault(): Fault {
@@ -444,7 +451,7 @@ export class ExecutionEngine implements Engine {
     if (exit !== C.EXIT_FAULT)
       throw new Error(`the interpreter left with code ${exit} at ${toBigint(gva).toString(16)}`);
     if (this.mem.get32(L.FAULT_KIND) === C.FAULT_BAIL) return this.#carefully(gva);
-    this.#deliver(this.hooks.takeFault());
+    this.deliver(this.hooks.takeFault());
     return false;
   }
 
@@ -467,7 +474,7 @@ export class ExecutionEngine implements Engine {
     const insn = this.#decodeAt(toBigint(gva));
     const done = this.#element(gva, insn);
     if (!done || !insn || insn.rep === 'none' || this.#next() !== gva) return done;
-    this.#trap(0, true);
+    this.#boundary.trap(0, true);
     return false;
   }
   #observeWrite(hpa: number, bytes: number): void {
@@ -489,15 +496,15 @@ export class ExecutionEngine implements Engine {
     if (insn === undefined) {
       if (step.bytes) this.hooks.undecodable(toBigint(gva), step.bytes);
       const errorCode = step.vector === VECTOR_GP ? { errorCode: 0 } : {};
-      this.#deliver({ kind: 'exception', vector: step.vector, ...errorCode, because: step.because });
+      this.deliver({ kind: 'exception', vector: step.vector, ...errorCode, because: step.because });
       return false;
     }
     this.#count(1);
-    this.#flushCounts();
+    this.flushCounts();
     const outcome = this.hooks.system(insn);
     if (typeof outcome === 'object') {
       this.#count(-1);
-      this.#deliver(outcome);
+      this.deliver(outcome);
       return false;
     }
     if (outcome === 'held') {
@@ -505,41 +512,22 @@ export class ExecutionEngine implements Engine {
       return false;
     }
     if (outcome === 'next') this.#setRip(gva + insn.length);
-    if (this.mem.get32(L.WATCH_HITS) === 0) this.#interrupt();
+    if (this.mem.get32(L.WATCH_HITS) === 0) this.#boundary.interrupt();
     return true;
   }
 
-  #deliver(fault: Fault): void {
+  deliver(fault: Fault): void {
     this.mem.set32(L.WATCH_HITS, 0);
     this.#repetition?.giveUp();
     this.#repetition = undefined;
-    this.#flushCounts();
+    this.flushCounts();
     this.#fruitless = this.retired === this.#deliveredAt ? this.#fruitless + 1 : 0;
     this.#deliveredAt = this.retired;
+    this.mem.set32(L.PENDING_EVENTS, this.mem.get32(L.PENDING_EVENTS) & ~L.APIC_REDIRECTED);
     this.hooks.deliver(fault);
-    this.#interrupt();
+    this.#boundary.afterDelivery();
+    if (!(this.mem.get32(L.PENDING_EVENTS) & L.APIC_REDIRECTED)) this.#boundary.interrupt();
   }
-  #interrupt(): void {
-    if (this.#stopRequested || this.#deferring) return;
-    if (this.mem.get32(L.PENDING_EVENTS) !== 0) this.#pending();
-    const event = this.hooks.pendingInterrupt();
-    if (!event) return;
-    this.#flushCounts();
-    this.hooks.deliver(event);
-  }
-
-  /** Debug exceptions that a VM entry brought, and NMIs (SDM 3A table 6-2: in this order, before other interrupts). */
-  #pending(): void {
-    const { mem } = this;
-    const blocked = mem.get32(L.INTERRUPTIBILITY);
-    if (blocked & BLOCKED_BY_MOV_SS) return;
-    if (mem.get32(L.PENDING_EVENTS) & L.PENDING_DEBUG) return this.#trap(0);
-    if (!(mem.get32(L.PENDING_EVENTS) & L.PENDING_NMI) || blocked & BLOCKED_BY_NMI) return;
-    mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) & ~L.PENDING_NMI);
-    this.#flushCounts();
-    this.hooks.deliver({ kind: 'exception', vector: VECTOR_NMI, type: InterruptionType.Nmi });
-  }
-
   // ---------------------------------------------------------------- counting
 
   #count(instructions: number): void {
@@ -547,7 +535,7 @@ export class ExecutionEngine implements Engine {
     this.#uncounted += instructions;
   }
   /** Brings RETIRED and CYCLES of the running thread up to date. An instruction costs one cycle, beside what others add. */
-  #flushCounts(): void {
+  flushCounts(): void {
     if (this.#uncounted === 0) return;
     const count = this.#uncounted;
     this.#uncounted = 0;
@@ -555,7 +543,7 @@ export class ExecutionEngine implements Engine {
     this.mem.add64(L.CYCLES, count);
   }
   #settle(stop: RunStop): RunStop {
-    this.#flushCounts();
+    this.flushCounts();
     return stop;
   }
 

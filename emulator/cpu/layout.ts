@@ -115,6 +115,16 @@ export const PENDING_EVENTS = 0x1368;
 /** Debug exceptions as the VMCS field has them: breakpoints 3:0, BS 14. */
 export const PENDING_DEBUG = 0x400f;
 export const PENDING_NMI = 0x10000;
+/** A VM exit by the monitor trap flag (vmx/boundary.ts), and of the guest in force: every instruction is followed by one. */
+export const PENDING_MTF = 0x20000;
+export const MONITOR_TRAP = 0x40000;
+/** The VMX-preemption timer runs; VT-x is to be asked at every boundary (windows, virtual interrupts). */
+export const TIMER_RUNS = 0x80000;
+export const ASKS_VMX = 0x100000;
+/** Those that end with the stay in non-root operation. */
+export const OF_GUEST = 0x3e0000;
+/** The next instruction accesses the virtual-APIC page in place of the APIC-access page (vmx/apic-page.ts). */
+export const APIC_REDIRECTED = 0x200000;
 
 /** XMM/YMM0..15, 32 bytes each: the upper half of a YMM register is at 16. */
 export const XMM = 0x1400;
@@ -130,6 +140,36 @@ export const X87_LAST_OPCODE = 0x1690;
 export const X87_LAST_IP = 0x1698;
 export const X87_LAST_DP = 0x16a0;
 export const MXCSR = 0x16a8;
+
+// What the controls of the VMCS in force ask of the fast parts. All of it 0 in root operation.
+/** Cycle (CYCLES) at which the VMX-preemption timer has counted down, 8 bytes. */
+export const TIMER_DEADLINE = 0x1fe8;
+/** TSC multiplier in force, with 48 fraction bits; 0 for none. 8 bytes. */
+export const TSC_MULTIPLIER = 0x1ff0;
+/** VMX_* bits. 4 bytes. */
+export const VMX_MODE = 0x1ff8;
+export const VMX_NMI_EXITING = 1;
+export const VMX_VIRTUAL_NMIS = 2;
+/** Bit 10 of EPT entries is the right to fetch from user pages, bit 2 from others. */
+export const VMX_MODE_BASED_EXECUTE = 4;
+export const VMX_PML = 8;
+export const VMX_SUB_PAGES = 0x10;
+export const VMX_APIC_ACCESSES = 0x20;
+/** PML index, 4 bytes, and HPA of the page-modification log, 8 bytes. */
+export const PML_INDEX = 0x1ffc;
+export const PML_ADDRESS = 0x1fe0;
+/** HPA of the APIC-access page and of the virtual-APIC page, 8 bytes each. */
+export const APIC_ACCESS = 0x1fd8;
+export const VIRTUAL_APIC = 0x1fb8;
+/** The access that APIC_REDIRECTED is about: offset in the page, bit 15 for a write, bit 16 once the instruction has been executed. 4 bytes. */
+export const APIC_OFFSET = 0x1fb4;
+export const APIC_WRITES = 0x8000;
+export const APIC_DONE = 0x10000;
+/** HPA of the root of the sub-page-permission table, 8 bytes. */
+export const SPP_TABLE = 0x1fd0;
+/** Time-stamp counter at the first and the last PAUSE of a loop, 8 bytes each. */
+export const PAUSE_FIRST = 0x1fc8;
+export const PAUSE_LAST = 0x1fc0;
 
 // ---------------------------------------------------------------- engine scratch (not part of a vCPU)
 export const SCRATCH = 0x2000;

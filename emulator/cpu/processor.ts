@@ -32,6 +32,8 @@ export interface ProcessorOptions {
   readonly events: EventBus;
   readonly createVmx: (context: CpuContext) => Vmx;
   readonly pendingInterrupt: PendingInterrupt;
+  /** A guest is inactive while its VMX-preemption timer runs. Absent: nothing else can happen, and the timer expires. */
+  readonly idle?: (context: CpuContext) => void;
 }
 
 /** State is all zero afterwards: the caller resets it (cpu/system/reset.ts) and calls `engine.contextChanged()`. */
@@ -74,6 +76,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     cycles: () => mem.get64(L.CYCLES),
     describeSyscall: (number) => ({ name: `syscall_${number}`, text: `syscall_${number}` }),
     random64: () => mem.get64(L.RETIRED),
+    endOfInterrupt: () => {},
     onVmExit: () => {},
     onPortAccess: () => {},
     board: undefined,
@@ -85,6 +88,8 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     deliver: (fault) => deliver(context, fault),
     takeFault: () => explainAlignment(context, takeCoreFault(context)),
     pendingInterrupt: () => options.pendingInterrupt(context),
+    boundary: (nmi) => vmx.boundary(nmi),
+    idle: () => options.idle?.(context) ?? vmx.expireTimer(),
     selectBank: () => mmu.banks.contextChanged(),
     selectCpu: (index) => {
       context.cpuIndex = index;

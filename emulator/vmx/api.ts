@@ -1,5 +1,6 @@
 /** VT-x as the CPU and the Dune module see it. Everything goes through the fields of a VMCS region in memory. */
-import type { Fault } from '../cpu/engine-api.ts';
+import type { EptFault, Fault } from '../cpu/engine-api.ts';
+import type { VirtualWrite } from './posted.ts';
 
 /** Outcome of a VMX instruction (SDM 3C 31.2): carry and zero flag as the instruction leaves them. */
 export type VmxStatus =
@@ -30,6 +31,8 @@ export interface Vmx {
   vmptrld(hpa: number): VmxStatus;
   /** Current VMCS pointer (HPA), or -1. */
   vmptrst(): number;
+  /** VMfail (SDM 3C 31.2): VMfailInvalid without a current VMCS, else the number goes to its VM-instruction error field. */
+  fail(error: number): VmxStatus;
   /** By encoding; bit 0 of a 64-bit field's encoding reads its high half. */
   vmread(encoding: number): bigint | VmxStatus;
   /** VMREAD of which the low 32 bits are wanted; -1 where it fails. */
@@ -38,6 +41,13 @@ export interface Vmx {
   /** On success the CPU is in non-root operation. A failed entry for guest state or MSRs takes a VM exit (reason bit 31) instead. */
   vmlaunch(): VmxStatus;
   vmresume(): VmxStatus;
+  /** In non-root operation: whether VMREAD or VMWRITE of this encoding goes to the shadow VMCS (SDM 3C 25.10); else it exits. */
+  isShadowed(encoding: bigint, write: boolean): boolean;
+  /** VMREAD and VMWRITE of the shadow VMCS, which the link pointer names. */
+  shadowRead(encoding: number): bigint | VmxStatus;
+  shadowWrite(encoding: number, value: bigint): VmxStatus;
+  /** VMFUNC with EAX and ECX. False if it exits. */
+  callFunction(number: number, argument: number): boolean;
   invept(type: number, eptp: bigint): VmxStatus;
   invvpid(type: number, vpid: number, gva: bigint): VmxStatus;
 
@@ -45,6 +55,8 @@ export interface Vmx {
   field(encoding: number): bigint;
   setField(encoding: number, value: bigint): void;
 
+  /** The #VE that an EPT violation becomes (SDM 3C 26.5.7), its information written; undefined if it exits. */
+  convertViolation(fault: EptFault): Fault | undefined;
   /** In non-root operation: does this event exit? If so the exit has been taken, or a listener has held it. */
   interceptEvent(fault: Fault): boolean;
   /**
@@ -60,8 +72,18 @@ export interface Vmx {
   msrExits(msr: number, write: boolean): boolean;
   /** x2APIC registers of the virtual-APIC page; undefined when this MSR is not virtualised now. */
   readVirtualApic(msr: number): bigint | undefined;
-  /** `refused` says why it is #GP(0). With `eoiVector`, VIRTUALIZED_EOI is to be taken after the instruction. */
-  writeVirtualApic(msr: number, value: bigint): { readonly eoiVector?: number; readonly refused?: string } | undefined;
+  writeVirtualApic(msr: number, value: bigint): VirtualWrite | undefined;
+  /** MOV to CR8 has written the TPR of the virtual-APIC page. */
+  virtualTprWritten(): VirtualWrite;
+  /**
+   * An external interrupt waits: 'exit' takes it from no APIC (the exit is to be taken by `exit`), 'acknowledge' fetches its vector and then delivers it
+   * whatever RFLAGS.IF says. Undefined: it is delivered as ever.
+   */
+  externalInterrupt(): 'exit' | 'acknowledge' | undefined;
+  /** Between two instructions of a guest: takes the exit that is due, if any. `nmi`: ahead of NMIs, else behind them. True if one was taken. */
+  boundary(nmi: boolean): boolean;
+  /** Lets the time pass that the VMX-preemption timer still has. */
+  expireTimer(): void;
   /** Between two instructions: delivers a pending virtual interrupt if the guest can take it. True if RIP stands at its handler. */
   deliverVirtualInterrupt(): boolean;
 }

@@ -4,6 +4,8 @@ import { Field, VMCS_FIELDS } from './fields.ts';
 
 /** VMCS revision identifier: bit 31 is 0. */
 export const VMCS_REVISION = 0x0044_554e;
+/** Bit 31 of a region's first word: a shadow VMCS. */
+export const SHADOW_INDICATOR = 0x8000_0000;
 /** Bytes of a VMXON or VMCS region. */
 export const REGION_BYTES = 4096;
 
@@ -12,11 +14,17 @@ export const CR0_FIXED0 = 0x8000_0021n;
 export const CR0_FIXED1 = 0xffff_ffffn;
 export const CR4_FIXED0 = 0x2000n;
 
-/** IA32_VMX_MISC: activity states HLT, shutdown and wait-for-SIPI; 4 CR3 targets; LMA stored on exit; event injection with instruction length 0. */
-const MISC = (1n << 5n) | (7n << 6n) | (4n << 16n) | (1n << 30n);
+/** The VMX-preemption timer counts down when this bit of the time-stamp counter changes. */
+export const TIMER_SHIFT = 5n;
+/** IA32_VMX_MISC: timer rate; LMA stored on exit; activity states HLT, shutdown and wait-for-SIPI; 4 CR3 targets; event injection with instruction length 0. */
+const MISC = TIMER_SHIFT | (1n << 5n) | (7n << 6n) | (4n << 16n) | (1n << 30n);
 export const CR3_TARGETS = 4;
 /** Recommended most entries of an MSR area: (MISC[27:25] + 1) * 512. */
 export const MSR_AREA_ENTRIES = 512;
+
+/** Types that INVEPT and INVVPID take. */
+export const INVEPT_TYPES: readonly number[] = [1, 2];
+export const INVVPID_TYPES: readonly number[] = [0, 1, 2, 3];
 
 const EPT_EXECUTE_ONLY = 1n << 0n;
 const EPT_4_LEVELS = 1n << 6n;
@@ -26,6 +34,7 @@ const EPT_2M = 1n << 16n;
 const EPT_1G = 1n << 17n;
 const INVEPT = (1n << 20n) | (1n << 25n) | (1n << 26n);
 const EPT_ACCESSED_DIRTY = 1n << 21n;
+const EPT_ADVANCED_INFORMATION = 1n << 22n;
 const INVVPID = (1n << 32n) | (15n << 40n);
 
 const EPT_VPID_CAP =
@@ -37,6 +46,7 @@ const EPT_VPID_CAP =
   EPT_1G |
   INVEPT |
   EPT_ACCESSED_DIRTY |
+  EPT_ADVANCED_INFORMATION |
   INVVPID;
 
 /** Revision; region size; write-back; INS/OUTS information; TRUE capability MSRs. */
@@ -52,6 +62,9 @@ function controls(encoding: number, trueMsr = false): bigint {
 const highestIndex = Math.max(
   ...VMCS_FIELDS.filter((field) => field.implemented).map(({ encoding }) => (encoding >> 1) & 0x1ff),
 );
+
+/** VM function 0, EPTP switching. */
+export const VM_FUNCTIONS = 1n;
 
 /** Values by MSR number. @param cr4Fixed1 bits of CR4 that may be 1 */
 export function capabilityMsrs(cr4Fixed1: bigint): ReadonlyMap<number, bigint> {
@@ -73,5 +86,6 @@ export function capabilityMsrs(cr4Fixed1: bigint): ReadonlyMap<number, bigint> {
     [0x48e, controls(Field.primaryControls, true)],
     [0x48f, controls(Field.exitControls, true)],
     [0x490, controls(Field.entryControls, true)],
+    [0x491, VM_FUNCTIONS],
   ]);
 }

@@ -6,13 +6,14 @@ import * as L from '../cpu/layout.ts';
 import { updateDerived } from '../cpu/system/descriptors.ts';
 import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
 import type { VmxStatus } from './api.ts';
-import { Primary, Secondary } from './controls.ts';
+import { Secondary } from './controls.ts';
 import { type Look, isSettled, lookOf, rememberChecks, violatedGroup } from './checks/index.ts';
 import { VmxError } from './errors.ts';
 import { reportEntry } from './events.ts';
 import { failEntry } from './exit.ts';
 import { ExitReason } from './exit-reasons.ts';
 import { Field } from './fields.ts';
+import { putInForce } from './in-force.ts';
 import { loadMsrs } from './msr-areas.ts';
 import { secondaryControls } from './queries.ts';
 import { loadGuest, loadGuestPdptes } from './transfer.ts';
@@ -26,7 +27,7 @@ const OTHER_EVENT = 7;
 
 export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): VmxStatus {
   const { mem } = context;
-  if (vmcs.pointer < 0) return { kind: 'fail-invalid' };
+  if (vmcs.pointer < 0 || vmcs.isShadow) return { kind: 'fail-invalid' };
   const look = lookOf(vmcs);
   const error = refuse(context, vmcs, launch, look);
   if (error !== 0) {
@@ -42,11 +43,7 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
   const tags = secondaryControls(vmcs);
   loadGuest(context, vmcs);
   mem.set32(L.NON_ROOT, 1);
-  if (tags & Secondary.Ept) vmcs.load64(Field.eptPointer, L.EPTP);
-  else mem.setLow64(L.EPTP, 0);
-  mem.set32(L.VPID, tags & Secondary.Vpid ? vmcs.read32(Field.vpid) : 0);
-  if (vmcs.read32(Field.primaryControls) & Primary.TscOffsetting) vmcs.load64(Field.tscOffset, L.TSC_OFFSET);
-  else mem.setLow64(L.TSC_OFFSET, 0);
+  putInForce(context, vmcs);
   loadGuestPdptes(context, vmcs);
   updateDerived(context);
   if (!(tags & Secondary.Vpid)) context.mmu.invalidateVpid(1, 0, 0n);
@@ -79,8 +76,11 @@ function inject(context: CpuContext, vmcs: CurrentVmcs): void {
   const information = vmcs.read32(Field.entryInterruptionInformation);
   if (!(information & VALID)) return;
   const type = (information >> 8) & 7;
-  if (type === OTHER_EVENT) return;
   const { mem, cpu } = context;
+  if (type === OTHER_EVENT) {
+    mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) | L.PENDING_MTF);
+    return;
+  }
   if (mem.get32(L.ACTIVITY) === HALTED) mem.set32(L.ACTIVITY, 0);
   // Interrupts and hardware exceptions take the place of pending debug exceptions (SDM 3C 27.7.3).
   if (type < InterruptionType.SoftwareInterrupt)
@@ -99,4 +99,6 @@ function inject(context: CpuContext, vmcs: CurrentVmcs): void {
     ...(vector === 14 ? { gva: cpu.cr2 } : {}),
     because: 'injected by VM entry',
   });
+  if (mem.get32(L.PENDING_EVENTS) & L.MONITOR_TRAP)
+    mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) | L.PENDING_MTF);
 }

@@ -2,12 +2,15 @@
 import type { CpuContext } from '../cpu/context.ts';
 import { CPU_COSTS } from '../cpu/costs.ts';
 import * as L from '../cpu/layout.ts';
+import type { LinearMemory } from '../cpu/state.ts';
 import { updateDerived } from '../cpu/system/descriptors.ts';
+import { Blocking } from '../cpu/system/gates.ts';
 import type { ExitInformation } from './api.ts';
 import { Secondary } from './controls.ts';
 import { reportExit } from './events.ts';
 import { ENTRY_FAILURE, EXIT_REASONS, ExitReason, exitReason, exitReasonName } from './exit-reasons.ts';
 import { Field } from './fields.ts';
+import { leaveForce, saveInForce } from './in-force.ts';
 import { loadMsrs, storeMsrs } from './msr-areas.ts';
 import { secondaryControls } from './queries.ts';
 import { savedResumeFlag } from './resume-flag.ts';
@@ -33,6 +36,7 @@ export function takeExit(
   context.onVmExit(exitReasonName(reason));
   context.addCycles(CPU_COSTS.vmExit);
   saveGuest(context, vmcs, savedResumeFlag(context, reason, information));
+  saveInForce(context, vmcs);
   vmcs.write32(Field.entryInterruptionInformation, vmcs.read32(Field.entryInterruptionInformation) & ~VALID);
   if (storeMsrs(context, vmcs)) leaveGuest(context, vmcs);
   else abort(context, vmcs, ABORT_SAVING_MSRS);
@@ -83,11 +87,10 @@ function recordInformation(context: CpuContext, vmcs: CurrentVmcs, reason: numbe
 function leaveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   const { mem } = context;
   const untagged = (secondaryControls(vmcs) & Secondary.Vpid) === 0;
-  mem.set32(L.NON_ROOT, 0);
-  mem.setLow64(L.EPTP, 0);
-  mem.set32(L.VPID, 0);
-  mem.setLow64(L.TSC_OFFSET, 0);
+  const nmi = nmiBlocking(mem, vmcs);
+  leaveForce(context);
   loadHost(context, vmcs);
+  mem.set32(L.INTERRUPTIBILITY, nmi);
   mem.set32(L.WATCH_HITS, 0);
   updateDerived(context);
   if (!loadHostPdptes(context)) return abort(context, vmcs, ABORT_LOADING_PDPTES);
@@ -97,6 +100,16 @@ function leaveGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   }
   context.engine.supervisor?.vmExit();
 }
+
+/** Of the host (SDM 3C 28.5.5): an NMI that exits blocks others; else blocking stays, that of virtual NMIs apart. */
+function nmiBlocking(mem: LinearMemory, vmcs: CurrentVmcs): number {
+  const event = vmcs.read32(Field.exitReason) === ExitReason.ExceptionOrNmi;
+  if (event && (vmcs.read32(Field.exitInterruptionInformation) & EVENT) >>> 0 === NMI_EVENT) return Blocking.NMI;
+  return mem.get32(L.VMX_MODE) & L.VMX_VIRTUAL_NMIS ? 0 : mem.get32(L.INTERRUPTIBILITY) & Blocking.NMI;
+}
+/** Valid, type and vector. */
+const EVENT = 0x8000_07ff;
+const NMI_EVENT = 0x8000_0202;
 
 const ABORTS: Readonly<Record<number, string>> = {
   [ABORT_SAVING_MSRS]: 'an MSR area of the VMCS cannot be processed',

@@ -1,6 +1,7 @@
 /** Which events of a guest exit (SDM 3C 26.2), and MSR bitmaps (25.6.9). Instructions decide for themselves, in cpu/system. */
 import type { CpuContext } from '../cpu/context.ts';
-import { type Fault, InterruptionType } from '../cpu/engine-api.ts';
+import * as C from '../cpu/codes.ts';
+import { type EptFault, type Fault, InterruptionType } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
 import type { ExitInformation } from './api.ts';
 import { Exit, Pin, Primary } from './controls.ts';
@@ -21,25 +22,60 @@ export interface EventExit {
 type Exception = Extract<Fault, { kind: 'exception' }>;
 
 /** The exit that an event of the guest takes; undefined if the guest handles it. */
-export function exitOfEvent(vmcs: CurrentVmcs, fault: Fault): EventExit | undefined {
+export function exitOfEvent(context: CpuContext, vmcs: CurrentVmcs, fault: Fault): EventExit | undefined {
+  const unblocked = fault.unblockedNmi === true && unblocksNmis(context) ? NMI_UNBLOCKING : 0;
   switch (fault.kind) {
-    case 'ept-violation':
+    case 'exception':
+      return exitOfException(vmcs, fault, context.vectoring ? 0 : unblocked);
+    case 'ept-misconfiguration':
+      return { reason: ExitReason.EptMisconfiguration, information: { guestPhysicalAddress: fault.gpa } };
+    case 'apic-access':
+      return apicAccessExit(context, fault);
+    default:
       return {
-        reason: ExitReason.EptViolation,
+        reason: EPT_EXITS[fault.kind],
         information: {
-          qualification: fault.qualification,
-          guestLinearAddress: fault.gva,
+          qualification: fault.qualification | BigInt(unblocked),
+          ...(fault.kind === 'log-full' ? {} : { guestLinearAddress: fault.gva }),
           guestPhysicalAddress: fault.gpa,
         },
       };
-    case 'ept-misconfiguration':
-      return { reason: ExitReason.EptMisconfiguration, information: { guestPhysicalAddress: fault.gpa } };
-    case 'exception':
-      return exitOfException(vmcs, fault);
   }
 }
 
-function exitOfException(vmcs: CurrentVmcs, event: Exception): EventExit | undefined {
+const EPT_EXITS = {
+  'ept-violation': ExitReason.EptViolation,
+  'log-full': ExitReason.PageModificationLogFull,
+  'sub-page-event': ExitReason.SubPageEvent,
+} as const;
+
+/** Bit 12 of the interruption information and of qualifications. */
+const NMI_UNBLOCKING = 0x1000;
+
+/** Where IRET changes the blocking that the VMCS tells of (SDM 3C 28.2.3). */
+function unblocksNmis({ mem }: CpuContext): boolean {
+  const mode = mem.get32(L.VMX_MODE);
+  return (mode & L.VMX_VIRTUAL_NMIS) !== 0 || (mode & L.VMX_NMI_EXITING) === 0;
+}
+
+/** Types of bits 15:12 of the qualification (SDM 3C table 28-6). */
+const APIC_READ = 0;
+const APIC_WRITE = 1;
+const APIC_FETCH = 2;
+const APIC_IN_DELIVERY = 3;
+
+function apicAccessExit(context: CpuContext, { gpa, access = 0 }: EptFault): EventExit {
+  const kind = access & C.ACCESS_KIND;
+  const plain = kind === C.ACCESS_EXEC ? APIC_FETCH : kind === C.ACCESS_WRITE ? APIC_WRITE : APIC_READ;
+  const type = context.vectoring ? APIC_IN_DELIVERY : plain;
+  const length = context.vectoring ? undefined : context.engine.decodeAt(context.cpu.codeAddress)?.length;
+  return {
+    reason: ExitReason.ApicAccess,
+    information: { qualification: BigInt(gpa | (type << 12)), ...(length ? { instructionLength: length } : {}) },
+  };
+}
+
+function exitOfException(vmcs: CurrentVmcs, event: Exception, unblocked: number): EventExit | undefined {
   const type = event.type ?? InterruptionType.HardwareException;
   const pin = vmcs.read32(Field.pinBasedControls);
   switch (type) {
@@ -57,7 +93,7 @@ function exitOfException(vmcs: CurrentVmcs, event: Exception): EventExit | undef
     default:
       if (!bitmapNames(vmcs, event)) return undefined;
   }
-  return { reason: ExitReason.ExceptionOrNmi, information: exceptionInformation(event, type) };
+  return { reason: ExitReason.ExceptionOrNmi, information: exceptionInformation(event, type, unblocked) };
 }
 
 /** The exception bitmap; for #PF its bit is inverted where the error code does not match (SDM 3C 26.2). */
@@ -68,9 +104,9 @@ function bitmapNames(vmcs: CurrentVmcs, event: Exception): boolean {
   return (masked === vmcs.read32(Field.pageFaultErrorCodeMatch)) === named;
 }
 
-function exceptionInformation(event: Exception, type: InterruptionType): ExitInformation {
+function exceptionInformation(event: Exception, type: InterruptionType, unblocked: number): ExitInformation {
   const withError = event.errorCode !== undefined && type === InterruptionType.HardwareException;
-  const information = (VALID | (withError ? ERROR_CODE_VALID : 0) | (type << 8) | event.vector) >>> 0;
+  const information = (VALID | unblocked | (withError ? ERROR_CODE_VALID : 0) | (type << 8) | event.vector) >>> 0;
   return {
     qualification: qualificationOf(event, type),
     interruptionInformation: information,

@@ -1,9 +1,10 @@
-/** Virtual interrupts: x2APIC MSRs in the virtual-APIC page, posted interrupts, evaluation and delivery (SDM 3C 30.2, 30.5, 30.6). */
+/** Virtual interrupts: registers of the virtual-APIC page, posted interrupts, evaluation and delivery (SDM 3C 30.1 to 30.6). */
 import type { CpuContext } from '../cpu/context.ts';
 import { InterruptionType } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
 import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
-import { Pin, Secondary } from './controls.ts';
+import { Pin, Primary, Secondary } from './controls.ts';
+import { ExitReason } from './exit-reasons.ts';
 import { Field } from './fields.ts';
 import { secondaryControls } from './queries.ts';
 import type { CurrentVmcs } from './vmcs.ts';
@@ -13,10 +14,14 @@ const X2APIC_LAST = 0x8ff;
 const MSR_TPR = 0x808;
 const MSR_EOI = 0x80b;
 const MSR_SELF_IPI = 0x83f;
+const SELF_IPI = 0x3f0;
 
 /** Offsets in the virtual-APIC page. */
 const TPR = 0x80;
 const PPR = 0xa0;
+const EOI = 0xb0;
+const ICR_LOW = 0x300;
+const ICR_HIGH = 0x310;
 const ISR = 0x100;
 const IRR = 0x200;
 const REGISTER_STRIDE = 16;
@@ -28,6 +33,26 @@ const OUTSTANDING = 32;
 const RFLAGS_IF = 0x200;
 const BLOCKED_BY_STI_OR_MOV_SS = 3;
 const HLT = 1;
+
+/** What follows a write to a register of the virtual-APIC page. */
+export interface VirtualWrite {
+  /** Why it is #GP(0). */
+  readonly refused?: string;
+  /** Reason of a trap-like exit. */
+  readonly exit?: number;
+  readonly qualification?: number;
+}
+const DONE: VirtualWrite = {};
+const BELOW_THRESHOLD: VirtualWrite = { exit: ExitReason.TprBelowThreshold };
+const apicWrite = (offset: number): VirtualWrite => ({ exit: ExitReason.ApicWrite, qualification: offset });
+
+/** An interrupt command that self-IPI virtualization takes: fixed, edge-triggered, to itself, with a vector of 16 or more (SDM 3C 30.4.3.2). */
+function isSelfIpi(command: number): boolean {
+  return (command & ICR_CHECKED) >>> 0 === ICR_SELF && (command & 0xff) >= 16;
+}
+/** Bits 31:20, shorthand 19:18, 17:16, trigger mode 15, 13, delivery status 12, delivery mode 10:8. */
+const ICR_CHECKED = 0xffff_b700;
+const ICR_SELF = 0x4_0000;
 
 export class VirtualApic {
   constructor(
@@ -42,19 +67,70 @@ export class VirtualApic {
     return this.context.physical.read64(this.#page() + ((msr & 0xff) << 4));
   }
 
-  /**
-   * WRMSR of an x2APIC register. 'exit': an exit that follows the instruction is due to be taken with `eoiVector`.
-   * Undefined when the write is not virtualised.
-   */
-  writeMsr(msr: number, value: bigint): { readonly eoiVector?: number; readonly refused?: string } | undefined {
+  /** WRMSR of an x2APIC register. Undefined when the write is not virtualised. */
+  writeMsr(msr: number, value: bigint): VirtualWrite | undefined {
     if (msr < X2APIC_FIRST || msr > X2APIC_LAST || !this.#enabled(Secondary.X2apicMode)) return undefined;
-    if (msr === MSR_TPR) return this.#writeTpr(value);
+    if (msr === MSR_TPR) {
+      if (value >> 8n) return { refused: 'TPR bits 63:8 are reserved' };
+      this.context.physical.write64(this.#page() + TPR, value);
+      return this.#tprWritten();
+    }
     if (!this.#enabled(Secondary.VirtualInterruptDelivery)) return undefined;
     if (msr === MSR_EOI) return value === 0n ? this.#endOfInterrupt() : { refused: 'EOI takes only 0' };
     if (msr !== MSR_SELF_IPI) return undefined;
-    if (value >> 8n || value < 16n) return { refused: 'a self-IPI needs a vector of 16 to 255' };
+    if (value >> 8n) return { refused: 'bits 63:8 of SELF_IPI are reserved' };
+    this.context.physical.write64(this.#page() + SELF_IPI, value);
+    if (value < 16n) return apicWrite(SELF_IPI);
     this.#request(Number(value));
-    return {};
+    return DONE;
+  }
+
+  /** After MOV to CR8 has written the TPR of the page. */
+  tprWritten(): VirtualWrite {
+    return this.#tprWritten();
+  }
+
+  /** After a write to the APIC-access page has gone to the virtual-APIC page (SDM 3C 30.4.3.2). @param offset of the register */
+  pageWritten(offset: number): VirtualWrite {
+    const { physical } = this.context;
+    const at = this.#page() + offset;
+    const delivers = this.#enabled(Secondary.VirtualInterruptDelivery);
+    switch (offset) {
+      case TPR:
+        physical.write32(at, physical.read32(at) & 0xff);
+        return this.#tprWritten();
+      case EOI:
+        if (!delivers) return apicWrite(offset);
+        physical.write32(at, 0);
+        return this.#endOfInterrupt();
+      case ICR_LOW: {
+        const command = physical.read32(at);
+        if (!delivers || !isSelfIpi(command)) return apicWrite(offset);
+        this.#request(command & 0xff);
+        return DONE;
+      }
+      case ICR_HIGH:
+        physical.write32(at, physical.read32(at) & 0xff00_0000);
+        return DONE;
+      default:
+        return apicWrite(offset);
+    }
+  }
+
+  /** What a VM entry ends with: the virtual PPR, and the exit of a TPR below its threshold (SDM 3C 27.7.5, 27.7.7). */
+  entered(): VirtualWrite {
+    if (this.#enabled(Secondary.VirtualInterruptDelivery)) this.#updatePriority();
+    else if (this.#enabled(Secondary.ApicAccesses) && this.vmcs.read32(Field.primaryControls) & Primary.TprShadow)
+      return this.#tprWritten();
+    return DONE;
+  }
+
+  /** The notification vector has arrived: requests go from the descriptor to the page (SDM 3C 30.6). False if it is not that. */
+  takeNotification(vector: number): boolean {
+    if (!(this.vmcs.read32(Field.pinBasedControls) & Pin.ProcessPostedInterrupts)) return false;
+    if (vector !== this.vmcs.read32(Field.postedInterruptNotificationVector)) return false;
+    this.#acceptPosted();
+    return true;
   }
 
   /**
@@ -64,10 +140,13 @@ export class VirtualApic {
   deliverPending(): boolean {
     const { mem } = this.context;
     if (mem.get32(L.NON_ROOT) === 0 || !this.#enabled(Secondary.VirtualInterruptDelivery)) return false;
-    if (this.vmcs.read32(Field.pinBasedControls) & Pin.ProcessPostedInterrupts) this.#acceptPosted();
+    // Above Linux there is no APIC to carry the notification.
+    if (this.context.engine.supervisor && this.vmcs.read32(Field.pinBasedControls) & Pin.ProcessPostedInterrupts)
+      this.#acceptPosted();
     const status = this.vmcs.read32(Field.guestInterruptStatus);
     const vector = status & 0xff;
     if (vector >> 4 <= this.#priority(status) >> 4) return false;
+    if (this.vmcs.read32(Field.primaryControls) & Primary.InterruptWindowExiting) return false;
     if (!(mem.get32(L.SYSTEM_FLAGS) & RFLAGS_IF) || mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_STI_OR_MOV_SS)
       return false;
     if (mem.get32(L.ACTIVITY) > HLT) return false;
@@ -82,6 +161,8 @@ export class VirtualApic {
       type: InterruptionType.External,
       because: 'virtual interrupt',
     });
+    const events = mem.get32(L.PENDING_EVENTS);
+    if (events & L.MONITOR_TRAP) mem.set32(L.PENDING_EVENTS, events | L.PENDING_MTF);
     return true;
   }
 
@@ -99,17 +180,22 @@ export class VirtualApic {
     return tpr >> 4 >= inService >> 4 ? tpr : inService & 0xf0;
   }
   #updatePriority(): void {
-    this.context.physical.write32(this.#page() + PPR, this.#priority(this.vmcs.read32(Field.guestInterruptStatus)));
+    const { physical } = this.context;
+    const priority = this.#priority(this.vmcs.read32(Field.guestInterruptStatus));
+    if (physical.read32(this.#page() + PPR) !== priority) physical.write32(this.#page() + PPR, priority);
   }
   #setStatus(requested: number, inService: number): void {
     this.vmcs.write32(Field.guestInterruptStatus, requested | (inService << 8));
   }
 
-  #writeTpr(value: bigint): { readonly refused?: string } {
-    if (value >> 8n) return { refused: 'TPR bits 63:8 are reserved' };
-    this.context.physical.write64(this.#page() + TPR, value);
-    if (this.#enabled(Secondary.VirtualInterruptDelivery)) this.#updatePriority();
-    return {};
+  /** TPR virtualization (SDM 3C 30.1.2). */
+  #tprWritten(): VirtualWrite {
+    if (this.#enabled(Secondary.VirtualInterruptDelivery)) {
+      this.#updatePriority();
+      return DONE;
+    }
+    const priority = (this.context.physical.read32(this.#page() + TPR) >> 4) & 15;
+    return priority < (this.vmcs.read32(Field.tprThreshold) & 15) ? BELOW_THRESHOLD : DONE;
   }
 
   #request(vector: number): void {
@@ -118,7 +204,7 @@ export class VirtualApic {
     this.#setStatus(Math.max(status & 0xff, vector), status >> 8);
   }
 
-  #endOfInterrupt(): { readonly eoiVector?: number } {
+  #endOfInterrupt(): VirtualWrite {
     const status = this.vmcs.read32(Field.guestInterruptStatus);
     const vector = status >> 8;
     this.#setBit(ISR, vector, false);
@@ -127,7 +213,8 @@ export class VirtualApic {
     const bitmap = [Field.eoiExitBitmap0, Field.eoiExitBitmap1, Field.eoiExitBitmap2, Field.eoiExitBitmap3][
       vector >> 6
     ]!;
-    return (this.vmcs.read(bitmap) >> BigInt(vector & 63)) & 1n ? { eoiVector: vector } : {};
+    if (!((this.vmcs.read(bitmap) >> BigInt(vector & 63)) & 1n)) return DONE;
+    return { exit: ExitReason.VirtualizedEoi, qualification: vector };
   }
 
   #acceptPosted(): void {

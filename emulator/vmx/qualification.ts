@@ -49,6 +49,7 @@ function eptViolation(r: Reader): string {
     r.bit('readable', 3, 'the EPT allows reads') && 'R',
     r.bit('writable', 4, 'the EPT allows writes') && 'W',
     r.bit('executable', 5, 'the EPT allows fetches') && 'X',
+    r.bit('user-executable', 6, 'the EPT allows fetches of user pages') && 'XU',
   ];
   const linear = r.bit('linear address valid', 7, 'the guest linear-address field is valid');
   const final = r.bit(
@@ -57,6 +58,9 @@ function eptViolation(r: Reader): string {
     'access to the address itself',
     'access to a guest paging-structure entry',
   );
+  r.bit('user-mode address', 9, 'the guest tables make it a user page');
+  r.bit('writable page', 10, 'the guest tables make it writable');
+  r.bit('execute-disable', 11, 'the guest tables forbid fetches');
   r.bit('NMI unblocking', 12, 'IRET had unblocked NMIs');
   const target = linear ? (final ? '' : ' of a guest page-table entry') : ' without a linear address';
   const rights = list(given, '');

@@ -177,7 +177,6 @@ export function loadHost(context: CpuContext, vmcs: CurrentVmcs): void {
   setLow(mem, L.DR7, DR7_ONE);
   setLow(mem, L.MSR_DEBUGCTL, 0);
   writeRflags(context, 2);
-  mem.set32(L.INTERRUPTIBILITY, 0);
   mem.set32(L.ACTIVITY, 0);
   mem.set32(L.GDTR_LIMIT, 0xffff);
   mem.set32(L.IDTR_LIMIT, 0xffff);

@@ -23,6 +23,8 @@ IMPLEMENTED.forEach((field, index) => {
   WIDTH_OF[field.encoding >> 1] = field.bits;
 });
 
+const SHADOW = 0x8000_0000;
+
 /** Offset of what the entry checks remember (checks/index.ts), to the end of the region. */
 export const REMEMBERED = SLOTS + IMPLEMENTED.length * 8;
 
@@ -56,6 +58,11 @@ export class CurrentVmcs {
   set launched(value: boolean) {
     this.mem.set32(this.region() + LAUNCH_STATE, value ? LAUNCHED : CLEAR);
     this.touched();
+  }
+
+  /** A shadow VMCS: no VM entry can use it (SDM 3C 25.10). */
+  get isShadow(): boolean {
+    return (this.mem.get32(this.region()) & SHADOW) !== 0;
   }
 
   /** VMX-abort indicator (SDM 3C 28.7). */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { UNMAPPED } from '../cpu/system/system-test-support.ts';
+import { InterruptionType } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
 import { Pin, Primary, Secondary } from './controls.ts';
 import { ExitReason, exitReasonName } from './exit-reasons.ts';
@@ -67,7 +68,7 @@ describe('VM exits and entries', () => {
       context.physical.write64(eptEntry(2), 0x400000n | 0xb1n),
     );
     expectReason(m, ExitReason.EptViolation);
-    assert.equal(m.field(Field.exitQualification), 0x18an);
+    assert.equal(m.field(Field.exitQualification), 0x78an);
     assert.equal(m.field(Field.guestLinearAddress), 0x400010n);
     assert.equal(m.field(Field.guestPhysicalAddress), 0x400010n);
     assert.equal(m.field(Field.guestRip), BigInt(m.symbols.get('at')!));
@@ -231,6 +232,8 @@ describe('VM exits and entries', () => {
     physical.write32(DESCRIPTOR + 32, 1);
     assert.deepEqual(m.launch(), { kind: 'succeed' });
     const { vmx, mem } = m.context;
+    const notification = { kind: 'exception', vector: 0xf2, type: InterruptionType.External } as const;
+    assert.equal(vmx.interceptEvent(notification), true, 'no exit, and nothing for the guest');
     assert.equal(vmx.deliverVirtualInterrupt(), false, 'IF is 0');
     assert.equal(m.field(Field.guestInterruptStatus), 0x41n, 'requested');
     mem.set32(L.SYSTEM_FLAGS, 0x200);

@@ -1,6 +1,6 @@
 /** The one path by which an exception, software interrupt, external interrupt or NMI reaches its handler (SDM 3A 6). */
 import type { CpuContext, Deliver, FaultRecord } from '../context.ts';
-import type { Fault } from '../engine-api.ts';
+import type { EptFault, Fault } from '../engine-api.ts';
 import { InterruptionType } from '../engine-api.ts';
 import * as L from '../layout.ts';
 import { ExitReason } from './exits.ts';
@@ -25,8 +25,9 @@ export const deliver: Deliver = (context, fault) => {
 };
 
 /** As `deliver`; false if a listener held the event, and then nothing has changed. Traps cannot be held: their instruction is done. */
-export function deliverUnlessHeld(context: CpuContext, fault: Fault): boolean {
+export function deliverUnlessHeld(context: CpuContext, met: Fault): boolean {
   const { cpu, vmx, engine } = context;
+  const fault = met.kind === 'exception' ? met : (vmx.convertViolation(met) ?? met);
   if (fault.kind === 'exception' && exceptionEvent(context, fault) && fault.vector !== Vector.DB) return false;
   if (cpu.nonRoot && fault.kind === 'exception') context.onGuestException(fault);
   if (cpu.nonRoot && vmx.interceptEvent(fault)) return true;
@@ -115,10 +116,17 @@ function tryDelivery(context: CpuContext, event: Exception): Failure | undefined
   }
 }
 
+const EPT_FAULTS: Readonly<Record<EptFault['kind'], string>> = {
+  'ept-violation': 'EPT violation',
+  'ept-misconfiguration': 'EPT misconfiguration',
+  'log-full': 'page-modification log full',
+  'sub-page-event': 'sub-page-permission event',
+  'apic-access': 'access to the APIC-access page, offset',
+};
+
 function describeFailure({ stage: doing, about }: Progress, fault: Fault): string {
   const stage = about === undefined ? doing : `${doing} ${typeof about === 'bigint' ? hex(about) : about}`;
-  if (fault.kind === 'ept-violation') return `${stage}: EPT violation at GPA 0x${fault.gpa.toString(16)}`;
-  if (fault.kind === 'ept-misconfiguration') return `${stage}: EPT misconfiguration at GPA 0x${fault.gpa.toString(16)}`;
+  if (fault.kind !== 'exception') return `${stage}: ${EPT_FAULTS[fault.kind]} at GPA 0x${fault.gpa.toString(16)}`;
   if (fault.because) return fault.because;
   const where = fault.gva === undefined ? '' : ` at 0x${fault.gva.toString(16)}`;
   return `${stage}: ${vectorName(fault.vector)}${where}`;
@@ -148,6 +156,7 @@ function severity(event: Exception): 'benign' | 'contributory' | 'page-fault' {
   if (!isHardware(event)) return 'benign';
   switch (event.vector) {
     case Vector.PF:
+    case Vector.VE:
       return 'page-fault';
     case Vector.DE:
     case Vector.TS:

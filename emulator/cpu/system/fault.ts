@@ -1,7 +1,7 @@
 /** How a system handler ends its instruction with an exception. */
 import * as C from '../codes.ts';
 import type { CpuContext } from '../context.ts';
-import type { Fault } from '../engine-api.ts';
+import type { EptFault, Fault } from '../engine-api.ts';
 import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
 
@@ -103,17 +103,24 @@ export function takeCoreFault(context: CpuContext): Fault {
     case C.FAULT_SEGMENT:
       return segmentFault(context, mem.get32(L.FAULT_ERROR), gva);
     case C.FAULT_EPT_VIOLATION:
-      return {
-        kind: 'ept-violation',
-        gva,
-        gpa: Number(mem.get64(L.FAULT_GPA)),
-        qualification: mem.get64(L.FAULT_QUALIFICATION),
-      };
+      return { ...eptFault(context, 'ept-violation', gva), convertible: mem.get32(L.FAULT_ERROR) === 1 };
     case C.FAULT_EPT_MISCONFIG:
-      return { kind: 'ept-misconfiguration', gva, gpa: Number(mem.get64(L.FAULT_GPA)) };
+      return { ...eptFault(context, 'ept-misconfiguration', gva), qualification: 0n };
+    case C.FAULT_LOG_FULL:
+      return eptFault(context, 'log-full', gva);
+    case C.FAULT_SUB_PAGE:
+      return eptFault(context, 'sub-page-event', gva);
+    case C.FAULT_APIC_ACCESS: {
+      const access = { access: mem.get32(L.FAULT_VECTOR), bytes: mem.get32(L.FAULT_ERROR) };
+      return { ...eptFault(context, 'apic-access', gva), qualification: 0n, ...access };
+    }
     default:
       throw new Error(`the core reported fault kind ${kind}, which is not the guest's`);
   }
+}
+
+function eptFault({ mem }: CpuContext, kind: EptFault['kind'], gva: bigint): EptFault {
+  return { kind, gva, gpa: Number(mem.get64(L.FAULT_GPA)), qualification: mem.get64(L.FAULT_QUALIFICATION) };
 }
 
 const SEGMENT_NAMES: readonly string[] = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];

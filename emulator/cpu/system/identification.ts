@@ -10,7 +10,8 @@ import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, isCanonicalBase, readOperand, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { msrName, readMsr, refuseMsr, writeMsr } from './msrs.ts';
-import { setEdxEax } from './tsc.ts';
+import { afterVirtualWrite } from './tpr.ts';
+import { guestTsc, setEdxEax } from './tsc.ts';
 
 const CR4_FSGSBASE = 0x10000n;
 const LOW32 = 0xffff_ffffn;
@@ -34,11 +35,18 @@ export function rdmsr(context: CpuContext, instruction: Instruction): SystemOutc
   requireCpl0(context, 'RDMSR');
   const number = Number(cpu.gpr(1) & LOW32);
   if (cpu.nonRoot && vmx.msrExits(number, false)) return exit(context, instruction, ExitReason.Rdmsr);
-  const value = (cpu.nonRoot ? vmx.readVirtualApic(number) : undefined) ?? readMsr(context, number);
+  const value = cpu.nonRoot ? readOfGuest(context, number) : readMsr(context, number);
   if (value === undefined) generalProtection(`RDMSR: there is no MSR ${hex(number)}`);
   setEdxEax(context, value);
   return 'next';
 }
+
+/** MSRs that the controls of a VMCS change. */
+function readOfGuest(context: CpuContext, number: number): bigint | undefined {
+  if (number === MSR_TSC) return guestTsc(context);
+  return context.vmx.readVirtualApic(number) ?? readMsr(context, number);
+}
+const MSR_TSC = 0x10;
 
 export function wrmsr(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { cpu, vmx, events } = context;
@@ -57,19 +65,6 @@ export function wrmsr(context: CpuContext, instruction: Instruction): SystemOutc
   writeMsr(context, number, value);
   context.addCycles(CPU_COSTS.wrmsr);
   return 'next';
-}
-
-/** A write to the virtual-APIC page; an EOI that the bitmap names exits as a trap. */
-function afterVirtualWrite(
-  context: CpuContext,
-  instruction: Instruction,
-  { refused, eoiVector }: NonNullable<ReturnType<CpuContext['vmx']['writeVirtualApic']>>,
-): SystemOutcome {
-  if (refused !== undefined) generalProtection(`WRMSR: ${refused}`);
-  if (eoiVector === undefined) return 'next';
-  context.cpu.rip = BigInt.asUintN(64, context.cpu.rip + BigInt(instruction.length));
-  context.vmx.exit(ExitReason.VirtualizedEoi, { qualification: BigInt(eoiVector) });
-  return 'moved';
 }
 
 function requireFsgsbase(context: CpuContext): void {

@@ -119,6 +119,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   outs: stringIo('out'),
 
   vmcall: vmx.vmcall,
+  vmfunc: vmx.vmfunc,
   vmlaunch: vmx.vmlaunch,
   vmresume: vmx.vmresume,
   vmxon: vmx.vmxon,

@@ -19,7 +19,7 @@ import {
   updateDerived,
 } from './descriptors.ts';
 import { ringChangeEvent } from './events.ts';
-import { Vector, generalProtection, raise } from './fault.ts';
+import { GuestFault, Vector, generalProtection, raise } from './fault.ts';
 import { Blocking } from './gates.ts';
 import { popfMask } from './interrupts.ts';
 import { realCode } from './legacy-gates.ts';
@@ -89,6 +89,21 @@ export function iret(context: CpuContext, instruction: Instruction): SystemOutco
   return returnQuickly(context, instruction) ? 'moved' : iretWithChecks(context, instruction);
 }
 
+/** As `iret`, every case with its reasons. It unblocks NMIs, also when it faults (SDM 3A 6.7.1); an exit for its fault says so (SDM 3C 28.2.3). */
+export function iretWithChecks(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { mem } = context;
+  const blocking = mem.get32(L.INTERRUPTIBILITY);
+  const keeps = (mem.get32(L.VMX_MODE) & (L.VMX_NMI_EXITING | L.VMX_VIRTUAL_NMIS)) === L.VMX_NMI_EXITING;
+  if (!(blocking & Blocking.NMI) || keeps) return returnWithChecks(context, instruction);
+  mem.set32(L.INTERRUPTIBILITY, blocking & ~Blocking.NMI);
+  try {
+    return returnWithChecks(context, instruction);
+  } catch (error) {
+    if (error instanceof GuestFault) throw new GuestFault({ ...error.fault, unblockedNmi: true });
+    throw error;
+  }
+}
+
 /** Bits of the core's answer. */
 const CONTEXT_CHANGED = 2;
 
@@ -104,8 +119,7 @@ function returnQuickly(context: CpuContext, instruction: Instruction): boolean {
   return true;
 }
 
-/** As `iret`, every case with its reasons. */
-export function iretWithChecks(context: CpuContext, instruction: Instruction): SystemOutcome {
+function returnWithChecks(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { cpu, mem } = context;
   const bytes = instruction.size as 2 | 4 | 8;
   refuseVirtual8086(context, 'IRET');
@@ -135,7 +149,6 @@ export function iretWithChecks(context: CpuContext, instruction: Instruction): S
   else moveStack(context, 3 * bytes);
   cpu.rip = rip;
   writeRflags(context, rflags);
-  mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~Blocking.NMI);
   setCodeAndStack(context, cs, ss);
   if (cpu.cpl !== oldCpl) dropInnerSegments(context);
   context.addCycles(CPU_COSTS.iret);
@@ -151,7 +164,7 @@ export function loadOuterStack(context: CpuContext, cs: SegmentRegister, ss: Seg
 
 /** In virtual-8086 mode IOPL and VM stay, which is all that differs from real mode. */
 function realReturn(context: CpuContext, bytes: 2 | 4 | 8): SystemOutcome {
-  const { cpu, mem } = context;
+  const { cpu } = context;
   const rip = peekStack(context, 0, bytes);
   const selector = Number(peekStack(context, bytes, bytes) & 0xffffn);
   const flags = Number(peekStack(context, 2 * bytes, bytes) & 0xffff_ffffn);
@@ -162,7 +175,6 @@ function realReturn(context: CpuContext, bytes: 2 | 4 | 8): SystemOutcome {
   cpu.rip = rip;
   cpu.setSegment(Segment.CS, cs);
   writeRflags(context, rflags);
-  mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~Blocking.NMI);
   updateDerived(context);
   context.addCycles(CPU_COSTS.iret);
   return 'moved';
@@ -170,7 +182,7 @@ function realReturn(context: CpuContext, bytes: 2 | 4 | 8): SystemOutcome {
 
 /** To virtual-8086 mode, from ring 0 of protected mode: ESP, SS, ES, DS, FS and GS follow on the stack (SDM 3B 21.2.5). */
 function returnToVirtual8086(context: CpuContext, eip: bigint, selector: number, flags: number): SystemOutcome {
-  const { cpu, mem } = context;
+  const { cpu } = context;
   const word = (index: number): bigint => peekStack(context, index * 4, 4);
   const esp = word(3);
   const selectors = [Segment.SS, Segment.ES, Segment.DS, Segment.FS, Segment.GS].map(
@@ -182,7 +194,6 @@ function returnToVirtual8086(context: CpuContext, eip: bigint, selector: number,
     cpu.setSegment(segment, realSegment(cpu.segment(segment), value, true));
   cpu.rsp = esp;
   cpu.rip = eip;
-  mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~Blocking.NMI);
   updateDerived(context);
   context.addCycles(CPU_COSTS.iret);
   ringChangeEvent(context, 0, 'IRET');

@@ -3,9 +3,11 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
-import { ExitReason, Primary, exit, primary } from './exits.ts';
+import { Field } from '../../vmx/fields.ts';
+import { ExitReason, Primary, Secondary, exit, primary, secondary } from './exits.ts';
 import { generalProtection, undefinedOpcode } from './fault.ts';
 import { linearAddress, readLinear } from './memory.ts';
+import { readTsc } from './tsc.ts';
 import { Flag, systemFlags, writeSystemFlags } from './rflags.ts';
 
 const RAX = 0;
@@ -45,9 +47,21 @@ export function mwait(context: CpuContext, instruction: Instruction): SystemOutc
 
 /** PAUSE in VMX non-root operation or on a board; elsewhere the interpreter takes it as a NOP. */
 export function pause(context: CpuContext, instruction: Instruction): SystemOutcome {
-  if (primary(context, Primary.PauseExiting)) return exit(context, instruction, ExitReason.Pause);
+  if (primary(context, Primary.PauseExiting) || pausesTooLong(context))
+    return exit(context, instruction, ExitReason.Pause);
   context.board?.pause();
   return 'next';
+}
+
+/** PAUSE-loop exiting (SDM 3C 26.1.3): at CPL 0, PAUSEs no further apart than the gap go on for longer than the window. */
+function pausesTooLong(context: CpuContext): boolean {
+  const { mem, cpu, vmx } = context;
+  if (cpu.cpl !== 0 || !secondary(context, Secondary.PauseLoopExiting)) return false;
+  const now = readTsc(context);
+  const gap = now - mem.get64(L.PAUSE_LAST);
+  mem.set64(L.PAUSE_LAST, now);
+  if (gap > vmx.field(Field.pleGap)) mem.set64(L.PAUSE_FIRST, now);
+  return now - mem.get64(L.PAUSE_FIRST) > vmx.field(Field.pleWindow);
 }
 
 export const setAc =

@@ -118,7 +118,10 @@ export function sharedProcessor(model: CpuModel): CpuContext {
           model,
           events: new EventBus(),
           createVmx,
-          pendingInterrupt: () => undefined,
+          pendingInterrupt: ({ vmx }) => {
+            vmx.deliverVirtualInterrupt();
+            return undefined;
+          },
         },
       ),
     );

@@ -3,7 +3,8 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction } from '../instruction.ts';
 import * as L from '../layout.ts';
 import { Field } from '../../vmx/fields.ts';
-import { ExitReason, Primary, Secondary, primary, secondary } from './exits.ts';
+import type { VirtualWrite } from '../../vmx/posted.ts';
+import { Primary, primary } from './exits.ts';
 import { generalProtection } from './fault.ts';
 import { hex } from './memory.ts';
 
@@ -29,10 +30,18 @@ export function writeTpr(context: CpuContext, instruction: Instruction, value: b
     return 'next';
   }
   context.physical.write32(shadow, Number(value) << 4);
-  if (secondary(context, Secondary.VirtualInterruptDelivery)) return 'next';
-  if (value >= BigInt(Number(context.vmx.field(Field.tprThreshold)) & 15)) return 'next';
-  // Trap-like: the write has happened.
+  return afterVirtualWrite(context, instruction, context.vmx.virtualTprWritten());
+}
+
+/** After a write to the virtual-APIC page: its exit, if any, is a trap. */
+export function afterVirtualWrite(
+  context: CpuContext,
+  instruction: Instruction,
+  { refused, exit, qualification }: VirtualWrite,
+): SystemOutcome {
+  if (refused !== undefined) generalProtection(`${instruction.op.toUpperCase()}: ${refused}`);
+  if (exit === undefined) return 'next';
   context.cpu.rip = BigInt.asUintN(64, context.cpu.rip + BigInt(instruction.length));
-  context.vmx.exit(ExitReason.TprBelowThreshold);
+  context.vmx.exit(exit, qualification === undefined ? {} : { qualification: BigInt(qualification) });
   return 'moved';
 }

@@ -23,10 +23,14 @@ export function writeTsc(context: CpuContext, value: bigint): void {
   context.board?.timeChanged();
 }
 
-/** With the TSC offset in force. */
+/** With the TSC multiplier and offset in force (SDM 3C 26.3). */
 export function guestTsc(context: CpuContext): bigint {
-  const offset = context.cpu.nonRoot ? context.mem.get64(L.TSC_OFFSET) : 0n;
-  return BigInt.asUintN(64, readTsc(context) + offset);
+  const { mem, cpu } = context;
+  const tsc = readTsc(context);
+  if (!cpu.nonRoot) return tsc;
+  const multiplier = mem.get64(L.TSC_MULTIPLIER);
+  const scaled = multiplier === 0n ? tsc : (tsc * multiplier) >> 48n;
+  return BigInt.asUintN(64, scaled + mem.get64(L.TSC_OFFSET));
 }
 
 export function setEdxEax(context: CpuContext, value: bigint): void {

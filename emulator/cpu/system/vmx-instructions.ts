@@ -3,18 +3,31 @@ import type { CpuContext, SystemOutcome } from '../context.ts';
 import type { Instruction, MemoryOperand } from '../instruction.ts';
 import * as L from '../layout.ts';
 import type { VmxStatus } from '../../vmx/api.ts';
-import { Field } from '../../vmx/fields.ts';
-import { ExitReason, displacement, exit, memoryInformation, operandInformation } from './exits.ts';
+import { INVEPT_TYPES, INVVPID_TYPES } from '../../vmx/capabilities.ts';
+import { VmxError } from '../../vmx/errors.ts';
+import {
+  ExitReason,
+  Secondary,
+  displacement,
+  exit,
+  memoryInformation,
+  operandInformation,
+  secondary,
+} from './exits.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { linearAddress, readLinear, readOperand, writeLinear, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { refuseCr0, refuseCr4 } from './control-registers.ts';
+import { isLongMode, requireProtectedMode } from './modes.ts';
 import { Flag, setArithmeticFlags } from './rflags.ts';
 
 const CR4_VMXE = 0x2000n;
 const FEATURE_CONTROL_LOCK_AND_VMX = 5n;
-const ERROR_VMCALL_IN_ROOT = 1;
-const NO_VMCS = -1;
+const { VmcallInRoot: ERROR_VMCALL_IN_ROOT, VmxonInRoot: ERROR_VMXON_IN_ROOT } = VmxError;
+const { InvalidInvalidation: ERROR_INVALIDATION } = VmxError;
+const LOW32 = 0xffff_ffffn;
+/** Greatest number that the VM-function controls could enable. */
+const LAST_FUNCTION = 63;
 
 /** SDM 3C 31.2. */
 function conclude(context: CpuContext, status: VmxStatus): SystemOutcome {
@@ -27,11 +40,16 @@ function memoryOperand(instruction: Instruction): MemoryOperand {
   return operand ?? undefinedOpcode(`${instruction.op.toUpperCase()} needs a memory operand`);
 }
 
+/** Real, virtual-8086 and compatibility mode have no VMX instructions. */
+function refuseMode(context: CpuContext, instruction: Instruction): void {
+  requireProtectedMode(context, instruction.op);
+  if (context.mem.get32(L.CODE_MODE) !== 2 && isLongMode(context))
+    undefinedOpcode(`${instruction.op.toUpperCase()} in compatibility mode`);
+}
+
 function requireVmxOperation(context: CpuContext, instruction: Instruction): void {
-  const { mem } = context;
-  if (!mem.get32(L.VMX_ON)) undefinedOpcode(`${instruction.op.toUpperCase()} outside VMX operation`);
-  if (mem.get32(L.CODE_MODE) === 2) return;
-  if (context.cpu.efer & 0x400n) undefinedOpcode(`${instruction.op.toUpperCase()} in compatibility mode`);
+  if (!context.mem.get32(L.VMX_ON)) undefinedOpcode(`${instruction.op.toUpperCase()} outside VMX operation`);
+  refuseMode(context, instruction);
 }
 
 /** In non-root operation every VMX instruction exits, at any CPL; in root operation it needs CPL 0. */
@@ -70,14 +88,13 @@ function readPointer(context: CpuContext, instruction: Instruction): number {
 export function vmxon(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { cpu, mem, vmx } = context;
   if (!(cpu.cr4 & CR4_VMXE)) undefinedOpcode('VMXON with CR4.VMXE = 0');
-  if (mem.get32(L.CODE_MODE) !== 2 && cpu.efer & 0x400n) undefinedOpcode('VMXON in compatibility mode');
+  refuseMode(context, instruction);
   if (cpu.nonRoot) return exit(context, instruction, ExitReason.Vmxon, operandFields(instruction));
   requireCpl0(context, 'VMXON');
-  if (!mem.get32(L.VMX_ON)) {
-    const allowed = (mem.get64(L.MSR_FEATURE_CONTROL) & FEATURE_CONTROL_LOCK_AND_VMX) === FEATURE_CONTROL_LOCK_AND_VMX;
-    if (!allowed) generalProtection('VMXON: FEATURE_CONTROL does not allow it');
-    checkFixedBits(context);
-  }
+  if (mem.get32(L.VMX_ON)) return conclude(context, vmx.fail(ERROR_VMXON_IN_ROOT));
+  const allowed = (mem.get64(L.MSR_FEATURE_CONTROL) & FEATURE_CONTROL_LOCK_AND_VMX) === FEATURE_CONTROL_LOCK_AND_VMX;
+  if (!allowed) generalProtection('VMXON: FEATURE_CONTROL does not allow it');
+  checkFixedBits(context);
   return conclude(context, vmx.vmxon(readPointer(context, instruction)));
 }
 
@@ -116,25 +133,42 @@ export function vmptrst(context: CpuContext, instruction: Instruction): SystemOu
   return conclude(context, { kind: 'succeed' });
 }
 
+/** As `guard`; in a guest, the bitmaps of VMCS shadowing may send the access to the VMCS that the link pointer names (SDM 3C 25.10). */
+function guardField(
+  context: CpuContext,
+  instruction: Instruction,
+  reason: number,
+  encoding: bigint,
+): SystemOutcome | undefined {
+  requireVmxOperation(context, instruction);
+  const shadowed = context.cpu.nonRoot && context.vmx.isShadowed(encoding, reason === ExitReason.Vmwrite);
+  if (context.cpu.nonRoot && !shadowed) return exit(context, instruction, reason, operandFields(instruction));
+  requireCpl0(context, instruction.op.toUpperCase());
+  return undefined;
+}
+
 export function vmread(context: CpuContext, instruction: Instruction): SystemOutcome {
-  const exited = guard(context, instruction, ExitReason.Vmread);
-  if (exited) return exited;
   const [destination, source] = instruction.operands;
   const bytes = instruction.size as Bytes;
   const encoding = readOperand(context, source!, bytes);
-  const value = context.vmx.vmread(Number(encoding));
+  const exited = guardField(context, instruction, ExitReason.Vmread, encoding);
+  if (exited) return exited;
+  const value = context.cpu.nonRoot ? context.vmx.shadowRead(Number(encoding)) : context.vmx.vmread(Number(encoding));
   if (typeof value !== 'bigint') return conclude(context, value);
   writeOperand(context, destination!, bytes, value);
   return conclude(context, { kind: 'succeed' });
 }
 
 export function vmwrite(context: CpuContext, instruction: Instruction): SystemOutcome {
-  const exited = guard(context, instruction, ExitReason.Vmwrite);
-  if (exited) return exited;
-  const [encoding, source] = instruction.operands;
+  const [place, source] = instruction.operands;
   const bytes = instruction.size as Bytes;
+  const encoding = readOperand(context, place!, bytes);
+  const exited = guardField(context, instruction, ExitReason.Vmwrite, encoding);
+  if (exited) return exited;
   const value = readOperand(context, source!, bytes);
-  return conclude(context, context.vmx.vmwrite(Number(readOperand(context, encoding!, bytes)), value));
+  const { vmx, cpu } = context;
+  const field = Number(encoding);
+  return conclude(context, cpu.nonRoot ? vmx.shadowWrite(field, value) : vmx.vmwrite(field, value));
 }
 
 const enter =
@@ -148,13 +182,22 @@ const enter =
 export const vmlaunch = enter(ExitReason.Vmlaunch, true);
 export const vmresume = enter(ExitReason.Vmresume, false);
 
-/** In root operation there is no SMM monitor to call. */
+/** A guest may call from every mode and ring. In root operation there is no SMM monitor to call. */
 export function vmcall(context: CpuContext, instruction: Instruction): SystemOutcome {
-  const exited = guard(context, instruction, ExitReason.Vmcall);
-  if (exited) return exited;
-  if (context.vmx.vmptrst() === NO_VMCS) return conclude(context, { kind: 'fail-invalid' });
-  context.vmx.setField(Field.instructionError, BigInt(ERROR_VMCALL_IN_ROOT));
-  return conclude(context, { kind: 'fail-valid', error: ERROR_VMCALL_IN_ROOT });
+  if (context.cpu.nonRoot) return exit(context, instruction, ExitReason.Vmcall);
+  requireVmxOperation(context, instruction);
+  requireCpl0(context, 'VMCALL');
+  return conclude(context, context.vmx.fail(ERROR_VMCALL_IN_ROOT));
+}
+
+/** Function EAX for the guest, at any CPL (SDM 3C 26.5.6). */
+export function vmfunc(context: CpuContext, instruction: Instruction): SystemOutcome {
+  const { cpu, vmx } = context;
+  const number = Number(cpu.gpr(0) & LOW32);
+  if (!cpu.nonRoot || !secondary(context, Secondary.VmFunctions) || number > LAST_FUNCTION)
+    undefinedOpcode(`VM function ${number} where there is none`);
+  if (!vmx.callFunction(number, Number(cpu.gpr(1) & LOW32))) return exit(context, instruction, ExitReason.Vmfunc);
+  return 'next';
 }
 
 interface Descriptor {
@@ -163,23 +206,31 @@ interface Descriptor {
   readonly high: bigint;
 }
 
-function invalidationDescriptor(context: CpuContext, instruction: Instruction): Descriptor {
-  const type = readOperand(context, instruction.operands[0]!, instruction.size as Bytes);
+/** Undefined for a type that does not exist: its descriptor is not read. */
+function invalidationDescriptor(
+  context: CpuContext,
+  instruction: Instruction,
+  types: readonly number[],
+): Descriptor | undefined {
+  const type = Number(readOperand(context, instruction.operands[0]!, instruction.size as Bytes));
+  if (!types.includes(type)) return undefined;
   const gva = linearAddress(context, memoryOperand(instruction), 16);
   const low = readLinear(context, gva, 8, 'cpl');
-  return { type: Number(type), low, high: readLinear(context, BigInt.asUintN(64, gva + 8n), 8, 'cpl') };
+  return { type, low, high: readLinear(context, BigInt.asUintN(64, gva + 8n), 8, 'cpl') };
 }
 
 export function invept(context: CpuContext, instruction: Instruction): SystemOutcome {
   const exited = guard(context, instruction, ExitReason.Invept);
   if (exited) return exited;
-  const { type, low } = invalidationDescriptor(context, instruction);
-  return conclude(context, context.vmx.invept(type, low));
+  const descriptor = invalidationDescriptor(context, instruction, INVEPT_TYPES);
+  if (!descriptor) return conclude(context, context.vmx.fail(ERROR_INVALIDATION));
+  return conclude(context, context.vmx.invept(descriptor.type, descriptor.low));
 }
 
 export function invvpid(context: CpuContext, instruction: Instruction): SystemOutcome {
   const exited = guard(context, instruction, ExitReason.Invvpid);
   if (exited) return exited;
-  const { type, low, high } = invalidationDescriptor(context, instruction);
-  return conclude(context, context.vmx.invvpid(type, Number(low & 0xffffn), high));
+  const descriptor = invalidationDescriptor(context, instruction, INVVPID_TYPES);
+  if (!descriptor || descriptor.low >> 16n) return conclude(context, context.vmx.fail(ERROR_INVALIDATION));
+  return conclude(context, context.vmx.invvpid(descriptor.type, Number(descriptor.low), descriptor.high));
 }

@@ -4,7 +4,8 @@ import { CPU_COSTS } from '../costs.ts';
 import type { Instruction, MemoryOperand } from '../instruction.ts';
 import * as L from '../layout.ts';
 import { AREA_ALIGNMENT, AVX_STATE, HEADER_BYTES, LEGACY_BYTES, refuseXcr0, SSE_STATE } from '../xstate.ts';
-import { ExitReason, exit } from './exits.ts';
+import { Field } from '../../vmx/fields.ts';
+import { ExitReason, Secondary, displacement, exit, memoryInformation, secondary } from './exits.ts';
 import { generalProtection, raise, requireCpl0, undefinedOpcode, Vector } from './fault.ts';
 import { hex, linearAddress, readBlock, writeBlocks } from './memory.ts';
 import { setEdxEax } from './tsc.ts';
@@ -31,9 +32,22 @@ function requireOsxsave({ cpu }: CpuContext): void {
 /** What all of the instructions with an area check first. `supervisor`: XSAVES and XRSTORS, which a VMCS would have to enable. */
 function requireXsave(context: CpuContext, supervisor: boolean): void {
   requireOsxsave(context);
-  if (supervisor && context.cpu.nonRoot) undefinedOpcode('the VMCS does not enable XSAVES and XRSTORS');
+  if (supervisor && context.cpu.nonRoot && !secondary(context, Secondary.Xsaves))
+    undefinedOpcode('the VMCS does not enable XSAVES and XRSTORS');
   if (supervisor) requireCpl0(context, 'XSAVES or XRSTORS');
   if (context.cpu.cr0 & CR0_TS) raise(Vector.NM, undefined, 'an XSAVE instruction while CR0.TS is 1');
+}
+
+/** XSAVES and XRSTORS of a component that IA32_XSS enables and the XSS-exiting bitmap names (SDM 3C 26.1.3). */
+function exitForXss(context: CpuContext, instruction: Instruction, reason: number): SystemOutcome | undefined {
+  if (!context.cpu.nonRoot) return undefined;
+  const named = edxEax(context) & context.mem.get64(L.MSR_XSS) & context.vmx.field(Field.xssExitingBitmap);
+  if (named === 0n) return undefined;
+  const operand = instruction.operands[0] as MemoryOperand;
+  return exit(context, instruction, reason, {
+    qualification: displacement(operand),
+    instructionInformation: memoryInformation(operand) >>> 0,
+  });
 }
 
 function edxEax({ cpu }: CpuContext): bigint {
@@ -67,6 +81,8 @@ export const save =
   (kind: Save) =>
   (context: CpuContext, instruction: Instruction): SystemOutcome => {
     requireXsave(context, kind === 'xsaves');
+    const exited = kind === 'xsaves' ? exitForXss(context, instruction, ExitReason.Xsaves) : undefined;
+    if (exited) return exited;
     const area = areaOf(context, instruction);
     const requested = requestedComponents(context);
     const compacted = kind === 'xsavec' || kind === 'xsaves';
@@ -103,6 +119,8 @@ export const restore =
   (kind: Restore) =>
   (context: CpuContext, instruction: Instruction): SystemOutcome => {
     requireXsave(context, kind === 'xrstors');
+    const exited = kind === 'xrstors' ? exitForXss(context, instruction, ExitReason.Xrstors) : undefined;
+    if (exited) return exited;
     const area = areaOf(context, instruction);
     const refused = restoreArea(
       context,

@@ -2,6 +2,7 @@
 import * as L from '../../cpu/layout.ts';
 import { CR3_TARGETS } from '../capabilities.ts';
 import { Exit, Pin, Primary, Secondary } from '../controls.ts';
+import { isEptp } from '../eptp.ts';
 import type { FieldName } from '../fields.ts';
 import type { CheckRow, CheckState } from './row.ts';
 
@@ -67,6 +68,21 @@ const shadow = (s: CheckState): boolean => s.primary(Primary.TprShadow);
 const virtualInterrupts = (s: CheckState): boolean => s.secondary(Secondary.VirtualInterruptDelivery);
 const posted = (s: CheckState): boolean => s.pin(Pin.ProcessPostedInterrupts);
 
+/** Controls that need EPT, each an id and its name. */
+const ON_EPT: readonly (readonly [id: string, bit: number, name: string])[] = [
+  ['pml', Secondary.PageModificationLog, 'enable PML'],
+  ['unrestricted-guest', Secondary.UnrestrictedGuest, 'unrestricted guest'],
+  ['mode-based-execute', Secondary.ModeBasedExecute, 'mode-based execute control for EPT'],
+  ['sub-pages', Secondary.SubPageWritePermissions, 'sub-page write permissions for EPT'],
+];
+const under =
+  (bit: number) =>
+  (s: CheckState): boolean =>
+    s.secondary(bit);
+const switchesEptp = (s: CheckState): boolean =>
+  s.secondary(Secondary.VmFunctions) && (s.n('vmFunctionControls') & EPTP_SWITCHING) !== 0;
+const EPTP_SWITCHING = 1;
+
 const VTPR = 0x80;
 
 const execution: readonly CheckRow[] = [
@@ -97,11 +113,11 @@ const execution: readonly CheckRow[] = [
     id: 'controls.tpr-threshold.vtpr',
     section: EXECUTION,
     wants:
-      'not above bits 7:4 of VTPR in the virtual-APIC page, with TPR shadow and without virtual-interrupt delivery',
+      'not above bits 7:4 of VTPR in the virtual-APIC page, with TPR shadow, without virtual APIC accesses and virtual-interrupt delivery',
     fields: ['tprThreshold', 'virtualApicAddress'],
     memory: true,
     holds: (s) => {
-      if (!shadow(s) || virtualInterrupts(s)) return true;
+      if (!shadow(s) || virtualInterrupts(s) || s.secondary(Secondary.ApicAccesses)) return true;
       const page = s.n('virtualApicAddress');
       return (
         !s.context.physical.has(page, 4096) ||
@@ -123,6 +139,13 @@ const execution: readonly CheckRow[] = [
     fields: ['pinBasedControls', 'primaryControls'],
     holds: (s) => s.pin(Pin.VirtualNmis) || !s.primary(Primary.NmiWindowExiting),
   },
+  address(
+    'controls.apic-access',
+    'apicAccessAddress',
+    4096,
+    under(Secondary.ApicAccesses),
+    '"virtualize APIC accesses" is 1',
+  ),
   {
     id: 'controls.apic-without-shadow',
     section: EXECUTION,
@@ -180,19 +203,58 @@ const execution: readonly CheckRow[] = [
     section: EXECUTION,
     wants: 'memory type UC or WB, a walk of 4 levels, bits 11:7 clear, the address within the physical-address width',
     fields: ['eptPointer'],
-    holds: (s) => {
-      if (!s.secondary(Secondary.Ept)) return true;
-      const low = s.n('eptPointer');
-      const type = low & 7;
-      return (
-        (type === 0 || type === 6) && ((low >> 3) & 7) === 3 && (low & 0xf80) === 0 && s.inWidth(s.b('eptPointer'))
-      );
-    },
+    holds: (s) => !s.secondary(Secondary.Ept) || isEptp(s.context, s.b('eptPointer')),
   },
+  ...ON_EPT.map(([id, bit, name]): CheckRow => ({
+    id: `controls.${id}.ept`,
+    section: EXECUTION,
+    wants: `"enable EPT" set when "${name}" is`,
+    fields: ['secondaryControls'],
+    holds: (s) => !s.secondary(bit) || s.secondary(Secondary.Ept),
+  })),
+  address('controls.pml.address', 'pmlAddress', 4096, under(Secondary.PageModificationLog), '"enable PML" is 1'),
+  address(
+    'controls.sub-pages.table',
+    'sppTablePointer',
+    4096,
+    under(Secondary.SubPageWritePermissions),
+    '"sub-page write permissions for EPT" is 1',
+  ),
+  {
+    id: 'controls.functions.reserved',
+    section: EXECUTION,
+    wants: 'only functions that capability MSR 491h names, because "enable VM functions" is 1',
+    fields: ['vmFunctionControls', 'secondaryControls'],
+    holds: (s) => !s.secondary(Secondary.VmFunctions) || (s.b('vmFunctionControls') & ~s.capability(0x491)) === 0n,
+  },
+  {
+    id: 'controls.functions.ept',
+    section: EXECUTION,
+    wants: '"enable EPT" set when EPTP switching is enabled',
+    fields: ['vmFunctionControls', 'secondaryControls'],
+    holds: (s) => !switchesEptp(s) || s.secondary(Secondary.Ept),
+  },
+  address('controls.functions.list', 'eptpListAddress', 4096, switchesEptp, 'EPTP switching is enabled'),
+  address('controls.vmread-bitmap', 'vmreadBitmap', 4096, under(Secondary.VmcsShadowing), '"VMCS shadowing" is 1'),
+  address('controls.vmwrite-bitmap', 'vmwriteBitmap', 4096, under(Secondary.VmcsShadowing), '"VMCS shadowing" is 1'),
+  address(
+    'controls.virtualization-exception',
+    'virtualizationExceptionAddress',
+    4096,
+    under(Secondary.EptViolationException),
+    '"EPT-violation #VE" is 1',
+  ),
 ];
 
 const exiting: readonly CheckRow[] = [
   reserved('controls.exit.reserved', EXITING, 'exitControls', 0x48f),
+  {
+    id: 'controls.exit.preemption-timer',
+    section: EXITING,
+    wants: '"save VMX-preemption timer value" clear unless "activate VMX-preemption timer" is set',
+    fields: ['exitControls', 'pinBasedControls'],
+    holds: (s) => s.pin(Pin.PreemptionTimer) || !s.exit(Exit.SavePreemptionTimer),
+  },
   area('controls.exit.msr-store', EXITING, 'exitMsrStoreAddress', 'exitMsrStoreCount'),
   area('controls.exit.msr-load', EXITING, 'exitMsrLoadAddress', 'exitMsrLoadCount'),
 ];
@@ -201,8 +263,12 @@ const injecting = (s: CheckState): boolean => s.n('entryInterruptionInformation'
 const injectedType = (s: CheckState): number => (s.n('entryInterruptionInformation') >> 8) & 7;
 const injectedVector = (s: CheckState): number => s.n('entryInterruptionInformation') & 0xff;
 const delivers = (s: CheckState): boolean => (s.n('entryInterruptionInformation') & 0x800) !== 0;
-/** #DF #TS #NP #SS #GP #PF #AC #CP. */
-const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
+/** #DF #TS #NP #SS #GP #PF #AC; #CP does not exist here. */
+const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17]);
+const OTHER_EVENT = 7;
+const isRealModeGuest = (s: CheckState): boolean =>
+  s.secondary(Secondary.UnrestrictedGuest) && (s.n('guestCr0') & CR0_PE) === 0;
+const CR0_PE = 1;
 const HARDWARE_EXCEPTION = 3;
 const SOFTWARE = new Set([4, 5, 6]);
 
@@ -211,29 +277,34 @@ const entering: readonly CheckRow[] = [
   {
     id: 'controls.injection.type',
     section: ENTERING,
-    wants: 'an interruption type other than 1 and 7',
+    wants: 'an interruption type other than 1, and 7 only where there is a monitor trap flag',
     fields: ['entryInterruptionInformation'],
-    holds: (s) => !injecting(s) || (injectedType(s) !== 1 && injectedType(s) !== 7),
+    holds: (s) => {
+      if (!injecting(s) || injectedType(s) !== OTHER_EVENT) return !injecting(s) || injectedType(s) !== 1;
+      return ((s.capability(0x48e) >> 32n) & BigInt(Primary.MonitorTrapFlag)) !== 0n;
+    },
   },
   {
     id: 'controls.injection.vector',
     section: ENTERING,
-    wants: 'vector 2 for an NMI, at most 31 for a hardware exception',
+    wants: 'vector 2 for an NMI, at most 31 for a hardware exception, 0 for another event',
     fields: ['entryInterruptionInformation'],
     holds: (s) => {
       if (!injecting(s)) return true;
       if (injectedType(s) === 2) return injectedVector(s) === 2;
+      if (injectedType(s) === OTHER_EVENT) return injectedVector(s) === 0;
       return injectedType(s) !== HARDWARE_EXCEPTION || injectedVector(s) <= 31;
     },
   },
   {
     id: 'controls.injection.error-code',
     section: ENTERING,
-    wants: 'an error code for exactly the hardware exceptions that have one',
-    fields: ['entryInterruptionInformation'],
+    wants: 'an error code for exactly the hardware exceptions that have one, and for none in real mode',
+    fields: ['entryInterruptionInformation', 'guestCr0'],
     holds: (s) =>
       !injecting(s) ||
-      delivers(s) === (injectedType(s) === HARDWARE_EXCEPTION && WITH_ERROR_CODE.has(injectedVector(s))),
+      delivers(s) ===
+        (injectedType(s) === HARDWARE_EXCEPTION && WITH_ERROR_CODE.has(injectedVector(s)) && !isRealModeGuest(s)),
   },
   {
     id: 'controls.injection.reserved',

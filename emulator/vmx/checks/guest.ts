@@ -2,7 +2,7 @@
 import { isPdpte, readPdptes } from '../../cpu/system/pdptes.ts';
 import { Entry, Pin, Secondary } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
-import { VMCS_REVISION } from '../capabilities.ts';
+import { SHADOW_INDICATOR, VMCS_REVISION } from '../capabilities.ts';
 import { segmentChecks } from './segments.ts';
 import { type CheckRow, type CheckState, isEfer, isPat } from './row.ts';
 
@@ -14,9 +14,11 @@ const NON_REGISTER = '27.3.1.5';
 
 const CR0_PE = 1;
 const CR0_PG = 0x8000_0000;
+const CR0_PE_PG = 0x8000_0001n;
 const CR4_PAE = 0x20;
 const CR4_PCIDE = 0x20000;
 const DEBUGCTL_BITS = 0xdfc3n;
+const DEBUGCTL_BTF = 2;
 const RFLAGS_TF = 0x100;
 const RFLAGS_IF = 0x200;
 const RFLAGS_VM = 0x2_0000;
@@ -53,7 +55,16 @@ function limit(id: string, field: FieldName): CheckRow {
 }
 
 const registers: readonly CheckRow[] = [
-  fixed('guest.cr0', 'guestCr0', 0x486, 0x487),
+  {
+    id: 'guest.cr0',
+    section: REGISTERS,
+    wants: 'the bits that VMX operation holds fixed; PE and PG are free for an unrestricted guest',
+    fields: ['guestCr0', 'secondaryControls'],
+    holds: (s) => {
+      const free = s.secondary(Secondary.UnrestrictedGuest) ? CR0_PE_PG : 0n;
+      return (s.capability(0x486) & ~free & ~s.b('guestCr0')) === 0n && (s.b('guestCr0') & ~s.capability(0x487)) === 0n;
+    },
+  },
   {
     id: 'guest.cr0.paging',
     section: REGISTERS,
@@ -91,21 +102,6 @@ const registers: readonly CheckRow[] = [
     holds: (s) => s.inWidth(s.b('guestCr3')),
   },
   {
-    id: 'guest.pdptes',
-    section: '27.3.1.6',
-    wants:
-      'no reserved bits in the PDPTEs of a guest with PAE paging: those of the VMCS with EPT, else those CR3 names',
-    fields: ['guestCr0', 'guestCr3', 'guestCr4', 'entryControls', ...PDPTES],
-    memory: true,
-    qualification: 2,
-    holds: (s) => {
-      const pae = !long(s) && (s.n('guestCr0') & CR0_PG) !== 0 && (s.n('guestCr4') & CR4_PAE) !== 0;
-      if (!pae) return true;
-      if (!s.secondary(Secondary.Ept)) return readPdptes(s.context, s.b('guestCr3')) === undefined;
-      return PDPTES.every((field) => isPdpte(s.b(field), s.physBits));
-    },
-  },
-  {
     id: 'guest.dr7',
     section: REGISTERS,
     wants: 'bits 63:32 clear',
@@ -124,9 +120,9 @@ const registers: readonly CheckRow[] = [
   {
     id: 'guest.efer',
     section: REGISTERS,
-    wants: 'reserved bits clear, LMA and LME equal to "IA-32e mode guest"',
-    fields: ['guestEfer', 'entryControls'],
-    holds: (s) => !s.entry(Entry.LoadEfer) || isEfer(s.b('guestEfer'), long(s)),
+    wants: 'reserved bits clear, LMA equal to "IA-32e mode guest", and LME too with paging',
+    fields: ['guestEfer', 'guestCr0', 'entryControls'],
+    holds: (s) => !s.entry(Entry.LoadEfer) || isEfer(s.b('guestEfer'), long(s), (s.n('guestCr0') & CR0_PG) !== 0),
   },
 ];
 
@@ -157,9 +153,9 @@ const flow: readonly CheckRow[] = [
   {
     id: 'guest.rflags.vm',
     section: RIP,
-    wants: 'VM clear in IA-32e mode',
-    fields: ['guestRflags', 'entryControls'],
-    holds: (s) => !long(s) || (s.n('guestRflags') & RFLAGS_VM) === 0,
+    wants: 'VM clear in IA-32e mode and in real mode',
+    fields: ['guestRflags', 'guestCr0', 'entryControls'],
+    holds: (s) => (!long(s) && (s.n('guestCr0') & CR0_PE) !== 0) || (s.n('guestRflags') & RFLAGS_VM) === 0,
   },
   {
     id: 'guest.rflags.if',
@@ -277,27 +273,56 @@ const nonRegister: readonly CheckRow[] = [
   {
     id: 'guest.pending-debug.step',
     section: NON_REGISTER,
-    wants: 'BS equal to RFLAGS.TF while blocked by STI or MOV SS, or halted',
-    fields: ['guestPendingDebugExceptions', 'guestInterruptibility', 'guestActivity', 'guestRflags'],
+    wants: 'BS set exactly with RFLAGS.TF set and DEBUGCTL.BTF clear, while blocked by STI or MOV SS, or halted',
+    fields: ['guestPendingDebugExceptions', 'guestInterruptibility', 'guestActivity', 'guestRflags', 'guestDebugctl'],
     holds: (s) => {
       if (!blocked(s, STI | MOV_SS) && s.n('guestActivity') !== Activity.Hlt) return true;
-      return ((s.n('guestPendingDebugExceptions') & 0x4000) !== 0) === ((s.n('guestRflags') & RFLAGS_TF) !== 0);
+      const steps = (s.n('guestRflags') & RFLAGS_TF) !== 0 && (s.n('guestDebugctl') & DEBUGCTL_BTF) === 0;
+      return ((s.n('guestPendingDebugExceptions') & 0x4000) !== 0) === steps;
     },
   },
   {
     id: 'guest.link-pointer',
     section: NON_REGISTER,
-    wants: 'all ones, or the address of a VMCS with the right revision identifier',
-    fields: ['vmcsLinkPointer'],
+    wants:
+      'all ones, or the address of another VMCS with the right revision identifier, a shadow VMCS exactly with "VMCS shadowing"',
+    fields: ['vmcsLinkPointer', 'secondaryControls'],
     memory: true,
     qualification: 4,
     holds: (s) => {
       if (s.n('vmcsLinkPointer') === 0xffff_ffff && s.high('vmcsLinkPointer') === 0xffff_ffff) return true;
       if (!s.aligned('vmcsLinkPointer', 4096)) return false;
       const page = Number(s.b('vmcsLinkPointer'));
-      return s.context.physical.has(page, 4096) && s.context.physical.read32(page) === VMCS_REVISION;
+      const revision = VMCS_REVISION + (s.secondary(Secondary.VmcsShadowing) ? SHADOW_INDICATOR : 0);
+      if (page === s.vmcs.pointer) return false;
+      return s.context.physical.has(page, 4096) && s.context.physical.read32(page) === revision;
     },
   },
 ];
 
-export const guestChecks: readonly CheckRow[] = [...registers, ...segmentChecks, ...tables, ...flow, ...nonRegister];
+const pdptes: readonly CheckRow[] = [
+  {
+    id: 'guest.pdptes',
+    section: '27.3.1.6',
+    wants:
+      'no reserved bits in the PDPTEs of a guest with PAE paging: those of the VMCS with EPT, else those CR3 names',
+    fields: ['guestCr0', 'guestCr3', 'guestCr4', 'entryControls', ...PDPTES],
+    memory: true,
+    qualification: 2,
+    holds: (s) => {
+      const pae = !long(s) && (s.n('guestCr0') & CR0_PG) !== 0 && (s.n('guestCr4') & CR4_PAE) !== 0;
+      if (!pae) return true;
+      if (!s.secondary(Secondary.Ept)) return readPdptes(s.context, s.b('guestCr3')) === undefined;
+      return PDPTES.every((field) => isPdpte(s.b(field), s.physBits));
+    },
+  },
+];
+
+export const guestChecks: readonly CheckRow[] = [
+  ...registers,
+  ...segmentChecks,
+  ...tables,
+  ...flow,
+  ...nonRegister,
+  ...pdptes,
+];

@@ -1,6 +1,6 @@
 /** Checks of the host-state area (SDM 3C 27.2.2 to 27.2.4). A violation is VM-instruction error 8. */
 import * as L from '../../cpu/layout.ts';
-import { Exit } from '../controls.ts';
+import { Entry, Exit } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
 import { type CheckRow, type CheckState, isEfer, isPat } from './row.ts';
 
@@ -8,6 +8,7 @@ const REGISTERS = '27.2.2';
 const SEGMENTS = '27.2.3';
 const MODE = '27.2.4';
 const CR4_PAE = 0x20;
+const CR4_PCIDE = 0x2_0000;
 const EFER_LMA = 0x400n;
 
 const host64 = (s: CheckState): boolean => s.exit(Exit.Host64);
@@ -89,7 +90,22 @@ export const hostChecks: readonly CheckRow[] = [
     section: MODE,
     wants: '"host address-space size" equal to EFER.LMA of the processor at the entry',
     fields: ['exitControls'],
+    memory: true,
     holds: (s) => host64(s) === ((s.context.mem.get64(L.MSR_EFER) & EFER_LMA) !== 0n),
+  },
+  {
+    id: 'host.long-guest',
+    section: MODE,
+    wants: '"IA-32e mode guest" clear for a host that is not 64-bit',
+    fields: ['entryControls', 'exitControls'],
+    holds: (s) => host64(s) || !s.entry(Entry.Ia32eGuest),
+  },
+  {
+    id: 'host.pcid',
+    section: MODE,
+    wants: 'CR4.PCIDE clear for a host that is not 64-bit',
+    fields: ['hostCr4', 'exitControls'],
+    holds: (s) => host64(s) || (s.n('hostCr4') & CR4_PCIDE) === 0,
   },
   {
     id: 'host.pae',

@@ -95,11 +95,9 @@ export function isPat(value: bigint): boolean {
 /** SCE LME LMA NXE. */
 const EFER_BITS = 0xd01n;
 
-/** EFER fit for a mode: no reserved bits, LMA and LME as the mode says. */
-export function isEfer(value: bigint, long: boolean): boolean {
-  return (
-    (value & ~EFER_BITS) === 0n &&
-    ((value >> 10n) & 1n) === (long ? 1n : 0n) &&
-    ((value >> 8n) & 1n) === (long ? 1n : 0n)
-  );
+/** EFER fit for a mode: no reserved bits, LMA as the mode says, LME too with paging. */
+export function isEfer(value: bigint, long: boolean, paging = true): boolean {
+  const lme = ((value >> 8n) & 1n) === 1n;
+  const lma = ((value >> 10n) & 1n) === 1n;
+  return (value & ~EFER_BITS) === 0n && lma === long && (!paging || lme === long);
 }

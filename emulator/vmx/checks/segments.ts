@@ -1,6 +1,6 @@
-/** Checks of the guest's segment registers (SDM 3C 27.3.1.2), for processors without unrestricted guest and guests outside virtual-8086 mode. */
-import { Entry } from '../controls.ts';
-import type { FieldName } from '../fields.ts';
+/** Checks of the guest's segment registers (SDM 3C 27.3.1.2). Those of virtual-8086 mode take the place of all but the selectors' and those of TR and LDTR. */
+import { Entry, Secondary } from '../controls.ts';
+import { Field, type FieldName } from '../fields.ts';
 import { type CheckRow, type CheckState } from './row.ts';
 
 const SECTION = '27.3.1.2';
@@ -12,6 +12,8 @@ const L = 0x2000;
 const DB = 0x4000;
 const G = 0x8000;
 const UNUSABLE = 0x1_0000;
+/** Accessed, writable, expanding up: what CS holds in real mode. */
+const DATA_TYPE = 3;
 const RESERVED = 0xfffe_0f00;
 const TI = 4;
 
@@ -26,6 +28,10 @@ const rights = (name: Name): FieldName => `guest${name}AccessRights`;
 
 /** CS and TR are always usable. */
 const usable = (s: CheckState, name: Name): boolean => name === 'Cs' || (s.n(rights(name)) & UNUSABLE) === 0;
+const virtual = (s: CheckState): boolean => (s.n('guestRflags') & RFLAGS_VM) !== 0;
+const RFLAGS_VM = 0x2_0000;
+const CR0_PE = 1;
+const unrestricted = (s: CheckState): boolean => s.secondary(Secondary.UnrestrictedGuest);
 const type = (s: CheckState, name: Name): number => s.n(rights(name)) & TYPE;
 const dpl = (s: CheckState, name: Name): number => (s.n(rights(name)) >> 5) & 3;
 const rpl = (s: CheckState, name: Name): number => s.n(selector(name)) & 3;
@@ -50,6 +56,27 @@ function whenUsable(
 ): CheckRow {
   return check(name, part, wants, fields, (s) => !usable(s, name) || holds(s));
 }
+/** Of a row about one of the six segments: it says nothing in virtual-8086 mode. RFLAGS is not among the fields: see `changesRows`. */
+function outsideVirtual(row: CheckRow): CheckRow {
+  const { holds } = row;
+  return { ...row, holds: (s) => virtual(s) || holds(s) };
+}
+/** Whether a VMWRITE of guest RFLAGS makes other rows count for the segments: then all are looked at again, though RFLAGS is written before many entries. */
+export function changesRows(encoding: number, old: number, value: bigint): boolean {
+  return encoding === Field.guestRflags && ((old ^ Number(value & 0xffff_ffffn)) & RFLAGS_VM) !== 0;
+}
+
+const virtual8086: readonly CheckRow[] = SEGMENTS.flatMap((name) => {
+  const row = (part: string, wants: string, field: FieldName, holds: (s: CheckState) => boolean): CheckRow =>
+    check(name, `virtual.${part}`, wants, [field, selector(name)], (s) => !virtual(s) || holds(s));
+  return [
+    row('base', 'the selector times 16 in virtual-8086 mode', base(name), (s) => {
+      return s.b(base(name)) === BigInt(s.n(selector(name)) << 4);
+    }),
+    row('limit', 'FFFFh in virtual-8086 mode', limit(name), (s) => s.n(limit(name)) === 0xffff),
+    row('rights', 'F3h in virtual-8086 mode', rights(name), (s) => s.n(rights(name)) === 0xf3),
+  ];
+});
 
 const selectors: readonly CheckRow[] = [
   check('Tr', 'selector', 'TI 0', [selector('Tr')], (s) => (s.n(selector('Tr')) & TI) === 0),
@@ -57,9 +84,9 @@ const selectors: readonly CheckRow[] = [
   check(
     'Ss',
     'selector',
-    'RPL equal to that of CS',
-    [selector('Ss'), selector('Cs')],
-    (s) => rpl(s, 'Ss') === rpl(s, 'Cs'),
+    'RPL equal to that of CS, but for unrestricted guests and virtual-8086 mode',
+    [selector('Ss'), selector('Cs'), 'secondaryControls'],
+    (s) => virtual(s) || unrestricted(s) || rpl(s, 'Ss') === rpl(s, 'Cs'),
   ),
 ];
 
@@ -80,7 +107,13 @@ const bases: readonly CheckRow[] = [
 ];
 
 const types: readonly CheckRow[] = [
-  check('Cs', 'rights.type', 'accessed code: type 9, 11, 13 or 15', [rights('Cs')], (s) => (type(s, 'Cs') & 9) === 9),
+  check(
+    'Cs',
+    'rights.type',
+    'accessed code: type 9, 11, 13 or 15; for an unrestricted guest also 3',
+    [rights('Cs'), 'secondaryControls'],
+    (s) => (type(s, 'Cs') & 9) === 9 || (unrestricted(s) && type(s, 'Cs') === DATA_TYPE),
+  ),
   whenUsable(
     'Ss',
     'rights.type',
@@ -101,20 +134,34 @@ const system = SEGMENTS.map((name) =>
 );
 
 const privileges: readonly CheckRow[] = [
-  check('Cs', 'rights.dpl', 'the DPL of SS; not above it for conforming code', [rights('Cs'), rights('Ss')], (s) =>
-    type(s, 'Cs') >= 12 ? dpl(s, 'Cs') <= dpl(s, 'Ss') : dpl(s, 'Cs') === dpl(s, 'Ss'),
+  check(
+    'Cs',
+    'rights.dpl',
+    'the DPL of SS; not above it for conforming code; 0 for data in CS',
+    [rights('Cs'), rights('Ss')],
+    (s) => {
+      if (type(s, 'Cs') === DATA_TYPE) return dpl(s, 'Cs') === 0;
+      return type(s, 'Cs') >= 12 ? dpl(s, 'Cs') <= dpl(s, 'Ss') : dpl(s, 'Cs') === dpl(s, 'Ss');
+    },
   ),
   check(
     'Ss',
     'rights.dpl',
-    'the RPL of its selector',
-    [rights('Ss'), selector('Ss')],
-    (s) => dpl(s, 'Ss') === rpl(s, 'Ss'),
+    'the RPL of its selector, but for unrestricted guests; 0 with data in CS and in real mode',
+    [rights('Ss'), selector('Ss'), rights('Cs'), 'guestCr0', 'secondaryControls'],
+    (s) => {
+      if (!unrestricted(s) && dpl(s, 'Ss') !== rpl(s, 'Ss')) return false;
+      return dpl(s, 'Ss') === 0 || (type(s, 'Cs') !== DATA_TYPE && (s.n('guestCr0') & CR0_PE) !== 0);
+    },
   ),
   ...DATA.map((name) =>
-    whenUsable(name, 'rights.dpl', 'not below the RPL of its selector', [rights(name), selector(name)], (s) => {
-      return type(s, name) > 11 || dpl(s, name) >= rpl(s, name);
-    }),
+    whenUsable(
+      name,
+      'rights.dpl',
+      'not below the RPL of its selector, but for unrestricted guests',
+      [rights(name), selector(name), 'secondaryControls'],
+      (s) => unrestricted(s) || type(s, name) > 11 || dpl(s, name) >= rpl(s, name),
+    ),
   ),
 ];
 
@@ -175,12 +222,9 @@ const localTable: readonly CheckRow[] = [
 
 export const segmentChecks: readonly CheckRow[] = [
   ...selectors,
+  ...virtual8086,
   ...bases,
-  ...types,
-  ...system,
-  ...privileges,
-  ...common,
-  mode,
+  ...[...types, ...system, ...privileges, ...common, mode].map(outsideVirtual),
   ...taskRegister,
   ...localTable,
 ];

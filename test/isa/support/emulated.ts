@@ -61,6 +61,8 @@ export class EmulatedHost {
         };
       },
       pendingInterrupt: () => undefined,
+      boundary: () => false,
+      idle: () => undefined,
       selectBank: () => banks.contextChanged(),
       selectCpu: () => undefined,
       forgetPage: () => undefined,
