@@ -22,7 +22,7 @@ import { FwCfg } from './fw-cfg.ts';
 import type { FwCfgState } from './fw-cfg.ts';
 import { IoApic } from './io-apic.ts';
 import type { IoApicState } from './io-apic.ts';
-import { DeliveryMode } from './local-apic.ts';
+import { DeliveryMode, Register } from './local-apic.ts';
 import type { InterruptMessage } from './local-apic.ts';
 import { MemoryMap } from './memory-map.ts';
 import { loadKernel } from './multiboot.ts';
@@ -90,6 +90,7 @@ export class Board implements Personality, BoardBus {
     context.random64 = () => this.#nextRandom();
     context.mem.set32(L.BOARD, 1);
     context.board = this;
+    context.endOfInterrupt = () => this.#cpus.current.apic.write(Register.Eoi, 0);
     this.#cpus = new Cpus(context, {
       send: (from, message, shorthand) => this.#send(from, message, shorthand),
       endOfInterrupt: (vector) => this.#ioApic.endOfInterrupt(vector),
@@ -277,6 +278,8 @@ export class Board implements Personality, BoardBus {
     const acknowledges = Number(vmx.field(Field.exitControls)) & Exit.AcknowledgeInterrupt;
     const vector = acknowledges ? this.#acknowledge(cpu, own) : 0;
     vmx.interceptEvent({ kind: 'exception', vector, type: InterruptionType.External });
+    // It may have been the notification of posted interrupts.
+    if (this.#context.cpu.nonRoot) vmx.deliverVirtualInterrupt();
   }
 
   // ---------------------------------------------------------------- what instructions reach (BoardBus)

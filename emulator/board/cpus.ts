@@ -191,7 +191,9 @@ export class Cpus {
       case Activity.Active:
         return true;
       case Activity.Halt:
-        return this.#wakes(cpu);
+        return this.#wakes(cpu) || this.cycles(cpu) >= this.#guestTimer(cpu);
+      case Activity.Shutdown:
+        return this.cycles(cpu) >= this.#guestTimer(cpu);
       default:
         return false;
     }
@@ -199,7 +201,8 @@ export class Cpus {
 
   #wakes(cpu: Cpu): boolean {
     const pending = this.get32(cpu, L.PENDING_EVENTS);
-    if (pending & L.PENDING_NMI && !(this.get32(cpu, L.INTERRUPTIBILITY) & 8)) return true;
+    const virtualNmis = (this.get32(cpu, L.VMX_MODE) & L.VMX_VIRTUAL_NMIS) !== 0;
+    if (pending & L.PENDING_NMI && (virtualNmis || !(this.get32(cpu, L.INTERRUPTIBILITY) & 8))) return true;
     const interrupt = cpu.apic.deliverable() >= 0 || (cpu.apic.takesExtInt() && this.board.picPending());
     return interrupt && ((this.get32(cpu, L.SYSTEM_FLAGS) & 0x200) !== 0 || this.get32(cpu, L.NON_ROOT) !== 0);
   }
@@ -208,7 +211,13 @@ export class Cpus {
   #readyAt(cpu: Cpu): number {
     const now = this.cycles(cpu);
     if (this.#runs(cpu) || this.#signalled(cpu)) return now;
-    return Math.max(now, cpu.apic.expires());
+    return Math.max(now, Math.min(cpu.apic.expires(), this.#guestTimer(cpu)));
+  }
+  /** When the VMX-preemption timer of an inactive guest expires, in its own cycles. */
+  #guestTimer(cpu: Cpu): number {
+    if (!(this.get32(cpu, L.PENDING_EVENTS) & L.TIMER_RUNS) || this.activity(cpu) === Activity.WaitForSipi)
+      return Infinity;
+    return Number(this.get64(cpu, L.TIMER_DEADLINE));
   }
   /** INIT or SIPI is to be taken. */
   #signalled(cpu: Cpu): boolean {

@@ -460,13 +460,13 @@ export class ExecutionEngine implements Engine {
     this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
     this.mem.set32(L.WATCH_HITS, 0);
     this.#written.clear();
-    this.#flushCounts();
+    this.flushCounts();
     this.core.setCareful(1);
     const done = this.#repetition || this.mem.get32(L.WATCHES) === 0 ? this.#executeOne(gva) : this.#watched(gva);
     this.core.setCareful(0);
     for (const pfn of this.#written) this.blocks.dropFrame(pfn);
     // It may have reached an interrupt controller.
-    if (done && this.mem.get32(L.BOARD)) this.#interrupt();
+    if (done && this.mem.get32(L.BOARD)) this.#boundary.interrupt();
     return done;
   }
   /** An instruction that met a watched range: of a repeated one the first element, so that the trap comes right behind it. */

@@ -32,8 +32,6 @@ export interface ProcessorOptions {
   readonly events: EventBus;
   readonly createVmx: (context: CpuContext) => Vmx;
   readonly pendingInterrupt: PendingInterrupt;
-  /** A guest is inactive while its VMX-preemption timer runs. Absent: nothing else can happen, and the timer expires. */
-  readonly idle?: (context: CpuContext) => void;
 }
 
 /** State is all zero afterwards: the caller resets it (cpu/system/reset.ts) and calls `engine.contextChanged()`. */
@@ -89,7 +87,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     takeFault: () => explainAlignment(context, takeCoreFault(context)),
     pendingInterrupt: () => options.pendingInterrupt(context),
     boundary: (nmi) => vmx.boundary(nmi),
-    idle: () => options.idle?.(context) ?? vmx.expireTimer(),
+    idle: () => context.board ?? vmx.expireTimer(),
     selectBank: () => mmu.banks.contextChanged(),
     selectCpu: (index) => {
       context.cpuIndex = index;
