@@ -1,0 +1,61 @@
+/** Which kernels are booted with what: from the command line, or from the configuration of kvm-unit-tests. */
+import { readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+export interface Case {
+  readonly name: string;
+  readonly kernel: string;
+  readonly append: string;
+  /** MB. */
+  readonly memory: number;
+  readonly cpus: number;
+  readonly cpu: string | undefined;
+}
+
+export interface Wanted {
+  /** Files; names of sections with a configuration. */
+  readonly kernels: readonly string[];
+  readonly appends: readonly string[];
+  readonly config: string | undefined;
+  readonly memory: number;
+  readonly cpus: number;
+  readonly cpu: string | undefined;
+}
+
+export function casesOf(wanted: Wanted): Case[] {
+  return wanted.config === undefined ? named(wanted) : configured(wanted, wanted.config);
+}
+
+function named({ kernels, appends, memory, cpus, cpu }: Wanted): Case[] {
+  return kernels.flatMap((kernel) =>
+    appends.map((append) => {
+      const file = basename(kernel).replace(/\.(flat|elf)$/, '');
+      return { name: append ? `${file} ${append}` : file, kernel, append, memory, cpus, cpu };
+    }),
+  );
+}
+
+/** Sections of `[name]` and `key = value` lines; what asks for another processor or machine of QEMU is taken as it is. */
+function configured({ kernels, memory, cpu }: Wanted, config: string): Case[] {
+  const cases: Case[] = [];
+  for (const section of readFileSync(config, 'utf8').split(/^\[/m).slice(1)) {
+    const name = section.slice(0, section.indexOf(']'));
+    const fields = new Map(
+      [...section.matchAll(/^(\w+)\s*=\s*(.*)$/gm)].map(([, key, value]) => [key!, value!.trim()] as const),
+    );
+    const file = fields.get('file');
+    if (file === undefined || fields.get('arch') === 'i386') continue;
+    if (kernels.length > 0 && !kernels.includes(name)) continue;
+    const parameters = fields.get('qemu_params') ?? fields.get('extra_params') ?? '';
+    const quoted = fields.get('test_args') ?? /-append\s+("[^"]*"|'[^']*'|\S+)/.exec(parameters)?.[1] ?? '';
+    cases.push({
+      name,
+      kernel: join(dirname(config), file),
+      append: quoted.replace(/^(['"])(.*)\1$/, '$2'),
+      memory: Number(/-m (\d+)/.exec(parameters)?.[1] ?? memory),
+      cpus: Number(/^\d+/.exec(fields.get('smp') ?? '1')?.[0] ?? 1),
+      cpu,
+    });
+  }
+  return cases;
+}
