@@ -131,7 +131,7 @@ export const OPTION_ROWS: readonly OptionRow[] = [
   {
     name: '--env',
     value: 'NAME=VALUE',
-    help: 'add to the environment, which is otherwise empty',
+    help: "add to the environment, which is otherwise empty; a bare machine's kernel gets it as a module of lines",
     set: (o, v) => {
       if (!v.includes('=')) throw new UsageError(`--env takes NAME=VALUE, not "${v}".`);
       o.env.push(v);

@@ -16,6 +16,7 @@ Boots each kernel headless on the bare board, once for each --append, and prints
   --memory MB      physical memory (default 128)
   --cpus N         logical processors (default 1)
   --cpu MODEL      what CPUID presents
+  --env NAME=VALUE the kernel's environment (a module of lines); may be given several times
   --timeout S      seconds for each (default 120)
   --jobs N         how many at a time (default 2)
   --failures       print the lines of checks that failed
@@ -30,6 +31,7 @@ const { values, positionals } = parseArgs({
     memory: { type: 'string', default: '128' },
     cpus: { type: 'string', default: '1' },
     cpu: { type: 'string' },
+    env: { type: 'string', multiple: true },
     timeout: { type: 'string', default: '120' },
     jobs: { type: 'string', default: '2' },
     failures: { type: 'boolean', default: false },
@@ -48,6 +50,7 @@ async function main(): Promise<number> {
         memory: Number(values.memory),
         cpus: Number(values.cpus),
         cpu: values.cpu,
+        env: values.env ?? [],
       });
   if (cases.length === 0) {
     console.log(HELP);

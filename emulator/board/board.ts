@@ -138,8 +138,8 @@ export class Board implements Personality, BoardBus {
   // ---------------------------------------------------------------- running
 
   start(): void {
-    const { program, args } = this.#options;
-    const kernel = loadKernel(this.#physical, program, args.join(' '));
+    const { program, args, env } = this.#options;
+    const kernel = loadKernel(this.#physical, program, args.join(' '), env);
     this.#cpus.powerUp();
     resetForKernel(this.#context, kernel);
     this.#cpus.current.apic.connectLints();
@@ -233,10 +233,10 @@ export class Board implements Personality, BoardBus {
         this.#cpus.nmi(cpu);
         break;
       case DeliveryMode.Init:
-        cpu.init = true;
+        this.#cpus.init(cpu);
         break;
       case DeliveryMode.Startup:
-        cpu.sipi = vector;
+        this.#cpus.startup(cpu, vector);
         break;
     }
     this.#cpus.replan();

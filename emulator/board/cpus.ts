@@ -18,8 +18,9 @@ export const enum Activity {
 }
 
 /** Instructions that a CPU runs while others could, before they are looked at. */
-const QUANTUM = 10_000;
+const QUANTUM = 2_000;
 const NO_VECTOR = -1;
+const X2APIC_ENABLED = 0x400n;
 
 export interface Cpu {
   readonly index: number;
@@ -51,6 +52,13 @@ export interface CpuBoard {
   endOfInterrupt(vector: number): void;
   /** Whether the 8259s have an interrupt. */
   picPending(): boolean;
+}
+
+/** Power-up (SDM 3A table 10-1), with the APIC in xAPIC mode and VMX not yet allowed. */
+function powerUp(context: CpuContext): void {
+  resetRealMode(context);
+  context.mem.set64(L.MSR_FEATURE_CONTROL, 0n);
+  context.mem.set64(L.MSR_APIC_BASE, context.mem.get64(L.MSR_APIC_BASE) & ~X2APIC_ENABLED);
 }
 
 export class Cpus {
@@ -88,17 +96,17 @@ export class Cpus {
     return cpu;
   }
 
-  /** The first CPU's reset is the caller's, whose state is loaded; the others wait for INIT and SIPI. */
+  /** The first CPU is in its power-up state and loaded; the others wait for SIPI. */
   powerUp(): void {
     const { cpu } = this.context;
     for (const other of this.all.slice(1)) {
       this.load(other);
-      resetRealMode(this.context);
-      this.context.mem.set64(L.MSR_FEATURE_CONTROL, 0n);
+      powerUp(this.context);
       this.context.mem.set32(L.ACTIVITY, Activity.WaitForSipi);
       cpu.save(other.page);
     }
     this.load(this.all[0]!);
+    powerUp(this.context);
   }
 
   // ---------------------------------------------------------------- state of any CPU
@@ -157,7 +165,7 @@ export class Cpus {
     this.#until = Math.min(this.#until, engine.retired);
     engine.requestStop();
   }
-  /** The running CPU has nothing to do for now: others go first. */
+  /** The running CPU waits, or has sent something: others go first. */
   yield(): void {
     if (this.all.length === 1) return;
     this.#quantumEnd = 0;
@@ -279,7 +287,6 @@ export class Cpus {
     mem.set64(L.CR0, 0x10n | cacheControl);
     mem.bytes.set(vectors, L.XMM);
     cpu.apic.state = freshApic();
-    cpu.sipi = NO_VECTOR;
     if (cpu.index !== 0) mem.set32(L.ACTIVITY, Activity.WaitForSipi);
     context.engine.contextChanged();
   }
@@ -301,8 +308,18 @@ export class Cpus {
     context.engine.contextChanged();
   }
 
-  /** Another CPU's event reaches this one not before it was sent. */
+  init(cpu: Cpu): void {
+    cpu.init = true;
+    cpu.sipi = NO_VECTOR;
+  }
+  /** A start-up IPI counts only for a CPU that waits for one. */
+  startup(cpu: Cpu, vector: number): void {
+    if (cpu.init || this.activity(cpu) === Activity.WaitForSipi) cpu.sipi = vector;
+  }
+
+  /** Another CPU's event reaches this one not before it was sent, but soon. */
   arrive(cpu: Cpu): void {
+    if (cpu !== this.current) this.yield();
     const now = this.cycles(this.current);
     if (!this.#runs(cpu) && this.cycles(cpu) < now) this.#setCycles(cpu, now);
   }

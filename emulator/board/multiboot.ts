@@ -17,6 +17,7 @@ const ADDRESS_FIELDS = 0x10000;
 
 /** Where the information for the kernel stands: above the BIOS's data, below what kernels load at. */
 const INFORMATION = 0x9500;
+const MODULES = 0x9580;
 const STRINGS = 0x9600;
 const STRINGS_END = 0xa000;
 const INFORMATION_BYTES = 88;
@@ -24,6 +25,7 @@ const INFORMATION_BYTES = 88;
 // Flags of the information structure (3.3).
 const HAS_MEMORY = 1;
 const HAS_COMMAND_LINE = 4;
+const HAS_MODULES = 8;
 const HAS_MEMORY_MAP = 0x40;
 const HAS_LOADER_NAME = 0x200;
 
@@ -60,6 +62,7 @@ export function loadKernel(
   physical: PhysicalMemory,
   { path, image }: { readonly path: string; readonly image: Uint8Array },
   append: string,
+  environment: readonly string[] = [],
 ): LoadedKernel {
   const fail = (what: string): never => {
     throw new LaunchError(`${path}: ${what}`);
@@ -78,8 +81,30 @@ export function loadKernel(
     physical.write(at, image.subarray(offset, offset + fileBytes));
     if (memoryBytes > fileBytes) physical.fill(at + fileBytes, memoryBytes - fileBytes);
   }
-  writeInformation(physical, `${path.slice(path.lastIndexOf('/') + 1)}${append ? ` ${append}` : ''}`, fail);
+  const module = loadEnvironment(physical, kernel, environment, fail);
+  writeInformation(physical, module, `${path.slice(path.lastIndexOf('/') + 1)}${append ? ` ${append}` : ''}`, fail);
   return { entry: kernel.entry, information: INFORMATION };
+}
+
+interface Module {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A module with a line NAME=VALUE each, on the page behind the kernel. */
+function loadEnvironment(
+  physical: PhysicalMemory,
+  { segments }: Kernel,
+  environment: readonly string[],
+  fail: (what: string) => never,
+): Module | undefined {
+  if (environment.length === 0) return undefined;
+  const text = new TextEncoder().encode(environment.map((line) => `${line}\n`).join(''));
+  const kernelEnd = Math.max(...segments.map((segment) => segment.physical + segment.memoryBytes));
+  const start = Math.ceil(kernelEnd / 4096) * 4096;
+  if (!physical.has(start, text.length)) fail('there is no memory left behind it for its environment.');
+  physical.write(start, text);
+  return { start, end: start + text.length };
 }
 
 /** Offset of the header. */
@@ -139,7 +164,12 @@ function ramRanges(size: number): readonly (readonly [number, number])[] {
   ];
 }
 
-function writeInformation(physical: PhysicalMemory, commandLine: string, fail: (what: string) => never): void {
+function writeInformation(
+  physical: PhysicalMemory,
+  module: Module | undefined,
+  commandLine: string,
+  fail: (what: string) => never,
+): void {
   const text = new TextEncoder();
   const line = text.encode(`${commandLine}\0`);
   const name = text.encode('dune-debug\0');
@@ -157,11 +187,17 @@ function writeInformation(physical: PhysicalMemory, commandLine: string, fail: (
   physical.write(lineAt, line);
   physical.write(nameAt, name);
   physical.fill(INFORMATION, INFORMATION_BYTES);
+  if (module) {
+    const entry = [module.start, module.end, nameAt, 0];
+    entry.forEach((value, word) => physical.write32(MODULES + word * 4, value));
+  }
   const fields: Readonly<Record<number, number>> = {
-    0: HAS_MEMORY | HAS_COMMAND_LINE | HAS_MEMORY_MAP | HAS_LOADER_NAME,
+    0: (module ? HAS_MODULES : 0) | HAS_MEMORY | HAS_COMMAND_LINE | HAS_MEMORY_MAP | HAS_LOADER_NAME,
     4: Math.floor(LOW_MEMORY_END / 1024),
     8: (physical.size - HIGH_MEMORY) / 1024,
     16: lineAt,
+    20: module ? 1 : 0,
+    24: module ? MODULES : 0,
     44: mapBytes,
     48: map,
     64: nameAt,

@@ -35,8 +35,11 @@ const chip = (): ChipState => ({
   levels: 0,
 });
 
+/** As firmware leaves them: vectors 8 to 15 and 70h to 77h, every input open. */
+const initialized = (base: number): ChipState => ({ ...chip(), base, mask: 0 });
+
 export class InterruptControllers {
-  state: PicState = [chip(), chip()];
+  state: PicState = [initialized(8), initialized(0x70)];
 
   /** Ports 20h, 21h, A0h, A1h, 4D0h, 4D1h. */
   read(port: number): number {
@@ -67,7 +70,8 @@ export class InterruptControllers {
     if (asserted) one.lines |= bit;
     else {
       one.lines &= ~bit;
-      one.requests &= ~bit;
+      // An edge stays until it is taken.
+      if (one.levels & bit) one.requests &= ~bit;
     }
   }
 

@@ -10,6 +10,8 @@ export interface Case {
   readonly memory: number;
   readonly cpus: number;
   readonly cpu: string | undefined;
+  /** NAME=VALUE each. */
+  readonly env: readonly string[];
 }
 
 export interface Wanted {
@@ -20,23 +22,24 @@ export interface Wanted {
   readonly memory: number;
   readonly cpus: number;
   readonly cpu: string | undefined;
+  readonly env: readonly string[];
 }
 
 export function casesOf(wanted: Wanted): Case[] {
   return wanted.config === undefined ? named(wanted) : configured(wanted, wanted.config);
 }
 
-function named({ kernels, appends, memory, cpus, cpu }: Wanted): Case[] {
+function named({ kernels, appends, memory, cpus, cpu, env }: Wanted): Case[] {
   return kernels.flatMap((kernel) =>
     appends.map((append) => {
       const file = basename(kernel).replace(/\.(flat|elf)$/, '');
-      return { name: append ? `${file} ${append}` : file, kernel, append, memory, cpus, cpu };
+      return { name: append ? `${file} ${append}` : file, kernel, append, memory, cpus, cpu, env };
     }),
   );
 }
 
 /** Sections of `[name]` and `key = value` lines; what asks for another processor or machine of QEMU is taken as it is. */
-function configured({ kernels, memory, cpu }: Wanted, config: string): Case[] {
+function configured({ kernels, memory, cpu, env }: Wanted, config: string): Case[] {
   const cases: Case[] = [];
   for (const section of readFileSync(config, 'utf8').split(/^\[/m).slice(1)) {
     const name = section.slice(0, section.indexOf(']'));
@@ -55,6 +58,7 @@ function configured({ kernels, memory, cpu }: Wanted, config: string): Case[] {
       memory: Number(/-m (\d+)/.exec(parameters)?.[1] ?? memory),
       cpus: Number(/^\d+/.exec(fields.get('smp') ?? '1')?.[0] ?? 1),
       cpu,
+      env,
     });
   }
   return cases;

@@ -27,6 +27,7 @@ export interface Result {
 export function runCase(one: Case, { timeout, logs }: { timeout: number; logs: string | undefined }): Promise<Result> {
   const started = performance.now();
   const settings = ['--memory', String(one.memory), '--cpus', String(one.cpus), ...(one.cpu ? ['--cpu', one.cpu] : [])];
+  for (const line of one.env) settings.push('--env', line);
   const child = spawn(
     process.execPath,
     [RUNNER, 'run', '--machine', 'bare', '--stats', ...settings, '--append', one.append, one.kernel],

@@ -23,6 +23,7 @@ const CR0_CD = 0x4000_0000n;
 const CR0_PG = 0x8000_0000n;
 const CR4_PSE = 0x10n;
 const CR4_PAE = 0x20n;
+const CR4_MCE = 0x40n;
 const CR4_PGE = 0x80n;
 const CR4_PCIDE = 0x20000n;
 const CR4_SMEP = 0x100000n;
@@ -47,6 +48,7 @@ const CR4_FEATURES: readonly (readonly [bit: bigint, feature: string])[] = [
   [1n << 3n, 'de'],
   [CR4_PSE, 'pse'],
   [CR4_PAE, 'pae'],
+  [CR4_MCE, 'mce'],
   [CR4_PGE, 'pge'],
   [1n << 8n, 'tsc'],
   [1n << 9n, 'fxsr'],

@@ -33,12 +33,19 @@ export function deliverUnlessHeld(context: CpuContext, met: Fault): boolean {
   if (cpu.nonRoot && vmx.interceptEvent(fault)) return true;
   if (fault.kind !== 'exception') throw new Error(`${fault.kind} outside VMX non-root operation`);
   if (fault.debug !== undefined) recordDebugException(context, fault.debug);
+  if (fault.vector === Vector.DB) dropPendingTraps(context, fault);
   if (!cpu.nonRoot && engine.supervisor) {
     const software = interruptionType(fault) >= InterruptionType.SoftwareInterrupt;
     if (software) cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(fault.instructionLength ?? 0));
     engine.supervisor.exception(fault);
   } else deliverThroughIdt(context, fault);
   return true;
+}
+
+/** Debug traps that a load of SS holds back are lost when the next instruction raises #DB itself, by INT1 or DR7.GD; INT 1 is no #DB. */
+function dropPendingTraps({ mem }: CpuContext, fault: Exception): void {
+  if (interruptionType(fault) === InterruptionType.SoftwareInterrupt) return;
+  mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) & ~L.PENDING_DEBUG);
 }
 
 /**

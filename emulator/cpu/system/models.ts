@@ -20,7 +20,25 @@ export interface CpuModel {
 
 /** What no x86-64 processor, and no Dune, can do without. */
 const REQUIRED: readonly string[] = [
-  ...['fpu', 'de', 'pse', 'tsc', 'msr', 'pae', 'cx8', 'apic', 'sep', 'pge', 'cmov', 'pat', 'clfsh', 'mmx', 'fxsr'],
+  ...[
+    'fpu',
+    'de',
+    'pse',
+    'tsc',
+    'msr',
+    'pae',
+    'mce',
+    'cx8',
+    'apic',
+    'sep',
+    'pge',
+    'mca',
+    'cmov',
+    'pat',
+    'clfsh',
+    'mmx',
+    'fxsr',
+  ],
   ...['pse36', 'sse', 'sse2', 'syscall', 'nx', 'lm', 'vmx'],
 ];
 
@@ -37,7 +55,10 @@ const IVY_BRIDGE: readonly string[] = [
 ];
 
 /** Xeon E5 v3. */
-const HASWELL: readonly string[] = [...IVY_BRIDGE, ...['fma', 'movbe', 'bmi1', 'avx2', 'bmi2', 'invpcid', 'lzcnt']];
+const HASWELL: readonly string[] = [
+  ...IVY_BRIDGE,
+  ...['fma', 'movbe', 'tsc_adjust', 'bmi1', 'avx2', 'bmi2', 'invpcid', 'lzcnt'],
+];
 
 const INTEL = 'GenuineIntel';
 

@@ -34,6 +34,8 @@ const EFER_LMA = 0x400n;
 const CR0_PG = 0x8000_0000n;
 const PHYSICAL = 0x000f_ffff_ffff_f000n;
 const FEATURE_CONTROL_LOCK = 1n;
+/** PMU available, branch trace store and PEBS unavailable. */
+const MISC_ENABLE_READ_ONLY = 0x1880n;
 const TSC_DEADLINE = 0x6e0;
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
@@ -64,6 +66,7 @@ export const MSRS: readonly Msr[] = [
   {
     number: 0x3b,
     name: 'TSC_ADJUST',
+    feature: 'tsc_adjust',
     read: ({ mem }) => mem.get64(L.MSR_TSC_ADJUST),
     write: ({ mem, board }, value) => {
       mem.set64(L.MSR_TSC_ADJUST, value);
@@ -74,9 +77,18 @@ export const MSRS: readonly Msr[] = [
   // Microcode revision: software writes 0 before it reads.
   { number: 0x8b, name: 'BIOS_SIGN_ID', read: () => 0n, write: () => {}, writable: ALL },
   { number: 0x174, name: 'SYSENTER_CS', at: L.MSR_SYSENTER_CS, writable: LOW32 },
+  // No banks of machine-check registers: no error is ever reported.
+  { number: 0x179, name: 'MCG_CAP', read: () => 0n },
+  { number: 0x17a, name: 'MCG_STATUS', read: () => 0n, write: () => {}, writable: 0n },
   address(0x175, 'SYSENTER_ESP', L.MSR_SYSENTER_ESP),
   address(0x176, 'SYSENTER_EIP', L.MSR_SYSENTER_EIP),
-  { number: 0x1a0, name: 'MISC_ENABLE', at: L.MSR_MISC_ENABLE, writable: 0x0004_0001n },
+  {
+    number: 0x1a0,
+    name: 'MISC_ENABLE',
+    at: L.MSR_MISC_ENABLE,
+    writable: 0x4_00c5_1889n,
+    ignored: MISC_ENABLE_READ_ONLY,
+  },
   // Single-stepping on branches (BTF); no branch records.
   { number: 0x1d9, name: 'DEBUGCTL', at: L.MSR_DEBUGCTL, writable: 2n },
   { number: 0x277, name: 'PAT', at: L.MSR_PAT, writable: 0x0707_0707_0707_0707n, check: checkPat },

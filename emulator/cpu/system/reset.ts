@@ -24,6 +24,8 @@ export const LINUX_FMASK = 0x4_7700n;
 /** Power-on value: WB WT UC- UC, twice. */
 export const DEFAULT_PAT = 0x0007_0406_0007_0406n;
 
+/** Fast strings and MONITOR; no branch trace store, no PEBS. */
+const MISC_ENABLE = 0x4_1801n;
 const CR4_SMEP = 0x10_0000n;
 const LINUX_TSS_SELECTOR = 0x40;
 const NEVER = 0xffff_ffff_ffff_ffffn;
@@ -40,7 +42,7 @@ function clear(context: CpuContext): void {
   mem.set64(L.XCR0, 1n);
   mem.set64(L.MSR_PAT, DEFAULT_PAT);
   mem.set64(L.MSR_APIC_BASE, 0xfee0_0c00n | (context.cpuIndex === 0 ? 0x100n : 0n));
-  mem.set64(L.MSR_MISC_ENABLE, 1n);
+  mem.set64(L.MSR_MISC_ENABLE, MISC_ENABLE);
   mem.set64(L.MSR_FEATURE_CONTROL, 5n);
   mem.set64(L.VMXON_POINTER, NEVER);
   mem.set64(L.VMCS_POINTER, NEVER);
