@@ -4,7 +4,9 @@ import {
   appendFileSync,
   existsSync,
   mkdirSync,
-  readFileSync,
+  openSync,
+  readSync,
+  closeSync,
   statSync,
   writeFileSync,
   rmSync,
@@ -40,13 +42,15 @@ export class Batch {
   /** Program of each case. */
   readonly programOf: Program[] = [];
   readonly code = new Uint8Array(F.CODE_BYTES);
-  outcomes = new Uint8Array(0);
-  #outcomesView = new DataView(new ArrayBuffer(0));
+  readonly outcomes: Uint8Array;
+  readonly #outcomesView: DataView;
 
   constructor(readonly capacity: number) {
     buildHarness();
     this.#file = new Uint8Array(TESTS_AT + capacity * F.INPUT_BYTES);
     this.#view = new DataView(this.#file.buffer);
+    this.outcomes = new Uint8Array(capacity * F.OUTPUT_BYTES);
+    this.#outcomesView = new DataView(this.outcomes.buffer);
     this.#outcomesFile = join(this.#directory, 'outcomes');
     writeFileSync(this.#outcomesFile, new Uint8Array(capacity * F.OUTPUT_BYTES));
   }
@@ -118,8 +122,9 @@ export class Batch {
       killSignal: 'SIGKILL',
     });
     if (status !== 0) throw new Error(`${HARNESS}: status ${status}, signal ${signal}. ${stderr?.toString()}`);
-    this.outcomes = readFileSync(this.#outcomesFile);
-    this.#outcomesView = new DataView(this.outcomes.buffer, this.outcomes.byteOffset);
+    const file = openSync(this.#outcomesFile, 'r');
+    readSync(file, this.outcomes, 0, this.cases * F.OUTPUT_BYTES, 0);
+    closeSync(file);
   }
 
   outcome(index: number): Uint8Array {

@@ -158,7 +158,7 @@ export class Comparer {
     // Intel processors restore the flags when a repeated compare faults, AMD's do not (SDM 2B REP).
     if (batch.rip(index) === program.address) return insn.rep !== 'none' ? COMPARES : 0;
     const state = batch.state(index);
-    const gpr = new BigUint64Array(state.slice(0, 128).buffer);
+    const gpr = new BigUint64Array(state.buffer, state.byteOffset, 16);
     return hasUndefinedResult(insn, gpr) ? F.COMPARED_FLAGS : undefinedFlags(insn, gpr);
   }
 

@@ -18,6 +18,7 @@ const { values } = parseArgs({
     cases: { type: 'string', default: '100000' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000_007) },
     forms: { type: 'string' },
+    states: { type: 'string', default: '16' },
     backend: { type: 'string', default: 'both' },
     case: { type: 'string' },
     list: { type: 'boolean', default: false },
@@ -52,7 +53,7 @@ if (![...forms.leftOut.keys()].some((reason) => reason.startsWith(HOST_LACKS)))
 console.log(
   `seed ${seed}: ${cases} cases, ${forms.tried.length} forms, ${[...forms.leftOut.values()].flat().length} left out, ${backEnds.join(' and ')}`,
 );
-const fuzzer = new Fuzzer(forms.tried, seed, backEnds);
+const fuzzer = new Fuzzer(forms.tried, seed, backEnds, Number(values.states));
 const shrinker = new Shrinker();
 function report(mismatch: Mismatch): void {
   const { text, code, differences, whole } = shrinker.shrink(mismatch);

@@ -47,12 +47,23 @@ export type BackEnd = 'interpreter' | 'translator';
 /** Executions after which a program is translated, and programs in a module. */
 const EAGER = { threshold: 2, batch: 64, modules: 1500, mostSteps: 1 };
 
+/** Copies words between arrays, whose places are in bytes. */
+function copyWords(to: Uint32Array, at: number, from: Uint32Array, start: number, count: number): void {
+  for (let i = 0; i < count; i++) to[(at >> 2) + i] = from[(start >> 2) + i]!;
+}
+/** Copies ten bytes, and makes the two after them zero. */
+function copyExtended(to: Uint32Array, at: number, from: Uint32Array, start: number): void {
+  copyWords(to, at, from, start, 2);
+  to[(at >> 2) + 2] = from[(start >> 2) + 2]! & 0xffff;
+}
+
 export class EmulatedCpu {
   readonly #context: CpuContext;
   readonly #engine: ExecutionEngine;
   /** State after a case. */
   readonly out = new Uint8Array(F.STATE_BYTES);
   readonly #view = new DataView(this.out.buffer);
+  readonly #words = new Uint32Array(this.out.buffer);
   /** Page of the state as it is before every case. */
   readonly #fresh: Uint8Array;
   #alignmentChecked = false;
@@ -161,8 +172,10 @@ export class EmulatedCpu {
     const { mem } = this.#context;
     const { bytes } = mem;
     const view = new DataView(state.buffer, state.byteOffset);
+    const from = new Uint32Array(state.buffer, state.byteOffset, F.STATE_BYTES / 4);
+    const to = mem.u32;
     bytes.set(this.#fresh, L.STATE);
-    bytes.set(state.subarray(0, 128), L.GPR);
+    copyWords(to, L.GPR, from, 0, 32);
     const flags = view.getUint32(F.AT_RFLAGS, true);
     mem.set64(L.CC_A, BigInt(flags & ARITHMETIC_FLAGS));
     mem.set32(L.SYSTEM_FLAGS, flags & ~ARITHMETIC_FLAGS & ~2);
@@ -170,9 +183,8 @@ export class EmulatedCpu {
     mem.set64(L.FS + L.SEG_BASE, view.getBigUint64(F.AT_FS_BASE, true));
     mem.set64(L.GS + L.SEG_BASE, view.getBigUint64(F.AT_GS_BASE, true));
     for (let i = 0; i < 16; i++) {
-      const to = L.XMM + i * L.XMM_STRIDE;
-      bytes.set(state.subarray(F.X_XMM + i * 16, F.X_XMM + i * 16 + 16), to);
-      bytes.set(state.subarray(F.X_YMM + i * 16, F.X_YMM + i * 16 + 16), to + 16);
+      copyWords(to, L.XMM + i * L.XMM_STRIDE, from, F.X_XMM + i * 16, 4);
+      copyWords(to, L.XMM + i * L.XMM_STRIDE + 16, from, F.X_YMM + i * 16, 4);
     }
     mem.set32(L.MXCSR, view.getUint32(F.X_MXCSR, true));
     const status = view.getUint16(F.X_FSW, true);
@@ -183,8 +195,7 @@ export class EmulatedCpu {
     let tags = 0;
     for (let i = 0; i < 8; i++) if (!((state[F.X_FTW]! >> i) & 1)) tags |= 3 << (i * 2);
     mem.set32(L.X87_TAG, tags);
-    for (let i = 0; i < 8; i++)
-      bytes.set(state.subarray(F.X_ST + i * 16, F.X_ST + i * 16 + 10), L.X87 + ((top + i) & 7) * 16);
+    for (let i = 0; i < 8; i++) copyExtended(to, L.X87 + ((top + i) & 7) * 16, from, F.X_ST + i * 16);
     const checked = (flags & ALIGNMENT_CHECK) !== 0;
     if (checked !== this.#alignmentChecked) this.#engine.contextChanged();
     this.#alignmentChecked = checked;
@@ -192,19 +203,19 @@ export class EmulatedCpu {
 
   #leave(): void {
     const { mem } = this.#context;
-    const { bytes } = mem;
     const { out } = this;
     const view = this.#view;
-    out.set(bytes.subarray(L.GPR, L.GPR + 128));
+    const to = this.#words;
+    const from = mem.u32;
+    copyWords(to, 0, from, L.GPR, 32);
     const flags = mem.get32(L.SYSTEM_FLAGS) | this.#engine.core.arithmeticFlags() | 2;
     view.setUint32(F.AT_RFLAGS, flags, true);
     view.setBigUint64(F.AT_RIP, mem.get64(L.RIP), true);
     view.setBigUint64(F.AT_FS_BASE, mem.get64(L.FS + L.SEG_BASE), true);
     view.setBigUint64(F.AT_GS_BASE, mem.get64(L.GS + L.SEG_BASE), true);
     for (let i = 0; i < 16; i++) {
-      const from = L.XMM + i * L.XMM_STRIDE;
-      out.set(bytes.subarray(from, from + 16), F.X_XMM + i * 16);
-      out.set(bytes.subarray(from + 16, from + 32), F.X_YMM + i * 16);
+      copyWords(to, F.X_XMM + i * 16, from, L.XMM + i * L.XMM_STRIDE, 4);
+      copyWords(to, F.X_YMM + i * 16, from, L.XMM + i * L.XMM_STRIDE + 16, 4);
     }
     view.setUint32(F.X_MXCSR, mem.get32(L.MXCSR), true);
     const top = mem.get32(L.X87_TOP);
@@ -213,8 +224,7 @@ export class EmulatedCpu {
     const tags = mem.get32(L.X87_TAG);
     for (let i = 0; i < 8; i++) {
       if (((tags >> (i * 2)) & 3) !== 3) out[F.X_FTW]! |= 1 << i;
-      const from = L.X87 + ((top + i) & 7) * 16;
-      out.set(bytes.subarray(from, from + 10), F.X_ST + i * 16);
+      copyExtended(to, F.X_ST + i * 16, from, L.X87 + ((top + i) & 7) * 16);
     }
     // The AC flag may have changed on the way.
     this.#alignmentChecked = (flags & ALIGNMENT_CHECK) !== 0;

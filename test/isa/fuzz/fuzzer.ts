@@ -13,9 +13,10 @@ import { sequence, single } from './program.ts';
 import type { Program } from './program.ts';
 import { contents, fill } from './values.ts';
 
-const PROGRAMS = 512;
+/** Most cases of a batch. */
+const CASES = 16384;
 /** States that each program is run from. */
-const INPUTS = 32;
+const STATES = 16;
 /** Runs of a program that make the translator's mind up. */
 const WARM = 3;
 const LONGEST_SEQUENCE = 30;
@@ -39,7 +40,7 @@ export interface Totals {
 }
 
 export class Fuzzer {
-  readonly #batch = new Batch(PROGRAMS * INPUTS);
+  readonly #batch = new Batch(CASES);
   readonly #comparer = new Comparer(this.#batch);
   readonly #cpus: readonly EmulatedCpu[];
   readonly #random: Random;
@@ -52,6 +53,7 @@ export class Fuzzer {
     readonly forms: readonly Form[],
     seed: number,
     backEnds: readonly BackEnd[],
+    readonly states = STATES,
   ) {
     this.#random = new Random(seed);
     this.#inputs = new Inputs(this.#random);
@@ -70,8 +72,8 @@ export class Fuzzer {
     const batch = this.#batch;
     batch.clear();
     this.#fillPages();
-    while (batch.cases < most && batch.programs.length < PROGRAMS)
-      this.#addProgram(Math.min(INPUTS, most - batch.cases));
+    for (let left = Math.min(most, CASES); left > 0; left = Math.min(most, CASES) - batch.cases)
+      this.#addProgram(Math.min(this.states, left));
     batch.run();
     this.totals.cases += batch.cases;
     this.totals.programs += batch.programs.length;
