@@ -7,6 +7,8 @@ import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
 
 const FLAG_RF = 0x10000;
+/** Blocking by STI and by MOV SS. */
+const SHADOW = 3;
 const BLOCKED_BY_MOV_SS = 2;
 const BLOCKED_BY_NMI = 8;
 const VECTOR_DB = 1;
@@ -91,7 +93,7 @@ export class Boundary {
       this.host.flushCounts();
       if (this.host.hooks.boundary(true)) return true;
     }
-    if (events & L.PENDING_NMI && !(blocked & BLOCKED_BY_MOV_SS) && !this.#blocksNmi(blocked)) {
+    if (events & L.PENDING_NMI && !(blocked & SHADOW) && !this.#blocksNmi(blocked)) {
       mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) & ~L.PENDING_NMI);
       this.host.flushCounts();
       this.host.hooks.deliver({ kind: 'exception', vector: VECTOR_NMI, type: InterruptionType.Nmi });
