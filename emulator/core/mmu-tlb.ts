@@ -1,6 +1,7 @@
 /** TLB banks and their jump caches (AssemblyScript). Which bank serves which context is decided by mmu/banks.ts. */
 import {
-  CODE_BITMAP, CODE_PAGES, CODE_PAGES_A_BANK, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_SHIFT, JC_USED, MARKS_A_BANK, RAM_BASE, TLB,
+  CODE_BITMAP, CODE_PAGES, CODE_PAGES_A_BANK, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_EMPTY, JC_SHIFT, JC_USED,
+  MARKS_A_BANK, RAM_BASE, TLB,
   TLB_ADDEND, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_MARKS, TLB_READ, TLB_SHIFT, TLB_SIBLINGS, TLB_UNCACHED,
   TLB_WRITE,
   WATCHES, WATCH_READS,
@@ -147,7 +148,7 @@ function dropJumps(bank: i32, page: u64, mask: u64): void {
   for (; left != 0; left &= left - 1) {
     let at = base + (<usize>ctz<u64>(left) << (JC_CHUNK_SHIFT + JC_SHIFT));
     for (const end = at + (<usize>1 << (JC_CHUNK_SHIFT + JC_SHIFT)); at < end; at += <usize>1 << JC_SHIFT) {
-      if ((load<u64>(at) & mask) == page) store<u64>(at, NO_TAG);
+      if ((load<u64>(at) & mask) == page) memory.fill(at, <u8>JC_EMPTY, 8);
     }
   }
 }
@@ -158,7 +159,7 @@ export function flushJumps(bank: i32): void {
   const base = <usize>JC + <usize>bank * JC_BANK_BYTES;
   for (let left = load<u64>(chunks); left != 0; left &= left - 1) {
     const chunk = <usize>ctz<u64>(left);
-    memory.fill(base + (chunk << (JC_CHUNK_SHIFT + JC_SHIFT)), 0xff, <usize>1 << (JC_CHUNK_SHIFT + JC_SHIFT));
+    memory.fill(base + (chunk << (JC_CHUNK_SHIFT + JC_SHIFT)), <u8>JC_EMPTY, <usize>1 << (JC_CHUNK_SHIFT + JC_SHIFT));
   }
   store<u64>(chunks, 0);
 }

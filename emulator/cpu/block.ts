@@ -5,7 +5,7 @@ import * as L from './layout.ts';
 
 /** What TypeScript does at a record that no handler covers. */
 export type SystemStep =
-  | { readonly insn: DecodedInstruction }
+  | { readonly insn: DecodedInstruction; /** Its record, if it ends a block. */ readonly record?: number }
   /** What cannot be executed: no instruction, or not in this state. */
   | Refused;
 

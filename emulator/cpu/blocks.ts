@@ -254,13 +254,15 @@ export class BlockCache {
     let at = record;
     let terminator = -1;
     let last: RecordPlan | undefined;
+    let lastRecord = record;
     let index = 0;
     for (const plan of this.writer.plan(insns, mode, single, segments)) {
       this.writer.write(at, plan, insns, index, mode, segments?.base);
       const second = plan.instructions > 1 ? insns[index + 1]!.length << 4 : 0;
       for (let offset = 0; offset < plan.records; offset++) this.#lengths.set(at + offset * L.RECORD_SIZE, 0);
       // The record of a segment check goes before the instruction's own.
-      this.#lengths.set(plan.check ? at + L.RECORD_SIZE : at, insns[index]!.length | second);
+      lastRecord = plan.check ? at + L.RECORD_SIZE : at;
+      this.#lengths.set(lastRecord, insns[index]!.length | second);
       index += plan.instructions;
       if (plan.terminator >= 0) terminator = at + plan.terminator;
       at += plan.records * L.RECORD_SIZE;
@@ -271,7 +273,7 @@ export class BlockCache {
       this.#lengths.set(at, 1);
       this.writer.writeStub(at, HANDLER.system, gva, 0);
       at += L.RECORD_SIZE;
-    } else if (last!.handler === HANDLER.system) system = { insn: insns.at(-1)! };
+    } else if (last!.handler === HANDLER.system) system = { insn: insns.at(-1)!, record: lastRecord };
     else if (terminator >= 0) at = this.#link(at, terminator, insns, end, single, pfn);
     else at = this.#fallThrough(at, insns.length, end, single, gva, pfn);
     this.#next = at;
@@ -376,6 +378,13 @@ export class BlockCache {
   cachedJump(gva: number): number {
     const entry = this.#jumpCacheEntry(gva);
     return readGva(this.mem, entry) === gva ? this.mem.get32(entry + 8) : 0;
+  }
+  /** As `cachedJump` for RIP, outside of segments: equal words are equal addresses. */
+  cachedNext(): number {
+    const { u32 } = this.mem;
+    const entry = this.#jumpCacheEntry(u32[L.RIP >>> 2]!);
+    const here = u32[entry >>> 2] === u32[L.RIP >>> 2] && u32[(entry >>> 2) + 1] === u32[(L.RIP >>> 2) + 1];
+    return here ? u32[(entry >>> 2) + 2]! : 0;
   }
   #jumpCacheEntry(gva: number): number {
     const low = gva >>> 0;

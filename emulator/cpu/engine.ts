@@ -284,16 +284,16 @@ export class ExecutionEngine implements Engine {
   #runBlocks(gva: number, budget: number): boolean {
     const { mem, translator } = this;
     let record = this.#blockAt(gva, false)?.record ?? 0;
-    for (let left = budget; record > 0 && left >= BUDGET_MARGIN;) {
+    const end = this.retired + budget;
+    for (let left = budget; record > 0 && left >= BUDGET_MARGIN; left = end - this.retired) {
       translator?.prepare();
       this.#slice = left;
       let exit = this.#enter(record, left);
       while (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
-      const rest = mem.get32(L.BUDGET) | 0;
-      this.#count(left - rest);
-      left = rest;
+      this.#count(left - (mem.get32(L.BUDGET) | 0));
       if (exit === C.EXIT_UNLINKED) record = this.#follow(mem.get32(L.OP));
       else if (exit === C.EXIT_LOOKUP) record = this.#goOn(0);
+      else if (exit === C.EXIT_SYSTEM) record = this.#afterSystem(mem.get32(L.OP));
       else return this.#afterBlocks(exit, mem.get32(L.OP));
     }
     return false;
@@ -319,6 +319,12 @@ export class ExecutionEngine implements Engine {
     if (!block) return 0;
     blocks.connect(blocks.generation === generation ? stub : 0, block);
     return block.record;
+  }
+  /** Executes the system instruction at a record. The record to go on with, or 0 if the run loop must look at something first. */
+  #afterSystem(op: number): number {
+    this.#afterBlocks(C.EXIT_SYSTEM, op);
+    if (this.#stepsSingly() || this.#stopped() !== undefined) return 0;
+    return this.#segments === undefined ? this.blocks.cachedNext() || this.#goOn(0) : this.#goOn(0);
   }
   #afterBlocks(exit: number, op: number): boolean {
     const { mem, blocks } = this;
@@ -439,15 +445,20 @@ export class ExecutionEngine implements Engine {
 
   /** An instruction inside a block did not complete in the interpreter; true if it has been completed here. */
   #leave(exit: number, block: Block, op: number): boolean {
+    const { system } = block;
+    if (system?.insn && system.record === op) {
+      this.#count(block.count - 1);
+      return this.#system(system, block.end - system.insn.length);
+    }
     // Instructions before it, and their bytes.
     let index = 0;
     let offset = 0;
     for (let record = block.record; record < op; record += L.RECORD_SIZE)
       for (let lengths = block.lengths.of(record); lengths > 0; lengths >>>= 4, index++) offset += lengths & 15;
     const gva = block.gva + offset;
-    this.#setRip(gva);
     this.#count(index);
     if (exit === C.EXIT_SYSTEM) return this.#system(this.#systemStep(block, index, gva), gva);
+    this.#setRip(gva);
     if (exit !== C.EXIT_FAULT)
       throw new Error(`the interpreter left with code ${exit} at ${toBigint(gva).toString(16)}`);
     if (this.mem.get32(L.FAULT_KIND) === C.FAULT_BAIL) return this.#carefully(gva);
@@ -493,6 +504,7 @@ export class ExecutionEngine implements Engine {
   }
   #system(step: SystemStep, gva: number): boolean {
     const { insn } = step;
+    this.#setRip(gva);
     if (insn === undefined) {
       if (step.bytes) this.hooks.undecodable(toBigint(gva), step.bytes);
       const errorCode = step.vector === VECTOR_GP ? { errorCode: 0 } : {};

@@ -293,6 +293,8 @@ export const JC_SHIFT = 4;
 export const JC_BANK_BYTES = 0x40000;
 /** u64 a bank: bit n set when entries n * JC_CHUNK to (n + 1) * JC_CHUNK - 1 are in use; emptying goes by these. */
 export const JC_USED = 0xf00000;
+/** Bytes of an empty entry: its address is canonical in no mode, so nothing jumps there. */
+export const JC_EMPTY = 0x80;
 /** log2 of the entries of a chunk. */
 export const JC_CHUNK_SHIFT = 8;
 

@@ -16,13 +16,26 @@ const HIGHEST_RESTART = -512;
 
 /** A Linux-mode thread executed SYSCALL. */
 export function enterSyscall(linux: Linux, task: Task): void {
-  const { gprs } = linux.cpu;
   const number = linux.mem.get32(RAX) | 0;
-  // rdi rsi rdx r10 r8 r9, by x86 register number.
-  const args = [gprs[7]!, gprs[6]!, gprs[2]!, gprs[10]!, gprs[8]!, gprs[9]!];
+  const plain = syscallRow(number)?.plain;
+  if (plain) return completePlain(linux, task, number, plain(task));
+  const args = argumentsOf(linux);
   task.call = { number, args };
   task.resuming = undefined;
   complete(linux, task, run(linux, task, number, args));
+}
+
+/** rdi rsi rdx r10 r8 r9, by x86 register number. */
+function argumentsOf({ cpu: { gprs } }: Linux): readonly bigint[] {
+  return [gprs[7]!, gprs[6]!, gprs[2]!, gprs[10]!, gprs[8]!, gprs[9]!];
+}
+
+/** The end of a call that cannot be restarted: as `run` and `complete`, with no bigint on the way. */
+function completePlain(linux: Linux, task: Task, number: number, result: number): void {
+  linux.context.addCycles(COSTS.syscall);
+  if (linux.events.wants('host-syscall')) emit(linux, 'host-syscall', number, argumentsOf(linux), BigInt(result));
+  linux.mem.setLow64(RAX, result);
+  if (task.savedMask !== undefined || signalPending(task)) returnToUser(linux, task);
 }
 
 /** A system call of a thread in Dune mode. */

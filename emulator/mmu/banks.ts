@@ -64,6 +64,8 @@ export class TlbBanks {
   readonly #siblings = new Uint32Array(L.TLB_BANKS);
   /** The key being looked for. */
   readonly #wanted = new Int32Array(KEY_WORDS);
+  /** Bit n: bank n has been used. */
+  #prepared = 0;
   #clock = 0;
   #current = -1;
   /** The bank before the current one. */
@@ -74,9 +76,16 @@ export class TlbBanks {
     readonly core: MmuCore,
   ) {
     this.#u32 = mem.u32;
-    mem.bytes.fill(0xff, L.TLB, L.TLB + L.TLB_BANKS * L.TLB_BANK_BYTES);
-    mem.bytes.fill(0xff, L.JC, L.JC + L.TLB_BANKS * L.JC_BANK_BYTES);
     this.contextChanged();
+  }
+
+  /** Empties a bank that has never been used: memory that nobody needs is not touched. */
+  #prepare(bank: number): void {
+    if ((this.#prepared >>> bank) & 1) return;
+    this.#prepared |= 1 << bank;
+    const { bytes } = this.mem;
+    bytes.fill(0xff, L.TLB + bank * L.TLB_BANK_BYTES, L.TLB + (bank + 1) * L.TLB_BANK_BYTES);
+    bytes.fill(L.JC_EMPTY, L.JC + bank * L.JC_BANK_BYTES, L.JC + (bank + 1) * L.JC_BANK_BYTES);
   }
 
   /** Selects the bank of the context the CPU state describes: sets TLB_BASE, JC_BASE, TLB_SIBLINGS and TLB_UNCACHED. */
@@ -148,6 +157,7 @@ export class TlbBanks {
   #allocate(): number {
     let bank = 0;
     for (let other = 1; other < L.TLB_BANKS; other++) if (this.#stamps[other]! < this.#stamps[bank]!) bank = other;
+    this.#prepare(bank);
     this.core.flushBank(bank, 0);
     this.#keys.set(this.#wanted, bank * KEY_WORDS);
     this.#stamps[bank] = ++this.#clock;
@@ -219,6 +229,7 @@ export class TlbBanks {
     this.#stamps.set(saved.stamps);
     this.#siblings.set(saved.siblings);
     this.#clock = saved.clock;
+    for (let bank = 0; bank < L.TLB_BANKS; bank++) if (this.#stamps[bank]! > 0) this.#prepare(bank);
     this.mem.bytes.set(saved.entries, L.TLB);
     this.core.banksReplaced();
     this.core.dropWriteTags(-1);

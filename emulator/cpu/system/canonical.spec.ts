@@ -5,7 +5,7 @@ import { createTestMachine } from './system-test-support.ts';
 function faultOf(source: string): [number, number] {
   const machine = createTestMachine(`${source}\n hlt`);
   // The handlers run on a stack of their own: RSP may be unusable.
-  for (const vector of [12, 13]) machine.gate(vector, { ist: 1 });
+  for (const vector of [12, 13, 14]) machine.gate(vector, { ist: 1 });
   machine.run();
   const report = machine.report();
   assert.ok(report, 'no handler ran');
@@ -23,5 +23,7 @@ describe('addresses that are not canonical', () => {
     ['a pop is #SS', `${address} mov rsp, rbx\n pop rax`, 12],
     ['the operand of a push is #GP', `${address} push [rbx]`, 13],
   ];
+  it('a jump to the last address of all is a page fault, though nothing is in the jump cache', () =>
+    assert.equal(faultOf('mov rax, -1\n jmp rax')[0], 14));
   for (const [name, source, vector] of cases) it(name, () => assert.deepEqual(faultOf(source), [vector, 0]));
 });

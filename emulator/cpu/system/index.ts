@@ -141,8 +141,19 @@ const LEAVING: Readonly<Record<string, Handler>> = Object.fromEntries(
 /** Ops with a handler; the rest of the `system` rows are instructions of features this CPU does not have. */
 export const SYSTEM_OPS: ReadonlySet<string> = new Set(Object.keys(HANDLERS));
 
+/** What was executed last is often executed next. */
+let latestOp = '';
+let latest: Handler | undefined;
+function handlerOf(op: string): Handler | undefined {
+  if (op !== latestOp) {
+    latest = HANDLERS[op] ?? LEAVING[op];
+    latestOp = op;
+  }
+  return latest;
+}
+
 export const executeSystem: ExecuteSystem = (context, instruction) => {
-  const handler = HANDLERS[instruction.op] ?? LEAVING[instruction.op];
+  const handler = handlerOf(instruction.op);
   if (!handler)
     return {
       kind: 'exception',

@@ -5,6 +5,9 @@ import type { Linux, Task } from '../state.ts';
 /** Runs one system call for a task. Arguments are the raw registers rdi rsi rdx r10 r8 r9. */
 export type Handler = (linux: Linux, task: Task, args: readonly bigint[]) => SyscallResult;
 
+/** A call that takes no arguments, never waits and never fails; on numbers, since these are the cheapest calls and a bigint is an allocation. */
+export type PlainHandler = (task: Task) => number;
+
 /** As C's int. */
 export function int(argument: bigint | undefined): number {
   return Number(BigInt.asIntN(32, argument ?? 0n));

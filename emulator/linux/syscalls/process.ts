@@ -14,7 +14,7 @@ import type { Linux, Process, Task } from '../state.ts';
 import { Packer, copyIn, copyOut, read64, readStrings, write32, write64 } from '../usermem.ts';
 import { block } from '../wait.ts';
 import { int, size, uint } from './handler.ts';
-import type { Handler } from './handler.ts';
+import type { Handler, PlainHandler } from './handler.ts';
 import { AT_EMPTY_PATH, CWD, existingAt } from './paths.ts';
 import { processorTime } from './time.ts';
 
@@ -156,11 +156,11 @@ export const waitid: Handler = (linux, task, args) => {
 
 // ---------------------------------------------------------------- identity
 
-export const getpid: Handler = (_linux, task) => BigInt(task.pid);
-export const gettid: Handler = (_linux, task) => BigInt(task.tid);
-export const getppid: Handler = (_linux, task) => BigInt(task.process.parent?.pid ?? 1);
+export const getpid: PlainHandler = (task) => task.pid;
+export const gettid: PlainHandler = (task) => task.tid;
+export const getppid: PlainHandler = (task) => task.process.parent?.pid ?? 1;
 /** One unprivileged user, 1000, in group 1000. */
-export const getuid: Handler = () => 1000n;
+export const getuid: PlainHandler = () => 1000;
 export const setuid: Handler = (_linux, _task, args) => (int(args[0]) === 1000 ? 0n : errno.EPERM);
 export const setreuid: Handler = (_linux, _task, args) =>
   args.slice(0, 2).every((id) => int(id) === 1000 || int(id) === -1) ? 0n : errno.EPERM;
@@ -171,7 +171,7 @@ export const getresuid: Handler = (linux, task, args) =>
 export const getgroups: Handler = () => 0n;
 export const setgroups: Handler = () => errno.EPERM;
 
-export const getpgrp: Handler = (_linux, task) => BigInt(task.process.pgid);
+export const getpgrp: PlainHandler = (task) => task.process.pgid;
 function named(linux: Linux, task: Task, pid: number): Process | undefined {
   return pid === 0 ? task.process : linux.state.processes.get(pid);
 }

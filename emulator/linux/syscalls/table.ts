@@ -1,5 +1,5 @@
 /** Every Linux x86-64 system call: number, name, kinds of its arguments, handler (absent: ENOSYS). */
-import type { Handler } from './handler.ts';
+import type { Handler, PlainHandler } from './handler.ts';
 
 import * as directories from './directories.ts';
 import * as futex from './futex.ts';
@@ -21,11 +21,18 @@ export interface SyscallRow {
   readonly name: string;
   readonly args: readonly ArgumentKind[];
   readonly handler: Handler | undefined;
+  /** What `handler` does, on numbers. */
+  readonly plain: PlainHandler | undefined;
   /** It does not come back to its caller when it succeeds. */
   readonly noReturn: boolean;
 }
 
-type Row = readonly [number: number, name: string, args?: string, handler?: Handler, noReturn?: 'no return'];
+interface Plain {
+  readonly plain: PlainHandler;
+}
+const plain = (handler: PlainHandler): Plain => ({ plain: handler });
+
+type Row = readonly [number: number, name: string, args?: string, handler?: Handler | Plain, noReturn?: 'no return'];
 
 // prettier-ignore
 const ROWS: readonly Row[] = [
@@ -68,7 +75,7 @@ const ROWS: readonly Row[] = [
   [36, 'getitimer', 'int pointer', time.getitimer],
   [37, 'alarm', 'int', time.alarm],
   [38, 'setitimer', 'int pointer pointer', time.setitimer],
-  [39, 'getpid', '', process.getpid],
+  [39, 'getpid', '', plain(process.getpid)],
   [40, 'sendfile', 'fd fd pointer size', io.sendfile],
   [41, 'socket'],
   [42, 'connect'],
@@ -131,16 +138,16 @@ const ROWS: readonly Row[] = [
   [99, 'sysinfo', 'pointer', system.sysinfo],
   [100, 'times', 'pointer', process.times],
   [101, 'ptrace'],
-  [102, 'getuid', '', process.getuid],
+  [102, 'getuid', '', plain(process.getuid)],
   [103, 'syslog'],
-  [104, 'getgid', '', process.getuid],
+  [104, 'getgid', '', plain(process.getuid)],
   [105, 'setuid', 'int', process.setuid],
   [106, 'setgid', 'int', process.setuid],
-  [107, 'geteuid', '', process.getuid],
-  [108, 'getegid', '', process.getuid],
+  [107, 'geteuid', '', plain(process.getuid)],
+  [108, 'getegid', '', plain(process.getuid)],
   [109, 'setpgid', 'int int', process.setpgid],
-  [110, 'getppid', '', process.getppid],
-  [111, 'getpgrp', '', process.getpgrp],
+  [110, 'getppid', '', plain(process.getppid)],
+  [111, 'getpgrp', '', plain(process.getpgrp)],
   [112, 'setsid', '', process.setsid],
   [113, 'setreuid', 'int int', process.setreuid],
   [114, 'setregid', 'int int', process.setreuid],
@@ -215,7 +222,7 @@ const ROWS: readonly Row[] = [
   [183, 'afs_syscall'],
   [184, 'tuxcall'],
   [185, 'security'],
-  [186, 'gettid', '', process.gettid],
+  [186, 'gettid', '', plain(process.gettid)],
   [187, 'readahead'],
   [188, 'setxattr'],
   [189, 'lsetxattr'],
@@ -400,7 +407,8 @@ export const SYSCALLS: ReadonlyMap<number, SyscallRow> = new Map(
       number,
       name,
       args: (args ? args.split(' ') : args === '' ? [] : new Array<string>(6).fill('pointer')) as ArgumentKind[],
-      handler,
+      handler: typeof handler === 'object' ? (_linux, task) => BigInt(handler.plain(task)) : handler,
+      plain: typeof handler === 'object' ? handler.plain : undefined,
       noReturn: noReturn !== undefined,
     },
   ]),
