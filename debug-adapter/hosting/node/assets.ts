@@ -4,13 +4,14 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Disassemble, MachineAssets } from '../../../emulator/machine/api.ts';
+import { compileInterpreter } from './tiering.ts';
 
 /** Throws with one sentence when the build has not been run. */
 export function loadAssets(directory = assetsDirectory()): MachineAssets {
-  const compile = (name: string): WebAssembly.Module => new WebAssembly.Module(readFileSync(join(directory, name)));
+  const read = (name: string): BufferSource => readFileSync(join(directory, name));
   return {
-    core: compile('core.wasm'),
-    interpreter: compile('interpreter.wasm'),
+    core: new WebAssembly.Module(read('core.wasm')),
+    interpreter: compileInterpreter(read('interpreter.wasm')),
     forms: JSON.parse(readFileSync(join(directory, 'forms.json'), 'utf8')),
     disassembler: () =>
       (createRequire(import.meta.url)(join(directory, 'disassembler.cjs')) as { disassemble: Disassemble }).disassemble,
