@@ -2,7 +2,7 @@
 import { Dr6 } from './debug.ts';
 import { InterruptionType } from './engine-api.ts';
 import type { Fault } from './engine-api.ts';
-import type { EngineHooks } from './engine.ts';
+import type { EngineHooks } from './engine-parts.ts';
 import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
 

@@ -9,11 +9,11 @@ import { Boundary } from './boundary.ts';
 import { BlockCache } from './blocks.ts';
 import type { Block, SystemStep } from './block.ts';
 import { RecordWriter } from './block-writer.ts';
-import type { CoreExports, SystemOutcome } from './context.ts';
+import type { CoreExports } from './context.ts';
 import { decodeTableOf } from './decode-table.ts';
 import type { CodeMode, DecodeTable } from './decode-table.ts';
+import type { EngineAssets, EngineHooks, EngineOptions } from './engine-parts.ts';
 import { DEFAULT_MODEL, pagingAbsent } from './system/models.ts';
-import type { CpuModel } from './system/models.ts';
 import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
 import { CodeSegmentTable } from './code-segments.ts';
@@ -22,68 +22,15 @@ import { CODE_CONTEXTS, codeContext } from './fpu-traps.ts';
 import { MOST_FAR_REGIONS, isCanonical, readGva, toBigint, toNumber, writeGva } from './code-address.ts';
 import { CodeFetcher } from './fetch.ts';
 import type { Instruction } from './instruction.ts';
-import type { HandlerTable } from './interpreter/keys.ts';
 import * as L from './layout.ts';
 import { BUDGET_MARGIN } from './records.ts';
 import { RegionTranslator } from './region/translator.ts';
-import type { TranslatorOptions } from './region/translator.ts';
 import { semantics } from './semantics/index.ts';
 import { CpuState, LinearMemory } from './state.ts';
 import { DebugRegisters, Dr6 } from './debug.ts';
 import { decode } from './decode.ts';
 import type { DecodedInstruction } from './decode.ts';
 import { Repetition, trapsAfter } from './single-step.ts';
-
-/** Compiled wasm and tables made by the build (dist/). */
-export interface EngineAssets {
-  readonly core: WebAssembly.Module;
-  readonly interpreter: WebAssembly.Module;
-  /** Contents of dist/forms.json. */
-  readonly forms: HandlerTable;
-}
-
-export interface EngineOptions {
-  /** Bytes of RAM, a multiple of 64 KB. */
-  readonly ramBytes: number;
-  /** MAXPHYADDR. */
-  readonly physBits: number;
-  /** Translate hot code (absent: interpret everything). Makes no difference to what a program does. */
-  readonly translate?: TranslatorOptions;
-  readonly model?: CpuModel;
-  /** What answers where there is no RAM, on a board. */
-  readonly device?: {
-    read(hpa: number, into: Uint8Array): void;
-    write(hpa: number, data: Uint8Array): void;
-  };
-}
-
-/** What the engine leaves to the rest of the processor (processor.ts connects it). */
-export interface EngineHooks {
-  /** Executes an instruction that has no handler. */
-  system(insn: Instruction): SystemOutcome;
-  /** Delivers a fault: RIP stands on the instruction (after it, for traps). */
-  deliver(fault: Fault): void;
-  /** Takes the fault in FAULT_*. */
-  takeFault(): Fault;
-  /** An event to deliver before the next instruction. */
-  pendingInterrupt(): Fault | undefined;
-  /** VM exits that are due between two instructions, ahead of an NMI (or not) and of other interrupts; true if one was taken. */
-  boundary(nmi: boolean): boolean;
-  /** The guest is inactive while its VMX-preemption timer runs: lets time pass, if nothing else could happen first. */
-  idle(): void;
-  /** Selects the TLB bank of the context in force. */
-  selectBank(): void;
-  /** Whose TLB is in force from now on. */
-  selectCpu(cpu: number): void;
-  /** Drops what every TLB bank holds of a page. */
-  forgetPage(gva: bigint): void;
-  /** Makes every write tag of a frame invalid: it holds code now. */
-  protectFrame(pfn: number): void;
-  /** HPA of a linear address without side effects, or -1. */
-  peek(gva: bigint): number;
-  /** Bytes that are no instruction are about to raise their exception. */
-  undecodable(gva: bigint, bytes: Uint8Array): void;
-}
 
 /** Longest stay in the interpreter: V8 replaces a running function by its optimised code only when it is called again. */
 const LONGEST_SLICE = 2_000_000;
@@ -322,8 +269,10 @@ export class ExecutionEngine implements Engine {
   }
   /** Executes the system instruction at a record. The record to go on with, or 0 if the run loop must look at something first. */
   #afterSystem(op: number): number {
+    const { mem } = this;
     this.#afterBlocks(C.EXIT_SYSTEM, op);
-    if (this.#stepsSingly() || this.#stopped() !== undefined) return 0;
+    const plain = mem.get32(L.PENDING_EVENTS) === 0 && mem.get32(L.ACTIVITY) === 0;
+    if (!plain || this.stopRequested || this.#fruitless > MOST_FRUITLESS || this.#stepsSingly()) return 0;
     return this.#segments === undefined ? this.blocks.cachedNext() || this.#goOn(0) : this.#goOn(0);
   }
   #afterBlocks(exit: number, op: number): boolean {
