@@ -56,6 +56,8 @@ const FLAGLESS_OPS = new Set([
   'shl',
   'shr',
   'sar',
+  'rol',
+  'ror',
   'inc',
   'dec',
   'imul2',

@@ -21,6 +21,12 @@ const CARRY = 1;
 /** Helpers that may set flags in MXCSR. */
 const CHANGES_MXCSR = /^(sse|fma|fxLoad)/;
 
+/** 32 bits of a register with zeros above. */
+interface NarrowExpression extends Expression {
+  /** The whole register. */
+  readonly whole?: Expression;
+}
+
 export class RegionEmitter extends VectorEmitter implements Emitter {
   /** What is known of the lazy flags here. */
   known: FlagState | undefined;
@@ -42,6 +48,8 @@ export class RegionEmitter extends VectorEmitter implements Emitter {
   /** What each general register holds, in terms of values it had before. */
   #places: (Place | undefined)[] = [];
   #names = 0;
+  /** Registers whose upper half is zero. */
+  #narrow = 0;
   /** Places of addresses that are no such sum. */
   readonly #nameless = new Map<Value, Place>();
   readonly #hosts: number[] = [];
@@ -91,6 +99,7 @@ export class RegionEmitter extends VectorEmitter implements Emitter {
   block(emit: (recording: boolean) => void): void {
     const { known } = this;
     const places = [...this.#places];
+    const narrow = this.#narrow;
     const plainLanes = [...this.plainLanes];
     const names = this.#names;
     const { checked } = this.#accesses;
@@ -101,6 +110,7 @@ export class RegionEmitter extends VectorEmitter implements Emitter {
     this.#accesses.emit();
     this.known = known;
     this.#places = places;
+    this.#narrow = narrow;
     this.plainLanes = plainLanes;
     this.#names = names;
     this.#accesses.checked = checked;
@@ -109,9 +119,11 @@ export class RegionEmitter extends VectorEmitter implements Emitter {
   /** What is known here: of flags, registers, checked pages. */
   knowledge(): Knowledge {
     const { known, plainLanes } = this;
-    return { known, places: [...this.#places], plainLanes: [...plainLanes], checked: this.#accesses.checked };
+    const { checked } = this.#accesses;
+    return { known, places: [...this.#places], narrow: this.#narrow, plainLanes: [...plainLanes], checked };
   }
-  know({ known, places, plainLanes, checked }: Knowledge): void {
+  know({ known, places, narrow, plainLanes, checked }: Knowledge): void {
+    this.#narrow = narrow;
     this.known = known;
     this.#places = [...places];
     this.plainLanes = [...plainLanes];
@@ -232,9 +244,16 @@ export class RegionEmitter extends VectorEmitter implements Emitter {
   #gpr(register: number): number {
     return entryOf(this.gprs, register, () => this.newLocal('i64'));
   }
+  #isNarrow(register: number): boolean {
+    return ((this.#narrow >>> register) & 1) !== 0;
+  }
   #readGpr(register: number, size: Size, high: boolean): Expression {
     const whole = this.local(this.#gpr(register), 'i64');
     if (size === 8) return placed(this.copy(this.#gpr(register), 'i64'), this.#registerPlace(register));
+    if (size === 4 && this.#isNarrow(register)) {
+      const whole = this.copy(this.#gpr(register), 'i64');
+      return { ...this.op('i32.wrap_i64', whole), stable: true, whole } as NarrowExpression;
+    }
     const low = this.op('i32.wrap_i64', high ? this.op('i64.shr_u', whole, this.i64(8)) : whole);
     return this.let(size === 4 ? low : this.op('i32.and', low, this.i32(size === 1 ? 0xff : 0xffff)));
   }
@@ -243,9 +262,15 @@ export class RegionEmitter extends VectorEmitter implements Emitter {
     const local = this.#gpr(register);
     this.writtenGprs.add(register);
     this.#places[register] = this.nesting === 0 && size === 8 ? (value as Placed).place : this.#newPlace();
-    if (size === 8) return this.setLocal(local, value);
-    const wide = this.op('i64.extend_i32_u', value);
-    if (size === 4) return this.setLocal(local, wide);
+    if (size === 8) {
+      this.#narrow &= ~(1 << register);
+      return this.setLocal(local, value);
+    }
+    const wide = (value as NarrowExpression).whole ?? this.op('i64.extend_i32_u', value);
+    if (size === 4) {
+      if (this.nesting === 0) this.#narrow |= 1 << register;
+      return this.setLocal(local, wide);
+    }
     const mask = size === 2 ? 0xffffn : 0xffn;
     const shift = high ? 8n : 0n;
     const kept = this.op('i64.and', this.local(local, 'i64'), this.i64(~(mask << shift)));

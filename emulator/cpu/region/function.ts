@@ -27,6 +27,7 @@ import type { CodeMark } from './observer.ts';
 import type { Edge, RegionBlock, RegionGraph, RegionNode } from './graph.ts';
 import { structureOf } from './structure.ts';
 import type { Shape, Structure } from './structure.ts';
+import { narrowRegisters } from './widths.ts';
 
 const PARAMETER_RECORD = 0;
 const JC_MASK = L.JC_ENTRIES - 1;
@@ -87,6 +88,8 @@ class RegionFunction {
   /** Depth that a branch to a node takes. */
   readonly #labels = new Map<RegionNode, number>();
   #leftDepth = 0;
+  /** Registers that hold 32 bits where blocks begin. */
+  readonly #narrow: ReadonlyMap<RegionNode, number>;
   /** Below it the budget may not suffice. */
   readonly #least: number;
   /** Local that says where the dispatcher goes to: to the entry at first. */
@@ -107,6 +110,7 @@ class RegionFunction {
     const mayLeave = (record: number): boolean => record !== first && !parts.isSlow(first, record);
     const mayDoubt = (record: number): boolean => parts.nativeFloats && mayLeave(record);
     this.#e = new RegionEmitter(this.#w, parts.helper, mayLeave, mayDoubt);
+    this.#narrow = narrowRegisters(graph);
     this.#least = graph.instructions + BUDGET_MARGIN;
     this.#selector = this.#e.newLocal('i32');
   }
@@ -310,7 +314,7 @@ class RegionFunction {
     const merges = shape.dominated
       .filter((other) => this.#shape(other).entries > 1)
       .sort((a, b) => this.#shape(b).order - this.#shape(a).order);
-    if (shape.entries > 1 || shape.loop) e.know(NOTHING_KNOWN);
+    if (shape.entries > 1 || shape.loop) e.know({ ...NOTHING_KNOWN, narrow: this.#narrow.get(node) ?? 0 });
     if (!shape.loop) return this.#within(node, merges, 0);
     const outer = this.#labels.get(node);
     this.#labels.set(node, this.#w.loop());

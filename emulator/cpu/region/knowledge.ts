@@ -7,11 +7,13 @@ import type { CheckedRange, Place } from './accesses.ts';
 export interface Knowledge {
   readonly known: FlagState | undefined;
   readonly places: readonly (Place | undefined)[];
+  /** General registers whose upper half is zero; a mask. */
+  readonly narrow: number;
   /** Of vector registers; both halves. */
   readonly plainLanes: readonly (PlainLanes | undefined)[];
   readonly checked: readonly CheckedRange[];
 }
-export const NOTHING_KNOWN: Knowledge = { known: undefined, places: [], plainLanes: [], checked: [] };
+export const NOTHING_KNOWN: Knowledge = { known: undefined, places: [], narrow: 0, plainLanes: [], checked: [] };
 
 /** Lanes of a vector that hold zeros or normal numbers of `size` bytes: all of them, or the lowest one. */
 export interface PlainLanes {

@@ -6,6 +6,7 @@ import { RunStop } from '../engine-api.ts';
 import * as L from '../layout.ts';
 import type { TranslatedRegion } from './observer.ts';
 import { CODE, DATA, generator } from './random-code.support.ts';
+import { narrowRegisters } from './widths.ts';
 
 const [RCX, RDX, RBX, RSI] = [1, 2, 3, 6];
 /** Pages this far apart share a TLB entry. */
@@ -31,6 +32,8 @@ function inStep(code: readonly number[], rounds: number, prepare: (t: TestEngine
     assert.equal(other, one, `seed ${seed}, slice ${slice}`);
     assert.equal(both[1].state(), both[0].state(), `seed ${seed}, slice ${slice}`);
     assert.equal(both[1].engine.retired, both[0].engine.retired);
+    const [vectors, others] = both.map(({ engine: { mem } }) => mem.bytes.slice(L.XMM, L.MXCSR + 4));
+    assert.deepEqual(others, vectors, `seed ${seed}, slice ${slice}`);
     if (one === RunStop.Halted) break;
   }
   for (const at of [DATA, DATA + SAME_ENTRY]) {
@@ -77,6 +80,65 @@ describe('region translator, learning', () => {
     });
     const most = Math.max(...made.flatMap(({ graph }) => graph.nodes.map(({ edges }) => edges.length)));
     assert.equal(most, 4);
+  });
+
+  it('knows which registers hold 32 bits, round loops too', () => {
+    const code = [
+      ...[0x48, 0x89, 0xcd], // mov %rcx, %rbp
+      ...[0x31, 0xc0], // xor %eax, %eax
+      ...[0xba, 0x05, 0x00, 0x00, 0x00], // mov $5, %edx
+      ...[0xbe, 0x09, 0x00, 0x00, 0x00], // mov $9, %esi
+      ...[0x89, 0xf7], // loop: mov %esi, %edi
+      ...[0x01, 0xd0], // add %edx, %eax
+      ...[0x48, 0xff, 0xce], // dec %rsi
+      ...[0xc1, 0xc0, 0x07], // rol $7, %eax
+      ...[0x89, 0xc3], // mov %eax, %ebx
+      ...[0x85, 0xf6], // test %esi, %esi
+      ...[0x75, 0xf0], // jnz loop
+      ...[0x48, 0x89, 0xe9], // mov %rbp, %rcx
+      ...[0x48, 0xff, 0xc9], // dec %rcx
+      ...[0x75, 0xd9], // jnz
+    ];
+    const made = inStep(code, 20_000, () => undefined);
+    const loop = BigInt(CODE + 15);
+    const masks = made.flatMap(({ graph }) =>
+      [...narrowRegisters(graph)]
+        .filter(([node]) => node !== graph.entry && node.code.block.gva === Number(loop))
+        .map(([, mask]) => mask),
+    );
+    // EAX, EDX, EBX and EDI, once the outer loop is part of the region; never RSI, which is counted down in 64 bits.
+    assert.ok(masks.includes(0x8d), masks.join());
+    assert.ok(masks.every((mask) => !(mask & (1 << RSI))));
+  });
+
+  it('leaves regions where floating-point operations need the core, and calls it where that is often', () => {
+    const code = [
+      ...[0x48, 0x89, 0xc8], // mov %rcx, %rax
+      ...[0x83, 0xe0, 0x3f], // and $63, %eax
+      ...[0xf2, 0x0f, 0x10, 0x04, 0xc3], // movsd (%rbx,%rax,8), %xmm0
+      ...[0xf2, 0x0f, 0x58, 0xc1], // addsd %xmm1, %xmm0
+      ...[0xf2, 0x0f, 0x59, 0xc2], // mulsd %xmm2, %xmm0
+      ...[0x66, 0x0f, 0x58, 0xdc], // addpd %xmm4, %xmm3
+      ...[0x66, 0x0f, 0x2e, 0xc1], // ucomisd %xmm1, %xmm0
+      ...[0x48, 0x19, 0xd2], // sbb %rdx, %rdx
+      ...[0xf2, 0x0f, 0x11, 0x04, 0xc3], // movsd %xmm0, (%rbx,%rax,8)
+      ...[0x48, 0xff, 0xc9], // dec %rcx
+      ...[0x75, 0xd8], // jnz
+    ];
+    const vectors = [0, 1, 2, 3, 4].map((register) => L.XMM + register * L.XMM_STRIDE);
+    const made = inStep(code, 60_000, ({ engine: { cpu, mem } }) => {
+      cpu.setGpr(RBX, BigInt(DATA));
+      // Numbers that grow beyond every bound and fall below the least normal one, by turns; some denormals and a NaN.
+      for (let entry = 0; entry < 64; entry++)
+        mem.set64(
+          L.RAM_BASE + DATA + entry * 8,
+          entry % 16 === 3 ? BigInt(entry) : 0x3ff0_0000_0000_0001n << BigInt(entry % 2),
+        );
+      for (const [index, bits] of [0n, 0x10n, 0x3ff8_0000_0000_0001n, 1n, 0x3ff0_0000_0000_0003n].entries())
+        mem.set64(vectors[index]!, bits);
+      mem.set32(L.MXCSR, 0x1fa0);
+    });
+    assert.ok(made.length > 1);
   });
 
   it('keeps loops with two entries in one region', () => {
