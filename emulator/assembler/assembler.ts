@@ -276,9 +276,10 @@ export class Assembler implements SymbolScope {
       return;
     }
     for (const byte of encoded.bytes) fragment.bytes.push(byte);
-    for (const { offset, size, kind, expression } of encoded.fields) {
+    for (const { offset, ...field } of encoded.fields) {
+      const { kind } = field;
       const base = kind === 'relative' || kind === 'branch' ? encoded.bytes.length - offset : 0;
-      fragment.fixups.push({ offset: start + offset, size, kind, base, expression, position });
+      fragment.fixups.push({ ...field, offset: start + offset, base, position });
     }
   }
 }

@@ -62,6 +62,35 @@ const CASES: Readonly<Record<string, string>> = {
     nop
   y: nop
   x:`,
+  'references to the global offset table that a linker may relax': `
+    mov foo@GOTPCREL(%rip),%rax
+    mov foo@GOTPCREL(%rip),%eax
+    call *foo@GOTPCREL(%rip)
+    lea foo@GOTPCREL(%rip),%rax
+    addl foo@GOTPCREL(%rip),%r9d
+    mov %rax,foo@GOTPCREL(%rip)
+    cmpq $1,foo@GOTPCREL(%rip)
+    test %eax,foo@GOTPCREL(%rip)
+    jmp *foo@GOTPCREL(%rip)
+    movss foo@GOTPCREL(%rip),%xmm0
+    mov foo@GOTPCREL(%rip),%al
+    mov foo@GOTPCREL(%rip),%ax
+    push foo@GOTPCREL(%rip)
+    mov foo@GOTPCREL+4(%rip),%rax
+    mov foo@GOTPCREL(%rax),%eax
+    sub foo@GOTPCREL(%rip),%rax`,
+  'gaps in code': [76, 87, 88, 129, 130, 254].map((gap) => `.p2align 8\n.skip ${256 - gap}, 0xcc`).join('\n'),
+  'immediates of 64 bits that are negative': `
+    and $0xfffffffffffffff0, %rsi
+    add $0xffffffff80000000, %rax
+    cmpq $0xffffffffffffff80, (%rax)`,
+  precedences: `
+    .byte 3 == 1 + 2, 1 << 2 | 3, 5 - 2 < 4, 4 > 5 - 2, 1 || 0 && 0, 3 <> 4, 10 ! 3, 2 + 3 * 4, -1 & 7 + 1, 1 + 2 == 3 && 4`,
+  'a space after the backslash of a parameter': `
+    .macro m f
+    call \\ f@PLT
+    .endm
+    m g`,
   '.cfi: every instruction': `
     .text
     .globl f

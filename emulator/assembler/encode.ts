@@ -13,6 +13,8 @@ export interface EncodedField {
   readonly size: 1 | 2 | 4 | 8;
   readonly kind: 'absolute' | 'signed' | 'relative' | 'branch';
   readonly expression: Expression;
+  /** As in Fixup. */
+  readonly relaxable?: 'rex' | 'plain' | undefined;
 }
 
 export interface Encoded {
@@ -258,8 +260,19 @@ class Encoding {
   #field(expression: Expression, size: 1 | 2 | 4 | 8, kind: EncodedField['kind']): void {
     // A number before (%rip) is the displacement itself; a branch to a number goes to that address.
     const isNumber = expression.kind === 'number' && kind !== 'branch';
-    if (!isNumber) this.fields.push({ offset: this.bytes.length, size, kind, expression });
+    const relaxable = kind === 'relative' ? this.#relaxable() : undefined;
+    if (!isNumber) this.fields.push({ offset: this.bytes.length, size, kind, expression, relaxable });
     this.bytes.push(...littleEndian(isNumber ? expression.value : 0n, size));
+  }
+
+  /** MOV, TEST and arithmetic of a register with memory, CALL and JMP (AMD64 supplement, B.2). */
+  #relaxable(): 'rex' | 'plain' | undefined {
+    const { map, opcode, digit } = this.#opcode;
+    const { row, size } = this.choice;
+    const isArithmetic = (opcode & ~0x38) === 0x03 || opcode === 0x85 || opcode === 0x8b;
+    const isTransfer = opcode === 0xff && (digit === 2 || digit === 4);
+    if (map !== 0 || row.vex || size === 2 || !(isArithmetic || isTransfer)) return undefined;
+    return this.#rex.bits || this.#rex.needed ? 'rex' : 'plain';
   }
 
   #trailing(): void {

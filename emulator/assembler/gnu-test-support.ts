@@ -6,6 +6,9 @@ import { join } from 'node:path';
 
 export const hasGnuAs = spawnSync('as', ['--version']).status === 0;
 
+/** By name. Relocations as "offset type symbol + addend". */
+export type GnuSections = ReadonlyMap<string, { readonly bytes: Uint8Array; readonly relocations: string[] }>;
+
 export class GnuAs {
   readonly #folder = mkdtempSync(join(tmpdir(), 'dune-debug-as-'));
 
@@ -40,16 +43,16 @@ export class GnuAs {
     });
   }
 
-  /** Contents and relocations ("offset type symbol + addend") of the sections of an object made of a source. */
-  object(source: string): ReadonlyMap<string, { readonly bytes: Uint8Array; readonly relocations: string[] }> {
+  /** Contents and relocations of the sections of an object made of a source. */
+  object(source: string, ...options: string[]): GnuSections {
     const [input, output] = [this.#path('source.s'), this.#path('source.o')];
     writeFileSync(input, source, 'latin1');
-    execFileSync('as', ['-o', output, input], { stdio: 'pipe' });
+    execFileSync('as', [...options, '-o', output, input], { stdio: 'pipe' });
     return this.sectionsOf(readFileSync(output));
   }
 
   /** The same of an object that exists. */
-  sectionsOf(image: Uint8Array): ReadonlyMap<string, { readonly bytes: Uint8Array; readonly relocations: string[] }> {
+  sectionsOf(image: Uint8Array): GnuSections {
     const object = this.#path('read.o');
     writeFileSync(object, image);
     const run = (...options: string[]): string =>

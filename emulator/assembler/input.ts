@@ -294,7 +294,8 @@ function macroArguments({ name, parameters }: Macro, cursor: Cursor): Map<string
   return values;
 }
 
-const PARAMETER = /\\(?:(@)|(\(\))|([A-Za-z_$][\w$]*))/g;
+/** The C preprocessor may have put a space after the backslash. */
+const PARAMETER = /\\(?:(@)|(\(\))|[ \t]*([A-Za-z_$][\w$]*))/g;
 
 function substituted(
   text: string,

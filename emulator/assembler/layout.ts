@@ -1,4 +1,5 @@
 /** Sizes of everything: jumps as short as they can be, alignment, and the offset of every fragment. */
+import { littleEndian } from '../elf/bytes.ts';
 import { SHF } from '../elf/constants.ts';
 import { isConstant, reduce } from './expression.ts';
 import type { Distance } from './expression.ts';
@@ -234,8 +235,19 @@ const NOPS: readonly (readonly number[])[] = [
   [0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
 ];
 
-/** No-operations that fill a gap in code: as few as can be, the longest first (as GNU as does for x86-64). */
+/** More of the longest than this are jumped over. */
+const MOST_NOPS = 7;
+
+/** No-operations that fill a gap in code: as few as can be, the longest first, behind a jump if they are many (as GNU as does for x86-64). */
 export function nops(count: number): number[] {
+  const longest = NOPS.length - 1;
+  if (count < (MOST_NOPS + 1) * longest) return plainNops(count);
+  const isShort = count - 2 <= 127;
+  const over = isShort ? count - 2 : count - 5;
+  return [...(isShort ? [0xeb] : [0xe9]), ...littleEndian(BigInt(over), isShort ? 1 : 4), ...plainNops(over)];
+}
+
+function plainNops(count: number): number[] {
   const longest = NOPS.length - 1;
   const bytes: number[] = [];
   for (let left = count; left > 0;) {

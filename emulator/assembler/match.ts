@@ -53,12 +53,14 @@ function immediateFits(code: string, size: number, value: bigint | undefined): b
       if (value === undefined) return false;
       const bits = (size || 8) * 8;
       if (value < -(1n << BigInt(bits - 1)) || value >= 1n << BigInt(bits)) return false;
-      // In 16 and 32 bits FFFF... is -1.
-      const wrapped = size === 8 || size === 0 ? value : BigInt.asIntN(bits, value);
+      // FFFF... is -1.
+      const wrapped = BigInt.asIntN(bits, value);
       return wrapped >= -128n && wrapped <= 127n;
     }
     case 'Iz':
       if (size === 2) return within(-0x8000n, 0xffffn);
+      if (size === 8 && value !== undefined && value >= 1n << 63n)
+        return value >= 0xffff_ffff_8000_0000n && value < 1n << 64n;
       return size === 8 ? within(-0x8000_0000n, 0x7fff_ffffn) : within(-0x8000_0000n, 0xffff_ffffn);
     default:
       return size === 2

@@ -74,6 +74,8 @@ export interface Fixup {
   readonly kind: 'absolute' | 'signed' | 'relative' | 'branch';
   readonly base: number;
   readonly expression: Expression;
+  /** A linker may turn the instruction's use of the global offset table into a direct one; whether it has a REX prefix. */
+  readonly relaxable?: 'rex' | 'plain' | undefined;
   readonly position: Position;
 }
 

@@ -179,7 +179,8 @@ const TYPES: Readonly<Record<Modifier, readonly [number, number?]>> = {
   gotoff: [R.GOTOFF64],
 };
 
-function typeOf({ size, kind }: Fixup, modifier: Modifier | undefined, isRelative: boolean): number {
+function typeOf({ size, kind, relaxable }: Fixup, modifier: Modifier | undefined, isRelative: boolean): number {
+  if (modifier === 'gotpcrel' && relaxable) return relaxable === 'rex' ? R.REX_GOTPCRELX : R.GOTPCRELX;
   if (modifier) {
     const [type, wide] = TYPES[modifier];
     return size === 8 ? (wide ?? type) : type;
