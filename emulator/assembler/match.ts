@@ -4,7 +4,7 @@ import { encode } from './encode.ts';
 import type { Choice, Encoded } from './encode.ts';
 import { number } from './expression.ts';
 import { AssemblyError } from './model.ts';
-import type { AssemblyOperand } from './model.ts';
+import type { AssemblyOperand, Expression } from './model.ts';
 import type { Candidate, Syntax } from './mnemonics.ts';
 import { GPR_BYTES, SEGMENTS } from './registers.ts';
 
@@ -169,25 +169,46 @@ function swapped(row: OpcodeRow): OpcodeRow {
   return other;
 }
 
+/** A choice, and what it was made of: enough to make it again of other operands of the same shape. */
+interface Possible {
+  readonly choice: Choice;
+  readonly candidate: Candidate;
+  readonly size: number;
+  /** The two operands were taken in the other order. */
+  readonly isExchanged: boolean;
+}
+
 /** Sizes that a candidate may have with these operands. */
 function* choices(
   candidate: Candidate,
   written: readonly AssemblyOperand[],
   syntax: Syntax,
   prefixes: readonly number[],
-): Generator<Choice> {
+  isExchanged = false,
+): Generator<Possible> {
   const operands = assigned(candidate, written);
   if (!operands) return;
   const codes = candidate.row.operands ?? [];
-  const row = isSwapped(candidate, syntax) ? swapped(candidate.row) : candidate.row;
   for (const size of candidate.row.sizes ?? [0]) {
     if (candidate.size !== undefined && candidate.size !== size) continue;
     const isFit = operands.every(
       (operand, index) => operand === undefined || fits(candidate.row, codes[index]!, operand, size, syntax),
     );
-    if (isFit)
-      yield { row, size: selectorSize(row, size, operands), operands, condition: candidate.condition ?? 0, prefixes };
+    if (!isFit) continue;
+    const choice = choiceOf(candidate, size, operands, syntax, prefixes);
+    yield { choice, candidate, size, isExchanged };
   }
+}
+
+function choiceOf(
+  candidate: Candidate,
+  size: number,
+  operands: Operands,
+  syntax: Syntax,
+  prefixes: readonly number[],
+): Choice {
+  const row = isSwapped(candidate, syntax) ? swapped(candidate.row) : candidate.row;
+  return { row, size: selectorSize(row, size, operands), operands, condition: candidate.condition ?? 0, prefixes };
 }
 
 /** SLDT, STR and MOV from a segment register store 16 bits to memory and clear the upper ones of any wider register, so that no prefix is needed; SMSW to memory likewise. */
@@ -198,6 +219,36 @@ function selectorSize({ op }: OpcodeRow, size: number, [operand]: Operands): num
 
 /** Two operands that may be written in either order. */
 const COMMUTES = /^(test|xchg)[bwlq]?$/;
+
+/** What was chosen for operands of a shape; the bytes too if no symbol is among them. */
+interface Remembered extends Omit<Possible, 'choice'> {
+  readonly isGuess: boolean;
+  readonly encoded: Encoded | undefined;
+}
+
+const remembered = new Map<string, Remembered>();
+/** Shapes kept; sources have some thousands. */
+const MOST_REMEMBERED = 50_000;
+
+const shapeOfExpression = (expression: Expression | undefined): string =>
+  expression === undefined ? '' : expression.kind === 'number' ? String(expression.value) : '?';
+
+/** All of an operand that the choice depends on; `?` stands for symbols. */
+function shapeOfOperand(operand: AssemblyOperand): string {
+  const star = operand.indirect ? '*' : '';
+  switch (operand.kind) {
+    case 'register':
+      return `${star}%${operand.register.name}`;
+    case 'immediate':
+      return `$${shapeOfExpression(operand.value)}`;
+    case 'target':
+      return `>${shapeOfExpression(operand.target)}`;
+    case 'memory': {
+      const { segment = '', base, index, scale, displacement, size = '' } = operand;
+      return `${star}${size}:${segment}:${shapeOfExpression(displacement)}(${base?.name},${index?.name},${scale}`;
+    }
+  }
+}
 
 /**
  * The shortest encoding that fits; among equal ones the first of the table, and one with a byte immediate before others.
@@ -210,26 +261,55 @@ export function select(
   syntax: Syntax,
   prefixes: readonly number[],
 ): Selected {
+  let shape = `${syntax === 'att' ? '' : '!'}${mnemonic} ${prefixes.join()}`;
+  for (const operand of written) shape += ` ${shapeOfOperand(operand)}`;
+  const known = remembered.get(shape);
+  if (known) {
+    const ordered = known.isExchanged ? [written[1]!, written[0]!] : written;
+    const choice = choiceOf(known.candidate, known.size, assigned(known.candidate, ordered)!, syntax, prefixes);
+    return { choice, encoded: known.encoded ?? encode(choice), isGuess: known.isGuess };
+  }
+  const { possible, encoded, isGuess } = search(mnemonic, candidates, written, syntax, prefixes);
+  const { choice, candidate, size, isExchanged } = possible;
+  if (remembered.size >= MOST_REMEMBERED) remembered.clear();
+  remembered.set(shape, { candidate, size, isExchanged, isGuess, encoded: shape.includes('?') ? undefined : encoded });
+  return { choice, encoded, isGuess };
+}
+
+interface Found {
+  readonly possible: Possible;
+  readonly encoded: Encoded;
+  readonly isGuess: boolean;
+}
+
+function search(
+  mnemonic: string,
+  candidates: readonly Candidate[],
+  written: readonly AssemblyOperand[],
+  syntax: Syntax,
+  prefixes: readonly number[],
+): Found {
   const found = candidates.flatMap((candidate) => [...choices(candidate, written, syntax, prefixes)]);
   if (written.length === 2 && COMMUTES.test(mnemonic)) {
     const other = [written[1]!, written[0]!];
-    found.push(...candidates.flatMap((candidate) => [...choices(candidate, other, syntax, prefixes)]));
+    found.push(...candidates.flatMap((candidate) => [...choices(candidate, other, syntax, prefixes, true)]));
   }
   if (found.length === 0) throw new AssemblyError(mismatch(mnemonic, candidates, written));
   const { choices: sized, isGuess } = withDefaultSize(found);
-  let best: Selected | undefined;
+  let best: Found | undefined;
   let refused: AssemblyError | undefined;
-  for (const choice of sized) {
+  for (const possible of sized) {
+    const { choice } = possible;
     if (isExchangeOfAccumulator(choice)) continue;
     try {
       const encoded = encode(choice);
-      const isShorter = !best || cost(choice, encoded) < cost(best.choice, best.encoded);
+      const isShorter = !best || cost(choice, encoded) < cost(best.possible.choice, best.encoded);
       const isPreferred =
         best !== undefined &&
-        cost(choice, encoded) === cost(best.choice, best.encoded) &&
+        cost(choice, encoded) === cost(best.possible.choice, best.encoded) &&
         choice.row.operands!.includes('Ibs') &&
-        !best.choice.row.operands!.includes('Ibs');
-      if (isShorter || isPreferred) best = { choice, encoded, isGuess };
+        !best.possible.choice.row.operands!.includes('Ibs');
+      if (isShorter || isPreferred) best = { possible, encoded, isGuess };
     } catch (error) {
       if (!(error instanceof AssemblyError)) throw error;
       refused = error;
@@ -258,13 +338,18 @@ function isSized({ row }: Choice): boolean {
 }
 
 /** Where neither a register nor a suffix gives the size: the instruction's default. */
-function withDefaultSize(found: readonly Choice[]): { readonly choices: readonly Choice[]; readonly isGuess: boolean } {
-  const sizes = new Set(found.map(({ size }) => size));
-  if (sizes.size < 2 || !found.every(isSized)) return { choices: found, isGuess: false };
-  if (found.every(({ row }) => row.default64))
-    return { choices: found.filter(({ size }) => size === 8), isGuess: false };
-  const choices = found.filter(({ size }) => size === 4);
-  const isOneSize = found.every(({ row }) => row.system ?? (row.prefix !== undefined || row.op.startsWith('f')));
+function withDefaultSize(found: readonly Possible[]): {
+  readonly choices: readonly Possible[];
+  readonly isGuess: boolean;
+} {
+  const sizes = new Set(found.map(({ choice }) => choice.size));
+  if (sizes.size < 2 || !found.every(({ choice }) => isSized(choice))) return { choices: found, isGuess: false };
+  if (found.every(({ choice }) => choice.row.default64))
+    return { choices: found.filter(({ choice }) => choice.size === 8), isGuess: false };
+  const choices = found.filter(({ choice }) => choice.size === 4);
+  const isOneSize = found.every(
+    ({ choice: { row } }) => row.system ?? (row.prefix !== undefined || row.op.startsWith('f')),
+  );
   return { choices: choices.length > 0 ? choices : found, isGuess: !isOneSize };
 }
 

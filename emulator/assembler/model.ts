@@ -14,15 +14,13 @@ export interface Diagnostic extends Position {
   readonly message: string;
 }
 
-/** What is wrong with one statement. Caught by the driver, which goes on with the next one. */
-export class AssemblyError extends Error {
+/** What is wrong with one statement. Caught by the driver, which goes on with the next one. No `Error`: a stack trace would cost more than the statement. */
+export class AssemblyError {
   constructor(
-    message: string,
+    readonly message: string,
     /** Part of the statement's text, if only that is at fault. */
     readonly range?: { readonly start: number; readonly end: number },
-  ) {
-    super(message);
-  }
+  ) {}
 }
 
 /** How a relocation operator (`sym@PLT`) changes the meaning of a symbol. */

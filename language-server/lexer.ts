@@ -1,0 +1,226 @@
+/** Tokens of one line of GNU assembly. What a word is follows from its place; whether it means anything is the assembler's business. */
+import { PREFIXES, type Syntax } from '../emulator/assembler/mnemonics.ts';
+import { REGISTERS } from '../emulator/assembler/registers.ts';
+
+export type TokenKind =
+  /** A label before its colon, with its name; `1:` is a `localLabel`. */
+  | 'label'
+  | 'localLabel'
+  /** The name before `=`, or after `.set` and its like. */
+  | 'constant'
+  | 'directive'
+  | 'mnemonic'
+  | 'prefix'
+  | 'register'
+  | 'symbol'
+  /** `1b`, `2f`. */
+  | 'localReference'
+  /** `\name` in the body of a macro. */
+  | 'parameter'
+  /** After `.macro`. */
+  | 'macro'
+  | 'macroParameter'
+  | 'number'
+  | 'string'
+  | 'comment'
+  /** The name after `@`. */
+  | 'modifier'
+  | 'word';
+
+export interface Token {
+  readonly kind: TokenKind;
+  readonly start: number;
+  readonly end: number;
+  /** Names without sigils; empty for comments. */
+  readonly name: string;
+  /** Number of its statement within the line. */
+  readonly statement: number;
+}
+
+/** What a line leaves to the next. */
+export interface LexerState {
+  readonly inComment: boolean;
+  readonly syntax: Syntax;
+}
+
+export const START: LexerState = { inComment: false, syntax: 'att' };
+
+const STATES: Record<Syntax, readonly [LexerState, LexerState]> = {
+  att: [START, { inComment: true, syntax: 'att' }],
+  intel: [
+    { inComment: false, syntax: 'intel' },
+    { inComment: true, syntax: 'intel' },
+  ],
+};
+
+const SPACE = /[ \t\r\f]+/y;
+const NAME = /[A-Za-z_.$][\w.$]*/y;
+const REGISTER = /%(st[ \t]*\([ \t]*[0-7][ \t]*\)|[A-Za-z]\w*)/iy;
+const PARAMETER = /\\(@|\(\)|[A-Za-z_$][\w$]*)/y;
+const LOCAL = /\d+[bf](?![\w.$])/y;
+const NUMBER = /0[xX][0-9a-fA-F]+|0[bB][01]+|\d+(?:\.\d+)?/y;
+const STRING = /"(?:\\.|[^"\\])*"?/y;
+const CHARACTER = /'(?:\\.|[^\\])'?/y;
+const COLON = /[ \t]*:/y;
+const EQUALS = /[ \t]*==?(?!=)/y;
+const SIZE_WORDS = /^(byte|word|dword|qword|tbyte|oword|xmmword|ymmword|fword|ptr|offset|short|flat)$/i;
+
+const DEFINES_CONSTANT = new Set(['.set', '.equ', '.equiv', '.eqv']);
+/** Directives whose words are no symbols. */
+const WITHOUT_SYMBOLS = new Set(['.section', '.pushsection', '.file', '.ident', '.intel_syntax', '.att_syntax', '.arch']);
+
+class Lexer {
+  readonly tokens: Token[] = [];
+  at = 0;
+  statement = 0;
+  /** Of the statement: nothing yet but labels. */
+  atStart = true;
+  directive = '';
+  /** Names of the statement so far, after its first word. */
+  names = 0;
+
+  constructor(
+    readonly text: string,
+    public syntax: Syntax,
+  ) {}
+
+  match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.at;
+    return pattern.exec(this.text)?.[0];
+  }
+  add(kind: TokenKind, length: number, name = this.text.slice(this.at, this.at + length)): void {
+    this.tokens.push({ kind, start: this.at, end: this.at + length, name, statement: this.statement });
+    this.at += length;
+  }
+  endStatement(): void {
+    this.at++;
+    this.statement++;
+    this.atStart = true;
+    this.directive = '';
+    this.names = 0;
+  }
+  followedBy(pattern: RegExp, length: number): boolean {
+    pattern.lastIndex = this.at + length;
+    return pattern.test(this.text);
+  }
+}
+
+export interface LexedLine {
+  readonly tokens: readonly Token[];
+  readonly after: LexerState;
+}
+
+export function lexLine(text: string, before: LexerState): LexedLine {
+  const lexer = new Lexer(text, before.syntax);
+  let { inComment } = before;
+  while (lexer.at < text.length) {
+    if (inComment) {
+      const end = text.indexOf('*/', lexer.at);
+      lexer.add('comment', (end < 0 ? text.length : end + 2) - lexer.at, '');
+      inComment = end < 0;
+      continue;
+    }
+    const space = lexer.match(SPACE);
+    if (space) {
+      lexer.at += space.length;
+      continue;
+    }
+    if (text.startsWith('/*', lexer.at)) {
+      const end = text.indexOf('*/', lexer.at + 2);
+      lexer.add('comment', (end < 0 ? text.length : end + 2) - lexer.at, '');
+      inComment = end < 0;
+      continue;
+    }
+    const character = text[lexer.at]!;
+    if (character === '#' || text.startsWith('//', lexer.at)) lexer.add('comment', text.length - lexer.at, '');
+    else if (character === ';') lexer.endStatement();
+    else if (lexer.atStart) first(lexer);
+    else operand(lexer, character);
+  }
+  return { tokens: lexer.tokens, after: STATES[lexer.syntax][inComment ? 1 : 0] };
+}
+
+/** Labels, and the word that says what the statement is. */
+function first(lexer: Lexer): void {
+  const digits = lexer.match(/\d+(?=[ \t]*:)/y);
+  const name = digits ?? lexer.match(NAME);
+  if (name === undefined) {
+    const parameter = lexer.match(PARAMETER);
+    if (parameter) return lexer.add('parameter', parameter.length, parameter.slice(1));
+    lexer.atStart = false;
+    return operand(lexer, lexer.text[lexer.at]!);
+  }
+  if (lexer.followedBy(COLON, name.length)) {
+    lexer.add(digits ? 'localLabel' : 'label', name.length);
+    lexer.at = lexer.text.indexOf(':', lexer.at) + 1;
+    return;
+  }
+  if (lexer.followedBy(EQUALS, name.length)) lexer.add('constant', name.length);
+  else if (name.startsWith('.')) {
+    lexer.directive = name.toLowerCase();
+    if (lexer.directive === '.intel_syntax') lexer.syntax = 'intel';
+    if (lexer.directive === '.att_syntax') lexer.syntax = 'att';
+    lexer.add('directive', name.length);
+  } else if (PREFIXES[name.toLowerCase()] !== undefined) return lexer.add('prefix', name.length);
+  else lexer.add('mnemonic', name.length);
+  lexer.atStart = false;
+}
+
+function operand(lexer: Lexer, character: string): void {
+  switch (character) {
+    case '%': {
+      const register = lexer.match(REGISTER);
+      if (register) return lexer.add('register', register.length, register.slice(1).toLowerCase().replace(/\s+/g, ''));
+      break;
+    }
+    case '"':
+      return lexer.add('string', lexer.match(STRING)!.length);
+    case "'": {
+      const constant = lexer.match(CHARACTER);
+      if (constant) return lexer.add('number', constant.length);
+      break;
+    }
+    case '\\': {
+      const parameter = lexer.match(PARAMETER);
+      if (parameter) return lexer.add('parameter', parameter.length, parameter.slice(1));
+      break;
+    }
+    case '$':
+      // AT&T: the sign of an immediate, not a part of the name after it.
+      if (lexer.syntax === 'att') {
+        lexer.at++;
+        return;
+      }
+      break;
+    case '@': {
+      lexer.at++;
+      const modifier = lexer.match(NAME);
+      if (modifier) lexer.add('modifier', modifier.length);
+      return;
+    }
+  }
+  const number = lexer.match(LOCAL) ?? lexer.match(NUMBER);
+  if (number) return lexer.add(/[bf]$/.test(number) && !/^0x/i.test(number) ? 'localReference' : 'number', number.length);
+  const name = lexer.match(NAME);
+  if (!name) {
+    lexer.at++;
+    return;
+  }
+  lexer.add(kindOfName(lexer, name), name.length);
+  lexer.names++;
+}
+
+function kindOfName(lexer: Lexer, name: string): TokenKind {
+  const { directive, names, syntax } = lexer;
+  if (directive === '') {
+    if (syntax === 'att') return 'symbol';
+    if (REGISTERS.has(name.toLowerCase())) return 'register';
+    return SIZE_WORDS.test(name) ? 'word' : 'symbol';
+  }
+  if (directive === '.macro') return names === 0 ? 'macro' : /^(req|vararg)$/i.test(name) ? 'word' : 'macroParameter';
+  if (directive === '.irp' || directive === '.irpc') return names === 0 ? 'macroParameter' : 'symbol';
+  if (directive === '.purgem') return 'macro';
+  if (DEFINES_CONSTANT.has(directive) && names === 0) return 'constant';
+  if (WITHOUT_SYMBOLS.has(directive) || directive.startsWith('.cfi_')) return 'word';
+  return name === '.' ? 'word' : 'symbol';
+}
