@@ -29,6 +29,20 @@ module.exports = {
       to: { dependencyTypes: ['core'] },
     },
     {
+      name: 'language-server-stands-alone',
+      comment: 'It reads the tables of emulator/ and knows neither editor nor adapter.',
+      severity: 'error',
+      from: { path: '^language-server/', ...notInSpecs },
+      to: { path: '^(vscode$|(debug-adapter|extension|syntaxes|test|scripts|bench)/)' },
+    },
+    {
+      name: 'language-server-core-has-no-transport',
+      comment: 'Only language-server/hosting/ may use Node, workers or a connection; the rest knows their types.',
+      severity: 'error',
+      from: { path: '^language-server/', pathNot: '(\\.spec|test-support)\\.ts$|^language-server/hosting/' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
       name: 'extension-talks-dap',
       comment:
         'The extension imports of the adapter only its hosting entry points and types, of the emulator only types.',

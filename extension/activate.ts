@@ -25,7 +25,9 @@ export function activate(context: vscode.ExtensionContext, adapters: vscode.Debu
     syscallsView(session),
     new EventBreakpointsView(session, context.workspaceState),
     watchProgramInFront(),
-    vscode.commands.registerCommand('dune.debugFile', (uri?: vscode.Uri) => debugFile(uri)),
+    vscode.commands.registerCommand('dune.debugFile', (uri?: vscode.Uri | string) =>
+      debugFile(typeof uri === 'string' ? vscode.Uri.parse(uri) : uri),
+    ),
     vscode.commands.registerCommand('dune.debugExample', () => debugExample(context.extensionUri)),
     vscode.commands.registerCommand('dune.revealSource', revealSource),
   );

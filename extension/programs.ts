@@ -47,14 +47,33 @@ export async function isElfProgram(uri: vscode.Uri): Promise<boolean> {
 
 /** An assembly source that has an entry point of its own: the debug adapter assembles and links it without any toolchain. */
 export async function isWholeProgram(uri: vscode.Uri): Promise<boolean> {
-  if (!/\.(s|asm)$/.test(uri.path)) return false;
-  try {
-    const open = vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString());
-    const text = open?.getText() ?? new TextDecoder().decode(await vscode.workspace.fs.readFile(uri));
-    return /^[ \t]*_start[ \t]*:/m.test(text);
-  } catch {
-    return false;
-  }
+  return /\.(s|asm)$/.test(uri.path) && hasEntry(uri, new Set());
+}
+
+/** In the source itself, or in what it includes. */
+async function hasEntry(uri: vscode.Uri, seen: Set<string>): Promise<boolean> {
+  if (seen.has(uri.toString())) return false;
+  seen.add(uri.toString());
+  const text = await textOf(uri);
+  if (text === undefined) return false;
+  if (/^[ \t]*_start[ \t]*:/m.test(text)) return true;
+  for (const path of includedPaths(text)) if (await hasEntry(vscode.Uri.joinPath(uri, '..', path), seen)) return true;
+  return false;
+}
+
+/** What `.include` and `.incbin` of an assembly source name. */
+export function includedPaths(text: string): string[] {
+  return [...text.matchAll(/^[ \t]*\.inc(?:lude|bin)[ \t]+"([^"]+)"/gim)].map((match) => match[1]!);
+}
+
+/** As it stands in an editor, or in the file; undefined if there is none. */
+export async function textOf(uri: vscode.Uri): Promise<string | undefined> {
+  const open = vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString());
+  if (open) return open.getText();
+  return vscode.workspace.fs.readFile(uri).then(
+    (bytes) => new TextDecoder().decode(bytes),
+    () => undefined,
+  );
 }
 
 export async function isNewer(a: vscode.Uri, b: vscode.Uri): Promise<boolean> {

@@ -67,7 +67,15 @@ const SIZE_WORDS = /^(byte|word|dword|qword|tbyte|oword|xmmword|ymmword|fword|pt
 
 const DEFINES_CONSTANT = new Set(['.set', '.equ', '.equiv', '.eqv']);
 /** Directives whose words are no symbols. */
-const WITHOUT_SYMBOLS = new Set(['.section', '.pushsection', '.file', '.ident', '.intel_syntax', '.att_syntax', '.arch']);
+const WITHOUT_SYMBOLS = new Set([
+  '.section',
+  '.pushsection',
+  '.file',
+  '.ident',
+  '.intel_syntax',
+  '.att_syntax',
+  '.arch',
+]);
 
 class Lexer {
   readonly tokens: Token[] = [];
@@ -200,7 +208,8 @@ function operand(lexer: Lexer, character: string): void {
     }
   }
   const number = lexer.match(LOCAL) ?? lexer.match(NUMBER);
-  if (number) return lexer.add(/[bf]$/.test(number) && !/^0x/i.test(number) ? 'localReference' : 'number', number.length);
+  if (number)
+    return lexer.add(/[bf]$/.test(number) && !/^0x/i.test(number) ? 'localReference' : 'number', number.length);
   const name = lexer.match(NAME);
   if (!name) {
     lexer.at++;

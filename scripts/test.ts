@@ -8,7 +8,7 @@ const run = (args: string[]): void => {
   if (done.status !== 0) process.exit(done.status ?? 1);
 };
 run(['node_modules/tsx/dist/cli.mjs', 'scripts/build.ts']);
-const specs = ['emulator', 'debug-adapter', 'syntaxes', 'cli', 'bench', 'test'].map(
+const specs = ['emulator', 'debug-adapter', 'language-server', 'syntaxes', 'cli', 'bench', 'test'].map(
   (folder) => `${folder}/**/*.spec.ts`,
 );
 run(['node_modules/mocha/bin/mocha.js', ...specs, '--ignore', 'test/editor/**', ...process.argv.slice(2)]);

@@ -19,7 +19,7 @@ interface Manifest {
   };
 }
 
-/** Scopes of every file in testdata/ against its .snap; `DUNE_BLESS=1` writes them anew. */
+/** Scopes of every file in testdata/ against its .snap; `BLESS=1` writes them anew. */
 describe('grammars', () => {
   let folder: string;
   before(async () => {
@@ -44,7 +44,7 @@ describe('grammars', () => {
         [
           join(root, 'node_modules/vscode-tmgrammar-test/dist/snapshot.js'),
           ...['--config', config(), '--scope', scope],
-          ...(process.env.DUNE_BLESS ? ['--updateSnapshot'] : []),
+          ...(process.env.BLESS ? ['--updateSnapshot'] : []),
           `syntaxes/testdata/${files}`,
         ],
         { cwd: root, encoding: 'utf8', env: { ...process.env, FORCE_COLOR: '0' } },

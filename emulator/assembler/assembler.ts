@@ -14,7 +14,7 @@ import { candidatesOf, PREFIXES } from './mnemonics.ts';
 import type { Candidate, Syntax } from './mnemonics.ts';
 import { AssemblyError } from './model.ts';
 import type { AssemblyOperand, AssemblySymbol, Diagnostic, Expression, Position } from './model.ts';
-import { fixedDistance, isDefined, Sections } from './sections.ts';
+import { fixedDistance, isDefined, localName, Sections } from './sections.ts';
 import { positionOf } from './source.ts';
 import type { Statement } from './source.ts';
 import { parseAttOperand } from './syntax-att.ts';
@@ -298,10 +298,6 @@ function materialise(symbol: AssemblySymbol): void {
   symbol.offset = reduced.add.offset + Number(reduced.constant);
   symbol.expression = undefined;
   if (symbol.type === 'none') symbol.type = reduced.add.type;
-}
-
-function localName(number: number, instance: number): string {
-  return `.L${number}\u0002${instance}`;
 }
 
 function newSymbol(name: string): AssemblySymbol {

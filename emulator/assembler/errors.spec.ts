@@ -20,6 +20,7 @@ describe('assembler: errors', () => {
     ['\tmov (%eax,%rbx), %ecx', '1:17+1 error: eax and rbx have different widths'],
     ['\tlea (%rax,%rsp), %ecx', '1:17+1 error: rsp cannot be an index register'],
     ['\tjmp 1b', '1:6+2 error: there is no label `1:` before this line'],
+    ['\tjmp 1f', '1:2+6 error: there is no label `1:` after this line'],
     ['a: nop\na: nop', '2:1+6 error: `a` is defined twice (first in line 1)'],
     ['\t.byte 255, -128, 300', '1:19+3 error: 300 does not fit in 1 byte'],
     ['\t.nosuch 1', '1:2+7 error: `.nosuch` is not a directive'],

@@ -6,7 +6,7 @@ import type { Reduced } from './expression.ts';
 import { distanceAfterLayout, jumpSize, leb128, nops } from './layout.ts';
 import { AssemblyError } from './model.ts';
 import type { AssemblySymbol, Fixup, Fragment, Modifier, Position, Section } from './model.ts';
-import { offsetOf, sectionOf } from './sections.ts';
+import { localLabelNumber, offsetOf, sectionOf } from './sections.ts';
 
 export interface Relocation {
   /** Bytes from the section's start. */
@@ -116,6 +116,8 @@ function resolve(
     const target = BigInt(offsetOf(reduced.add!)) + reduced.constant;
     return void put(bytes, offset, fixup, target - BigInt(offset + fixup.base));
   }
+  const missing = reduced.add && localLabelNumber(reduced.add);
+  if (missing !== undefined) throw new AssemblyError(`there is no label \`${missing}:\` after this line`);
   return relocationOf(fixup, reduced, offset, section);
 }
 

@@ -58,6 +58,15 @@ export function isDefined({ fragment, expression, common }: AssemblySymbol): boo
   return fragment !== undefined || expression !== undefined || common !== undefined;
 }
 
+/** Name of the n-th label `number:`, which no source can write. */
+export function localName(number: number, instance: number): string {
+  return `.L${number}\u0002${instance}`;
+}
+/** The number of such a label that does not stand anywhere. */
+export function localLabelNumber(symbol: AssemblySymbol): string | undefined {
+  return isDefined(symbol) ? undefined : /^\.L(\d+)\u0002/.exec(symbol.name)?.[1];
+}
+
 export class Sections {
   readonly all: Section[] = [];
   readonly #byKey = new Map<string, Section>();

@@ -79,8 +79,12 @@ export async function buildBundles(root: string, options: BundleOptions = {}): P
       platform: 'node',
       format: 'cjs',
       external: ['vscode'],
-      entryPoints: [join(root, 'extension/extension.ts')],
-      outfile: join(dist, 'extension.cjs'),
+      entryPoints: {
+        extension: join(root, 'extension/extension.ts'),
+        'language-server': join(root, 'language-server/hosting/node.ts'),
+      },
+      outdir: dist,
+      outExtension: { '.js': '.cjs' },
     }),
   ]);
   await removeOldChunks(join(dist, 'chunks'), Object.keys(modules.metafile.outputs));

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import type { Locator } from 'playwright-core';
 import { lineOf } from './support/source.ts';
 import { useEditor } from './support/spec.ts';
+import { until, waitFor } from './support/until.ts';
 
 /** What the server needs of the system, and no compiler or assembler. */
 const WITHOUT_TOOLCHAIN = '/nonexistent';
@@ -28,4 +30,74 @@ describe('Debugging an assembly source with no toolchain', () => {
     await workbench.console.shows('ended with exit code 42');
     await editor.screenshot('2 end');
   });
+});
+
+describe('Editing assembly', () => {
+  const spec = useEditor('assembly-editing', { copy: true });
+  const word = (text: string): Locator =>
+    spec.editor.page
+      .locator('.view-line span span')
+      .filter({ hasText: new RegExp(`^\\s*${text}$`) })
+      .first();
+
+  it('marks what the assembler refuses while it is typed', async () => {
+    const { workbench, editor } = spec;
+    await workbench.openFile('asm-pagefault/asm-pagefault.s', lineOf(source(), 'vmcall'));
+    await editor.page.keyboard.press('End');
+    await editor.page.keyboard.press('Enter');
+    await editor.page.keyboard.type('movq %eax, %rbx');
+    await editor.page.locator('.squiggly-error').first().waitFor();
+    await workbench.press('Control+Shift+m');
+    await editor.page.locator('.markers-panel', { hasText: 'does not take these operands (rbx, eax)' }).waitFor();
+    await editor.screenshot('1 diagnostics');
+    await workbench.press('Control+Shift+m');
+    await waitFor('no error after undoing it', async () => {
+      if ((await editor.page.locator('.squiggly-error').count()) === 0) return true;
+      await workbench.press('Control+z');
+      return until(async () => (await editor.page.locator('.squiggly-error').count()) === 0, 1500);
+    });
+  });
+
+  it('explains an instruction', async () => {
+    const { editor } = spec;
+    const hover = editor.page.locator('.monaco-hover', { hasText: 'VM exits in Dune mode' });
+    await waitFor('the hover', async () => {
+      await editor.page.mouse.move(5, 5);
+      await word('vmcall').hover();
+      return until(() => hover.isVisible(), 3000);
+    });
+    await hover.filter({ hasText: 'VMCALL (18), always' }).waitFor();
+    await hover.filter({ hasText: '0f 01 c1' }).waitFor();
+    await editor.screenshot('2 hover');
+  });
+
+  it('renames a label and what refers to it', async () => {
+    const { workbench, editor } = spec;
+    await workbench.openFile('asm-pagefault/asm-pagefault.s', lineOf(source(), 'jne	wrong_address'));
+    await word('wrong_address').click();
+    await editor.page.keyboard.press('F2');
+    const box = editor.page.locator('.rename-box input');
+    await box.waitFor();
+    await box.fill('elsewhere');
+    await editor.page.keyboard.press('Enter');
+    await box.waitFor({ state: 'hidden' });
+    await waitFor(
+      'both places',
+      async () => (await editor.page.locator('.view-line', { hasText: 'elsewhere' }).count()) >= 2,
+    );
+    await editor.screenshot('3 rename');
+  });
+
+  it('offers to debug where the entry is included', async () => {
+    const { workbench, editor } = spec;
+    await workbench.openFile('asm-pagefault/asm-pagefault.s', lineOf(source(), '.include'));
+    const lens = editor.page.locator('.codelens-decoration a', { hasText: 'Debug' });
+    await lens.waitFor();
+    await editor.screenshot('4 lens');
+    await lens.click();
+    await workbench.console.show();
+    await workbench.console.shows('ended with exit code 42');
+  });
+
+  const source = (): string => join(spec.editor.workspace, 'asm-pagefault/asm-pagefault.s');
 });
