@@ -37,6 +37,16 @@ message: .ascii "assembled\\n"
     assert.deepEqual({ status, stdout }, { status: 7, stdout: 'assembled\n' });
   });
 
+  it('links libdune without a C library', () => {
+    assert.deepEqual(pick(cli('as', '-o', 'fault', join(ROOT, 'examples/asm-libdune/asm-libdune.s'), '-ldune')), {
+      status: 0,
+      stderr: '',
+    });
+    const { status, stdout } = cli('run', 'fault');
+    const lines = ['page fault at 0x5000000000, error code 2', '42 is there, after 1 page fault', ''];
+    assert.deepEqual({ status, stdout }, { status: 42, stdout: lines.join('\n') });
+  });
+
   it('says where a source is wrong, and what is missing', () => {
     writeFileSync(join(folder, 'wrong.s'), '\tmvo %eax, %ebx\n');
     assert.deepEqual(pick(cli('as', 'wrong.s')), {

@@ -1,6 +1,7 @@
 /** `dune-debug as`: assembles sources, and links them unless the output is an object. */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { loadLibdune } from '../debug-adapter/hosting/node/assets.ts';
 import { assembleObject } from '../emulator/assembler/index.ts';
 import type { Diagnostic } from '../emulator/assembler/index.ts';
 import { link, LinkError } from '../emulator/linker/link.ts';
@@ -10,12 +11,14 @@ import { UsageError } from './options.ts';
 const STATUS_FAILED = 1;
 const STATUS_USAGE = 2;
 const TEXT = new TextDecoder();
+/** The archive that comes with the program. */
+const LIBDUNE = '-ldune';
 const SOURCE = /\.(s|S|asm)$/;
 
-const HELP = `Use: dune-debug as [-o OUT] [-I FOLDER]... [--defsym NAME=VALUE]... SOURCE.s... [OBJECT.o | ARCHIVE.a]...
+const HELP = `Use: dune-debug as [-o OUT] [-I FOLDER]... [--defsym NAME=VALUE]... SOURCE.s... [OBJECT.o | ARCHIVE.a]... [-ldune]
 
 Assembles GNU assembly for x86-64 (AT&T or Intel syntax) and links it to a static program with debug information.
-An OUT that ends in .o is left as an object. Without -o the program is called as the first source without its ending.
+-ldune is libdune for programs without a C library. An OUT that ends in .o is left as an object. Without -o the program is called as the first source without its ending.
 `;
 
 interface Options {
@@ -41,7 +44,8 @@ function parse(argv: readonly string[]): Options {
         /^([A-Za-z_.$][\w.$]*)=(0x[0-9a-f]+|\d+)$/i.exec(definition) ??
         usage(`--defsym takes NAME=NUMBER, not "${definition}".`);
       symbols[found[1]!] = BigInt(found[2]!);
-    } else if (argument.startsWith('-')) usage(`as knows no option ${argument}; see "dune-debug as --help".`);
+    } else if (argument === LIBDUNE) inputs.push(argument);
+    else if (argument.startsWith('-')) usage(`as knows no option ${argument}; see "dune-debug as --help".`);
     else inputs.push(argument);
   }
   const [first] = inputs;
@@ -102,6 +106,7 @@ export function assemble(argv: readonly string[]): number {
 function build({ out, inputs, includes, symbols }: Options): number {
   let failed = false;
   const objects = inputs.map((path): LinkInput => {
+    if (path === LIBDUNE) return { name: 'libdune', bytes: loadLibdune() ?? usage('libdune has not been built.') };
     const bytes = read(path);
     if (!SOURCE.test(path)) return { name: path, bytes };
     const { object, diagnostics } = assembleObject(path, TEXT.decode(bytes), {

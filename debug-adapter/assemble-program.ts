@@ -1,12 +1,16 @@
 /** A launch of an assembly source: it is assembled and linked in memory, so that no toolchain is needed. */
 import { assembleObject } from '../emulator/assembler/index.ts';
 import { link, LinkError } from '../emulator/linker/link.ts';
+import type { LinkInput } from '../emulator/linker/link.ts';
 import type { HostFiles } from '../emulator/machine/api.ts';
+import type { Host } from './host.ts';
 import { RequestError } from './request.ts';
 import { joinPath } from './symbols/path.ts';
 
 /** Errors that are shown; the rest follow from them as a rule. */
 const SHOWN = 5;
+/** Name of the archive that comes with the debugger. */
+const LIBDUNE = 'libdune';
 const TEXT = new TextDecoder();
 
 export function isAssemblySource(path: string): boolean {
@@ -23,7 +27,7 @@ export function assembleProgram(
   files: HostFiles,
   path: string,
   source: Uint8Array,
-  libraries: readonly string[],
+  libraries: readonly LinkInput[],
 ): Uint8Array {
   const beside = (name: string, from: string): string => joinPath(folderOf(from), name);
   const { object, diagnostics } = assembleObject(path, TEXT.decode(source), {
@@ -44,15 +48,21 @@ export function assembleProgram(
     throw new RequestError(`The source cannot be assembled.\n${lines.join('\n')}${more}`);
   }
   try {
-    return link([{ name: path, bytes: object }, ...libraries.map((name) => library(files, name))]);
+    return link([{ name: path, bytes: object }, ...libraries]);
   } catch (error) {
     if (error instanceof LinkError) throw new RequestError(`The program cannot be linked: ${error.message}.`);
     throw error;
   }
 }
 
-function library(files: HostFiles, name: string): { name: string; bytes: Uint8Array } {
-  const bytes = files.readFile(name);
-  if (!bytes) throw new RequestError(`The library ${name} does not exist or cannot be read: check "libraries".`);
-  return { name, bytes };
+/** The libraries of a launch: paths, or `libdune`. */
+export async function readLibraries(host: Host, cwd: string, names: readonly string[]): Promise<LinkInput[]> {
+  const libraries: LinkInput[] = [];
+  for (const name of names) {
+    const path = joinPath(cwd, name);
+    const bytes = host.files.readFile(path) ?? (name === LIBDUNE ? await host.libdune?.() : undefined);
+    if (!bytes) throw new RequestError(`The library ${path} does not exist or cannot be read: check "libraries".`);
+    libraries.push({ name: path, bytes });
+  }
+  return libraries;
 }

@@ -1,7 +1,7 @@
 /** A launched program: its machine, symbols, log, and what the protocol has handles for. */
 import type { Machine, MachineOptions } from '../emulator/machine/api.ts';
 import { createMachine } from '../emulator/machine/machine.ts';
-import { assembleProgram, isAssemblySource } from './assemble-program.ts';
+import { assembleProgram, isAssemblySource, readLibraries } from './assemble-program.ts';
 import { EventBreakpoints } from './breakpoints/event-breakpoints.ts';
 import { EventLog } from './event-log.ts';
 import { Output } from './execution/output.ts';
@@ -67,8 +67,9 @@ export class Debuggee {
       throw new RequestError(
         `The program ${path} does not exist or cannot be read: check "program", or build it first.`,
       );
-    const libraries = options.libraries.map((name) => joinPath(cwd, name));
-    const image = isAssemblySource(path) ? assembleProgram(host.files, path, file, libraries) : file;
+    const image = isAssemblySource(path)
+      ? assembleProgram(host.files, path, file, await readLibraries(host, cwd, options.libraries))
+      : file;
     const output = new Output(session);
     const machine = createMachine(await host.assets(), {
       ...machineOptions(options, cwd, path),

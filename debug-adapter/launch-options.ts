@@ -36,7 +36,12 @@ export const LAUNCH_ATTRIBUTES = {
     ),
   ),
   libraries: v.optional(
-    v.pipe(v.array(v.string()), v.description('Objects and archives that an assembly source is linked with.')),
+    v.pipe(
+      v.array(v.string()),
+      v.description(
+        'Objects and archives that an assembly source is linked with. "libdune" is the libdune that comes with the debugger, for programs without a C library.',
+      ),
+    ),
     [],
   ),
   args: v.optional(v.pipe(v.array(v.string()), v.description('Arguments of the program.')), []),

@@ -21,6 +21,7 @@ export function buildPrograms(root: string): boolean {
   const headers = join(root, 'dist/libdune/include/libdune');
   mkdirSync(headers, { recursive: true });
   cpSync(join(root, 'libdune'), headers, { recursive: true, filter: (path) => !/\.(c|S|o|a)$|Makefile$/.test(path) });
-  cpSync(join(root, 'libdune/libdune.a'), join(root, 'dist/libdune/libdune.a'));
+  for (const archive of ['libdune.a', 'libdune-nolibc.a'])
+    cpSync(join(root, 'libdune', archive), join(root, 'dist/libdune', archive));
   return true;
 }

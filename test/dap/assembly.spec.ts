@@ -64,6 +64,25 @@ describe('assembly sources', () => {
     await client.close();
   });
 
+  it('are linked with libdune, without a C library', async () => {
+    const program = source('asm-libdune');
+    const line = lineOf(program, 'incl	faults(%rip)');
+    const client = new TestClient();
+    await client.launch({ program, libraries: ['libdune'] }, () =>
+      client.request('setBreakpoints', { source: { path: program }, breakpoints: [{ line }] }),
+    );
+    const { threadId } = await client.stopped();
+    const frames = await client.frames(threadId, 8);
+    assert.ok(
+      frames.some(({ name }) => name === 'main'),
+      frames.map(({ name }) => name).join(),
+    );
+    await client.request('continue', { threadId });
+    assert.equal(await client.exitCode(), 42);
+    assert.equal(client.output.stdout, 'page fault at 0x5000000000, error code 2\n42 is there, after 1 page fault\n');
+    await client.close();
+  });
+
   it('are unwound by their .cfi_ directives', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'dune-debug-asm-'));
     const program = join(folder, 'frames.s');

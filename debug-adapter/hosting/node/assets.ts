@@ -18,6 +18,12 @@ export function loadAssets(directory = assetsDirectory()): MachineAssets {
   };
 }
 
+/** libdune for programs without a C library; undefined if there was no compiler to build it. */
+export function loadLibdune(directory = assetsDirectory()): Uint8Array | undefined {
+  const path = join(directory, 'libdune/libdune-nolibc.a');
+  return existsSync(path) ? readFileSync(path) : undefined;
+}
+
 function assetsDirectory(): string {
   const here = dirname(fileURLToPath(import.meta.url));
   for (const candidate of [here, join(here, '..'), join(here, '../../../dist')])
