@@ -155,7 +155,7 @@ describe('language server', () => {
       );
       const shown = items.filter(({ label }) => wanted.test(label));
       transcript.say(
-        `completion ${JSON.stringify(marked)}: ${items.length}, of them ${wanted}`,
+        `completion ${JSON.stringify(marked)}, of them ${wanted}`,
         shown.map(({ label, detail, textEdit }) => `${label} | ${detail ?? ''} | ${textEdit.newText}`),
       );
     };
