@@ -1,9 +1,15 @@
-/** Masked moves: elements of 4 or 8 bytes, each touched only if its bit in `mask` is 1. Both return 0, or 1 with FAULT_* filled. */
+/** Masked moves: elements of 4 or 8 bytes, each touched only if its bit in `mask` is 1. Their alignment is never checked. Both return 0, or 1 with FAULT_* filled. */
 import { BOUNCE, FP_RESULT } from '../cpu/layout';
-import { probeWrite, slowLoad, slowStore } from './mmu';
+import { probeWrite, setAnyAlignment, slowLoad, slowStore } from './mmu';
 
 /** The elements at `gva` to FP_RESULT (32 bytes), zeros in place of the others. */
 export function loadMasked(gva: u64, size: i32, mask: i32): i32 {
+  setAnyAlignment(true);
+  const faulted = loadElements(gva, size, mask);
+  setAnyAlignment(false);
+  return faulted;
+}
+function loadElements(gva: u64, size: i32, mask: i32): i32 {
   memory.fill(FP_RESULT, 0, 32);
   for (let bits = <u32>mask; bits != 0; bits &= bits - 1) {
     const offset = i32(ctz(bits)) * size;
@@ -18,6 +24,12 @@ const values = memory.data(32);
 
 /** The elements at BOUNCE (32 bytes) to `gva`; all or none. */
 export function storeMasked(gva: u64, size: i32, mask: i32): i32 {
+  setAnyAlignment(true);
+  const faulted = storeElements(gva, size, mask);
+  setAnyAlignment(false);
+  return faulted;
+}
+function storeElements(gva: u64, size: i32, mask: i32): i32 {
   for (let bits = <u32>mask; bits != 0; bits &= bits - 1) {
     if (probeWrite(gva + <u64>(i32(ctz(bits)) * size), size)) return 1;
   }

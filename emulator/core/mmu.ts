@@ -175,9 +175,15 @@ function written(host: i32, bytes: i32): void {
   return size == 28 || size == 108 ? 3 : size == 14 || size == 94 ? 1 : 0;
 }
 
+/** Masked moves and gathers check no alignment (SDM 2 VMASKMOV, VPGATHERDD). */
+let anyAlignment: bool = false;
+export function setAnyAlignment(any: bool): void {
+  anyAlignment = any;
+}
+
 /** #AC at CPL 3 with CR0.AM and RFLAGS.AC set; such contexts run with the TLB empty (TLB_UNCACHED). */
 @inline export function misaligned(gva: u64, size: i32): bool {
-  if (!(gva & alignmentMask(size))) return false;
+  if (!(gva & alignmentMask(size)) || anyAlignment) return false;
   return load<u32>(CPL) == 3 && (load<u32>(SYSTEM_FLAGS) & RFLAGS_AC) != 0 && (load<u64>(CR0) & CR0_AM) != 0;
 }
 

@@ -1,7 +1,7 @@
 /** Masked moves and gathers (SDM 2 VMASKMOV, VPMASKMOV, VPGATHERDD...): elements whose mask has its top bit clear touch no memory. */
 import type { Emitter, Form, Semantic, Value } from '../emitter.ts';
 import type { Operand } from '../instruction.ts';
-import { BOUNCE, FP_RESULT } from '../layout.ts';
+import { BOUNCE, FP_RESULT, TLB_UNCACHED } from '../layout.ts';
 import { test } from './avx.ts';
 import { high64, lanes, low64, zero } from './vector.ts';
 import type { SemanticTable } from './vector.ts';
@@ -16,6 +16,18 @@ function maskBits(e: Emitter, bytes: ElementBytes, halves: readonly Value[]): Va
   return halves
     .map((half, i) => e.op('i32.shl', e.op(`${SHAPE[bytes]}.bitmask`, half), e.i32(i * count)))
     .reduce((all, bits) => e.op('i32.or', all, bits));
+}
+
+/** Alignment may be checked: the instructions here are to leave accesses to the helpers, which do not (SDM 2 VMASKMOV, VPGATHERDD). */
+const mayCheckAlignment = (e: Emitter): Value => e.loadState(TLB_UNCACHED, 4);
+
+/** Whether all elements are wanted, and may be accessed as one: those on two pages fault one by one. */
+function asOne(e: Emitter, bytes: ElementBytes, halves: number, bits: Value, address: Value): Value {
+  const all = (1 << ((16 / bytes) * halves)) - 1;
+  const inPage = e.op('i32.and', e.op('i32.wrap_i64', address), e.i32(0xfff));
+  const onePage = e.op('i32.le_u', inPage, e.i32(0x1000 - halves * 16));
+  const wanted = e.op('i32.and', e.op('i32.eq', bits, e.i32(all)), onePage);
+  return e.op('i32.and', wanted, e.op('i32.eqz', mayCheckAlignment(e)));
 }
 
 /** Halves that a helper has left at FP_RESULT. */
@@ -34,9 +46,8 @@ function maskedLoad(e: Emitter, form: Form, bytes: ElementBytes): void {
   const address = e.address(source);
   const results = masks.map(() => e.variable('v128', zero(e)));
   const put = (values: readonly Value[]): void => results.forEach((result, half) => e.set(result, values[half]!));
-  const all = (1 << ((16 / bytes) * masks.length)) - 1;
   e.if(
-    e.op('i32.eq', bits, e.i32(all)),
+    asOne(e, bytes, masks.length, bits, address),
     () => put(wide ? e.load256(address) : [e.load128(address)]),
     () => {
       e.faultIf(e.call('loadMasked', address, e.i32(bytes), bits));
@@ -57,9 +68,8 @@ function maskedStore(e: Emitter, form: Form, bytes: ElementBytes): void {
   const values = readHalves(e, source, wide);
   const bits = e.let(maskBits(e, bytes, masks));
   const address = e.address(destination);
-  const all = (1 << ((16 / bytes) * masks.length)) - 1;
   e.if(
-    e.op('i32.eq', bits, e.i32(all)),
+    asOne(e, bytes, masks.length, bits, address),
     () => (wide ? e.store256(address, values[0]!, values[1]!) : e.store128(address, values[0]!)),
     () => {
       values.forEach((value, half) => {
@@ -123,8 +133,17 @@ function gather(indexBytes: ElementBytes, bytes: ElementBytes): Semantic {
       e.if(e.op('i32.and', chosen, e.i32(1)), () => {
         const offset = element(e, indexBytes, indexes, now);
         const wideOffset = indexBytes === 8 ? offset : e.op('i64.extend_i32_s', offset);
-        const value = e.load(e.elementAddress(memory, e.let(wideOffset)), bytes);
-        const everywhere = e.let(e.op(`${SHAPE[bytes]}.splat`, value));
+        const address = e.elementAddress(memory, e.let(wideOffset));
+        const value = e.variable(bytes === 8 ? 'i64' : 'i32', bytes === 8 ? e.i64(0) : e.i32(0));
+        e.if(
+          mayCheckAlignment(e),
+          () => {
+            e.faultIf(e.call('loadMasked', address, e.i32(bytes), e.i32(1)));
+            e.set(value, e.loadState(FP_RESULT, bytes));
+          },
+          () => e.set(value, e.load(address, bytes)),
+        );
+        const everywhere = e.let(e.op(`${SHAPE[bytes]}.splat`, e.get(value)));
         places.forEach((here, half) =>
           done(destination, half, e.op('v128.bitselect', everywhere, halfOf(destination, half), here)),
         );

@@ -2,6 +2,7 @@
 import { GPR_NAMES } from '../../../emulator/cpu/register-names.ts';
 import { hasUndefinedResult, undefinedFlags } from '../support/undefined-flags.ts';
 import type { DecodedInstruction } from '../../../emulator/cpu/decode.ts';
+import type { MemoryOperand } from '../../../emulator/cpu/instruction.ts';
 import type { Batch } from './batch.ts';
 import type { EmulatedCpu } from './emulated.ts';
 import * as F from './layout.ts';
@@ -16,6 +17,8 @@ const ENTERS_MMX = /^(cvtpi2.*|cvt.*2pi|maskmovq)$/;
 /** In the third byte. */
 const MISALIGNED_MODE = 2;
 const VECTOR_GP = 13;
+const VECTOR_PF = 14;
+const MASKED = /^vp?maskmov/;
 const BIT_TEST = /^bt[src]?$/;
 const KERNEL = 0x7fff_ffff_f000n;
 /** FCOMI clears C1 on Intel processors and leaves it on AMD's. */
@@ -50,6 +53,18 @@ export const PARTS: readonly Part[] = [
 
 const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
 
+const registerOf = (state: DataView, register: number): bigint =>
+  register < 0 ? 0n : state.getBigUint64(register * 8, true);
+const offsetOf = ({ base, index, scale, displacement }: MemoryOperand, state: DataView): bigint =>
+  registerOf(state, base) + (registerOf(state, index) << BigInt(scale)) + displacement;
+
+/** With a 32-bit address, AMD processors go on at 0 with the elements of a masked move that lie beyond 4 GB; the SDM does not say. */
+function maskedAcross4GB(insn: DecodedInstruction, state: DataView): boolean {
+  const memory = memoryOperand(insn);
+  if (!MASKED.test(insn.op) || memory?.addressSize !== 32) return false;
+  return BigInt.asUintN(32, offsetOf(memory, state)) + BigInt(insn.size) > 1n << 32n;
+}
+
 /**
  * AMD processors fault when base, index and displacement (and the offset of a bit test) do not add up to a canonical address, though with the base of FS
  * or GS they do. By the SDM (1 3.3.7.1) only the linear address counts. `state` is that at the instruction.
@@ -57,12 +72,11 @@ const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIn
 function onlyOffsetNotCanonical(insn: DecodedInstruction, state: DataView): boolean {
   const memory = memoryOperand(insn);
   if (!memory || memory.segment < FIRST_BASED_SEGMENT || memory.addressSize !== 64) return false;
-  const gpr = (register: number): bigint => (register < 0 ? 0n : state.getBigUint64(register * 8, true));
-  let offset = gpr(memory.base) + (gpr(memory.index) << BigInt(memory.scale)) + memory.displacement;
+  let offset = offsetOf(memory, state);
   const index = insn.operands[1];
   if (BIT_TEST.test(insn.op) && index?.kind === 'gpr') {
     const bits = insn.size * 8;
-    offset += (BigInt.asIntN(bits, gpr(index.register)) >> BigInt(Math.log2(bits))) * BigInt(insn.size);
+    offset += (BigInt.asIntN(bits, registerOf(state, index.register)) >> BigInt(Math.log2(bits))) * BigInt(insn.size);
   }
   const base = state.getBigUint64(memory.segment === FIRST_BASED_SEGMENT ? F.AT_FS_BASE : F.AT_GS_BASE, true);
   return !isCanonical(BigInt.asUintN(64, offset)) && isCanonical(BigInt.asUintN(64, base + offset));
@@ -113,9 +127,11 @@ export class Comparer {
     const host = this.batch.outcome(index);
     // A bit 17 in MXCSR: MOVAPS and the like without alignment.
     if ((host[F.X_MXCSR + 2]! & MISALIGNED_MODE) !== 0) return true;
-    if (this.batch.vector(index) !== VECTOR_GP) return false;
-    const insn = this.#insnAt(program, index);
-    return insn !== undefined && onlyOffsetNotCanonical(insn, new DataView(host.buffer, host.byteOffset));
+    const vector = this.batch.vector(index);
+    const insn = vector === VECTOR_GP || vector === VECTOR_PF ? this.#insnAt(program, index) : undefined;
+    if (!insn) return false;
+    const state = new DataView(host.buffer, host.byteOffset);
+    return vector === VECTOR_GP ? onlyOffsetNotCanonical(insn, state) : maskedAcross4GB(insn, state);
   }
   /** Where the host stopped; undefined at the end. */
   #insnAt(program: Program, index: number): DecodedInstruction | undefined {
