@@ -55,12 +55,14 @@ export async function buildBundles(root: string, options: BundleOptions = {}): P
     chunkNames: 'chunks/[name]-[hash]',
     banner: { js: "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);" },
   };
+  const command = await buildCommand(root, dist, minify);
   const [modules] = await Promise.all([
     build({
       ...nodeModule,
       metafile: true,
+      define: { BUNDLE: JSON.stringify(`chunks/${basename(command)}`) },
       entryPoints: {
-        cli: join(root, 'cli/main.ts'),
+        cli: join(root, 'cli/launcher.ts'),
         adapter: join(root, 'debug-adapter/hosting/stdio.ts'),
       },
     }),
@@ -87,12 +89,30 @@ export async function buildBundles(root: string, options: BundleOptions = {}): P
       outExtension: { '.js': '.cjs' },
     }),
   ]);
-  await removeOldChunks(join(dist, 'chunks'), Object.keys(modules.metafile.outputs));
+  await removeOldChunks(join(dist, 'chunks'), [...Object.keys(modules.metafile.outputs), command, `${command}.map`]);
+}
+
+/** The command in one script, named by its content (cli/launcher.ts); answers its path. */
+async function buildCommand(root: string, dist: string, minify: boolean): Promise<string> {
+  const { metafile } = await build({
+    ...common,
+    minify,
+    metafile: true,
+    platform: 'node',
+    format: 'cjs',
+    entryPoints: { command: join(root, 'cli/main.ts') },
+    entryNames: '[name]-[hash]',
+    outdir: join(dist, 'chunks'),
+    outExtension: { '.js': '.cjs' },
+    define: { 'import.meta.url': 'bundleUrl' },
+    banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  });
+  return Object.keys(metafile.outputs).find((path) => path.endsWith('.cjs'))!;
 }
 
 /** Chunks are named by their content: those of earlier builds would pile up. */
 async function removeOldChunks(folder: string, outputs: readonly string[]): Promise<void> {
   const made = new Set(outputs.map((path) => basename(path)));
-  const old = (await readdir(folder).catch(() => [])).filter((name) => !made.has(name));
+  const old = (await readdir(folder).catch(() => [])).filter((name) => !made.has(name.replace(/\.cache$/, '')));
   await Promise.all(old.map((name) => rm(join(folder, name))));
 }
