@@ -6,10 +6,10 @@ import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { join } from 'node:path';
 import { cpuOf, regionSeconds, Run } from './harness/in-process.ts';
-import { benchProgram, build, compile, FLAGS, KERNEL_PROGRAMS, programNames, root } from './harness/programs.ts';
+import { HELLO, benchProgram, build, compile, FLAGS, KERNEL_PROGRAMS, programNames, root } from './harness/programs.ts';
 import { residentBytes } from './harness/cpu-time.ts';
 import { median, USER } from './harness/report.ts';
-import { Lines, measure } from './harness/session.ts';
+import { Lines, measure, measureWhole, type Whole } from './harness/session.ts';
 import { nmFunctions } from './harness/symbols.ts';
 
 const MEGABYTE = 1024 * 1024;
@@ -50,6 +50,22 @@ async function cold(): Promise<void> {
   }
   say('20 MB of mostly cold code', instructions / median(own) / 1e6, 'MIPS', { least: 150 });
   say(`the same in ${USER}`, instructions / median(user) / 1e6, 'MIPS');
+}
+
+/** From start to end of a static hello, less what the host's JavaScript engine takes to start and end. */
+async function start(): Promise<void> {
+  const hello: Whole[] = [];
+  const bare: Whole[] = [];
+  // The first run keeps what V8 compiled.
+  for (let round = 0; round <= 3 * rounds; round++) {
+    hello.push(await measureWhole([...engine, benchProgram(HELLO)]));
+    bare.push(await measureWhole([process.execPath, '-e', '0']));
+  }
+  const time = (runs: readonly Whole[], of: (run: Whole) => number): number => median(runs.slice(1).map(of)) * 1000;
+  const cpu = (run: Whole): number => run.cpu;
+  const wall = (run: Whole): number => run.wall;
+  say('static hello, processor time beside node alone', time(hello, cpu) - time(bare, cpu), 'ms', { most: 150 });
+  say('the same, wall time', time(hello, wall) - time(bare, wall), 'ms');
 }
 
 /** Time against instructions: a straight line, whatever the length of a run. */
@@ -178,7 +194,15 @@ function breakpoints(): Promise<void> {
   return Promise.resolve();
 }
 
-const CLAIMS: Readonly<Record<string, () => Promise<void>>> = { cold, growth, snapshots, memory, map, breakpoints };
+const CLAIMS: Readonly<Record<string, () => Promise<void>>> = {
+  start,
+  cold,
+  growth,
+  snapshots,
+  memory,
+  map,
+  breakpoints,
+};
 for (const name of positionals.length > 0 ? positionals : Object.keys(CLAIMS)) {
   const run = CLAIMS[name];
   if (!run) throw new Error(`there is no claim ${name}; there are: ${Object.keys(CLAIMS).join(', ')}`);

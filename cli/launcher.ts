@@ -7,6 +7,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
+import { optimiseLate } from '../debug-adapter/hosting/node/tiering.ts';
 
 /** File name of the bundle beside this one; the build says it. */
 declare const BUNDLE: string;
@@ -33,6 +34,7 @@ function keep(path: string, data: Uint8Array): void {
   }
 }
 
+optimiseLate();
 const bundle = fileURLToPath(new URL(BUNDLE, import.meta.url));
 const kept = `${bundle}.cache`;
 const cachedData = readKept(kept);

@@ -84,8 +84,13 @@ export async function measure(command: readonly string[]): Promise<Region> {
   return { ...region, stats: stats ? JSON.parse(stats) : undefined };
 }
 
-/** Processor and wall seconds of a command from start to end; bash says them to the millisecond. */
-export async function measureWhole(command: readonly string[]): Promise<{ cpu: number; wall: number }> {
+/** Processor and wall seconds. */
+export interface Whole {
+  readonly cpu: number;
+  readonly wall: number;
+}
+/** A command from start to end; bash says the times to the millisecond. */
+export async function measureWhole(command: readonly string[]): Promise<Whole> {
   const shell = ['-c', 'TIMEFORMAT="%3R %3U %3S"; time "$@" >/dev/null', 'bash', ...command];
   const child = spawn('bash', shell, { stdio: ['ignore', 'ignore', 'pipe'] });
   let errors = '';
