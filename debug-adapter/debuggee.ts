@@ -15,6 +15,7 @@ import { RequestError } from './request.ts';
 import type { Session } from './session.ts';
 import type { TargetAccess } from './symbols/stack-frame.ts';
 import { joinPath } from './symbols/path.ts';
+import { symbolsOfKernel } from './kernel-symbols.ts';
 import type { VariableContainer } from './presentation/variable.ts';
 
 const MEGABYTE = 1024 * 1024;
@@ -77,7 +78,8 @@ export class Debuggee {
       files: host.files,
       output: (fd, data) => output.write(fd, data),
     });
-    const debuggee = new Debuggee(session, machine, options, { path, image }, output);
+    const symbols = options.machine === 'bare' ? symbolsOfKernel(host.files, path, image) : image;
+    const debuggee = new Debuggee(session, machine, options, { path, image: symbols }, output);
     if (options.stdin !== '') debuggee.#feed(joinPath(cwd, options.stdin));
     return debuggee;
   }
@@ -127,7 +129,8 @@ function machineOptions(options: LaunchOptions, cwd: string, program: string): C
     return { path: joinPath(cwd, path), write };
   });
   return {
-    args: options.args,
+    machine: options.machine,
+    args: options.machine === 'bare' && options.append !== '' ? [options.append, ...options.args] : options.args,
     env: Object.entries(options.env).flatMap(([name, value]) => (value === null ? [] : [`${name}=${value}`])),
     cwd,
     grants: [{ path: program.slice(0, program.lastIndexOf('/')) || '/', write: false }, ...grants],

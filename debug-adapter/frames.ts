@@ -3,7 +3,8 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { ThreadInfo } from '../emulator/machine/api.ts';
 import type { Debuggee } from './debuggee.ts';
 import { FrameScope } from './expressions/scope.ts';
-import { hardwareFrame, ringOfTrapFrame, syscallEntry } from './trap-frames.ts';
+import { hasOwnKernel } from './presentation/modes.ts';
+import { hardwareFrame, hardwareFrameOf, ringOfTrapFrame, syscallEntry } from './trap-frames.ts';
 import { registerName } from './symbols/dwarf/registers.ts';
 import { frameRegisters, type FrameRegisters } from './symbols/dwarf/unwind.ts';
 import type { FunctionInstance } from './symbols/dwarf/functions.ts';
@@ -116,7 +117,12 @@ function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
   const ended = info.mode === 'linux' ? endOfDuneMode(debuggee, thread) : undefined;
   if (ended) yield ended;
   if (info.state === 'blocked' && info.blockedOn)
-    yield { kind: 'label', thread, name: `[Linux: waits in ${info.blockedOn}]` };
+    yield {
+      kind: 'label',
+      thread,
+      name:
+        info.mode === 'linux' || info.mode === 'dune' ? `[Linux: waits in ${info.blockedOn}]` : `[${info.blockedOn}]`,
+    };
   let ring = info.cpl;
   let frame: StackFrame | undefined = innermostFrame(debuggee, thread);
   while (frame) {
@@ -157,13 +163,13 @@ function callerOf(debuggee: Debuggee, thread: ThreadInfo, frame: StackFrame, rin
     ring: outer,
     label: outer === ring ? `[${how} in ring ${ring}]` : `[${how}: ring ${outer} → ring ${ring}]`,
   });
-  const inDune = thread.mode === 'dune';
-  if (inDune && ring === 0 && !debuggee.images.at(thread.id, frame.pc)) {
+  const ownKernel = hasOwnKernel(thread.mode);
+  if (ownKernel && ring === 0 && !debuggee.images.at(thread.id, frame.pc)) {
     const entry = syscallEntry(debuggee.machine, thread.id, frame.registers);
     if (entry) return crossed(entry.registers, entry.ring, 'system call');
   }
   // Entry stubs have no call frame information, or say that they have no caller before they have built their frame.
-  const trapped = inDune && ring === 0 ? () => hardwareFrame(debuggee, thread.id, frame.registers) : () => undefined;
+  const trapped = ownKernel && ring === 0 ? () => hardwareFrame(debuggee, thread.id, frame.registers) : () => undefined;
   const symbols = debuggee.images.at(thread.id, frame.pc);
   const described = symbols?.frames.at(symbols.linkAddress(frame.lookupPc)) !== undefined;
   const next = described ? frame.unwind() : undefined;
@@ -175,8 +181,13 @@ function callerOf(debuggee: Debuggee, thread: ThreadInfo, frame: StackFrame, rin
       ? { frame: make(guessed.registers, false), ring }
       : undefined;
   }
-  if (!next.signal) return { frame: make(next.registers, false), ring };
-  if (!inDune) return { frame: make(next.registers, true), ring, label: '[signal handler called]' };
+  if (!next.signal) {
+    const trap = ownKernel && ring === 0 ? hardwareFrameOf(debuggee, thread.id, next.registers) : undefined;
+    return trap
+      ? crossed(trap.registers, trap.ring, 'interrupt or exception')
+      : { frame: make(next.registers, false), ring };
+  }
+  if (!ownKernel) return { frame: make(next.registers, true), ring, label: '[signal handler called]' };
   return crossed(next.registers, ringOfTrapFrame(frame.target, next.registers) ?? ring, 'trap');
 }
 

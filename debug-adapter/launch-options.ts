@@ -32,9 +32,19 @@ export const LAUNCH_ATTRIBUTES = {
     v.string(),
     v.nonEmpty(),
     v.description(
-      'Path of the static x86-64 ELF program to debug, or of an assembly source (.s, .asm), which is assembled and linked in memory.',
+      'Path of the static x86-64 ELF program to debug, or of an assembly source (.s, .asm), which is assembled and linked in memory; of a Multiboot kernel for a bare machine.',
     ),
   ),
+  machine: v.optional(
+    v.pipe(
+      v.picklist(['dune', 'bare']),
+      v.description(
+        'What the program runs on: Linux with the Dune module (`dune`), or a board without an operating system that boots a Multiboot 1 kernel (`bare`).',
+      ),
+    ),
+    'dune',
+  ),
+  append: v.optional(v.pipe(v.string(), v.description("Command line of a bare machine's kernel.")), ''),
   libraries: v.optional(
     v.pipe(
       v.array(v.string()),

@@ -12,6 +12,8 @@ export interface Interrupted {
 
 /** Stack words looked through: an entry stub has pushed little. */
 const SEARCHED_WORDS = 32;
+/** RIP, CS, RFLAGS, RSP, SS. */
+const FRAME_BYTES = 40;
 const RFLAGS_FIXED_ONE = 2n;
 const RFLAGS_RESERVED = ~0x3f_7fd7n;
 /** Registers that code reaches through a trap with the values they had. */
@@ -23,22 +25,42 @@ export function hardwareFrame(debuggee: Debuggee, thread: number, registers: Fra
   const rsp = registers[RSP]?.value;
   if (rsp === undefined) return undefined;
   const bytes = debuggee.machine.readMemory(thread, 'gva', rsp, (SEARCHED_WORDS + 5) * 8);
-  for (let at = 0; at + 40 <= bytes.length; at += 8) {
-    const [rip, cs, rflags, stack, ss] = Array.from({ length: 5 }, (_, word) => wordAt(bytes, at + word * 8));
-    if (
-      !looksLikeFlags(rflags!) ||
-      !looksLikeSelector(cs!) ||
-      !(ss === 0n || looksLikeSelector(ss!)) ||
-      (cs! & 3n) !== (ss! & 3n)
-    )
-      continue;
-    if (!debuggee.images.at(thread, rip!)) continue;
-    const next = kept(registers);
-    next[RIP] = { value: rip!, savedAt: rsp + BigInt(at) };
-    next[RSP] = { value: stack!, savedAt: rsp + BigInt(at) + 24n };
-    return { registers: next, ring: Number(cs! & 3n) };
+  for (let at = 0; at + FRAME_BYTES <= bytes.length; at += 8) {
+    const frame = frameAt(debuggee, thread, bytes.subarray(at));
+    if (frame) return interrupted(kept(registers), frame, rsp + BigInt(at));
   }
   return undefined;
+}
+
+/**
+ * What the handler of registers that were unwound interrupted, if the return address stands in such a frame: compilers describe handlers of their own (`interrupt`
+ * functions) as if a call had led there, so that all but the stack pointer is right.
+ */
+export function hardwareFrameOf(debuggee: Debuggee, thread: number, unwound: FrameRegisters): Interrupted | undefined {
+  const at = unwound[RIP]?.savedAt;
+  if (at === undefined) return undefined;
+  const bytes = debuggee.machine.readMemory(thread, 'gva', at, FRAME_BYTES);
+  const frame = bytes.length === FRAME_BYTES ? frameAt(debuggee, thread, bytes) : undefined;
+  return frame && interrupted([...unwound], frame, at);
+}
+
+interface HardwareFrame {
+  readonly rip: bigint;
+  readonly rsp: bigint;
+  readonly ring: number;
+}
+
+function frameAt(debuggee: Debuggee, thread: number, bytes: Uint8Array): HardwareFrame | undefined {
+  const [rip, cs, rflags, rsp, ss] = Array.from({ length: 5 }, (_, word) => wordAt(bytes, word * 8));
+  if (!looksLikeFlags(rflags!) || !looksLikeSelector(cs!) || !(ss === 0n || looksLikeSelector(ss!))) return undefined;
+  if ((cs! & 3n) !== (ss! & 3n) || !debuggee.images.at(thread, rip!)) return undefined;
+  return { rip: rip!, rsp: rsp!, ring: Number(cs! & 3n) };
+}
+
+function interrupted(next: (FrameRegister | undefined)[], { rip, rsp, ring }: HardwareFrame, at: bigint): Interrupted {
+  next[RIP] = { value: rip, savedAt: at };
+  next[RSP] = { value: rsp, savedAt: at + 24n };
+  return { registers: next, ring };
 }
 
 /** At the entry of SYSCALL (LSTAR) the processor has put RIP into RCX; the stack is still the caller's. */

@@ -1,5 +1,6 @@
 /** Which page tables are in force for a thread, in words. */
 import type { Debuggee } from '../debuggee.ts';
+import { isNonRoot } from './modes.ts';
 
 const CR4_PCIDE = 1n << 17n;
 
@@ -27,6 +28,8 @@ export function tableRoot(
     return { text: `CR3 ${hex(cr3 & ~0xfffn)}${pcid}` };
   }
   const info = machine.threads().find(({ id }) => id === thread);
-  if (info?.mode !== 'dune') return { text: '', message: 'This thread is in Linux mode: there is no EPT in force.' };
+  if (info?.mode === 'root')
+    return { text: '', message: 'This processor is in root operation: there is no EPT in force.' };
+  if (!isNonRoot(info?.mode)) return { text: '', message: 'This thread is in Linux mode: there is no EPT in force.' };
   return { text: `EPTP ${hex(vmcsField(debuggee, thread, EPTP) ?? 0n)}` };
 }

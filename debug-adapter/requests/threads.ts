@@ -1,5 +1,6 @@
-/** Linux threads, each with its mode and ring. */
+/** Linux threads, or processors of a board, each with its mode and ring. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { MODE_NAMES } from '../presentation/modes.ts';
 import { defineRequest } from '../request.ts';
 
 export const threads = defineRequest<object, DebugProtocol.ThreadsResponse['body']>({
@@ -9,7 +10,7 @@ export const threads = defineRequest<object, DebugProtocol.ThreadsResponse['body
     return {
       threads: alive.map(({ id, name, mode, cpl }) => ({
         id,
-        name: `${name} ${id} (${mode === 'dune' ? 'Dune' : 'Linux'}, ring ${cpl})`,
+        name: `${mode === 'linux' || mode === 'dune' ? `${name} ${id}` : name} (${MODE_NAMES[mode]}, ring ${cpl})`,
       })),
     };
   },

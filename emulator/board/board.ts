@@ -179,8 +179,10 @@ export class Board implements Personality, BoardBus {
   #noticeShutdown(): void {
     const { current } = this.#cpus;
     if (this.#exit || this.#cpus.activity(current) !== Activity.Shutdown || this.#context.cpu.nonRoot) return;
-    this.#explanations.set(current.index + 1, explainShutdown(this.#context, current.index));
+    const explanation = explainShutdown(this.#context, current.index);
+    this.#explanations.set(current.index + 1, explanation);
     this.#exit = { status: SHUTDOWN_STATUS };
+    this.#context.events.emit('diagnostic', () => ({ summary: explanation.headline, facts: { abnormal: true } }));
   }
 
   exitStatus(): { status: number } {
