@@ -28,7 +28,7 @@ export const privilege: ScopeDefinition = {
     const field = (name: RegExp): bigint | undefined => vmcs?.find((candidate) => name.test(candidate.name))?.value;
     if (!isNonRoot(info?.mode) || !vmcs)
       return [...rows, row('VMCS', noVmcs(info?.mode)), row('CPU', `${info?.cpu ?? 0}`)];
-    const eptp = field(/^EPT pointer|^EPTP/i);
+    const eptp = field(/^EPT pointer/);
     const vpid = field(/virtual.processor identifier|^VPID/i);
     if (eptp !== undefined) rows.push(row('EPTP', hexadecimal(eptp)));
     if (vpid !== undefined) rows.push(row('VPID', `${vpid}`));
