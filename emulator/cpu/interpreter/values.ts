@@ -14,6 +14,8 @@ export interface Expression extends Value {
   readonly stable?: boolean;
   /** What an `i32` or `i64` constant is. */
   readonly constant?: number | bigint;
+  /** What a `v128` constant is. */
+  readonly bytes?: readonly number[];
 }
 
 const NONE: readonly Expression[] = [];
@@ -103,7 +105,7 @@ export abstract class ValueEmitter {
   }
   v128(bytes: readonly number[]): Expression {
     if (bytes.length !== 16) throw new Error('v128 wants 16 bytes');
-    return { type: 'v128', operands: NONE, code: [0xfd, OP_V128_CONST, ...bytes], stable: true };
+    return { type: 'v128', operands: NONE, code: [0xfd, OP_V128_CONST, ...bytes], stable: true, bytes };
   }
   op(name: string, ...args: Value[]): Expression {
     const opcode = OPCODES.get(name);

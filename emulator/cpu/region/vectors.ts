@@ -4,6 +4,7 @@ import type { Operand } from '../instruction.ts';
 import { loadOf, MemoryEmitter, storeOf } from '../interpreter/memory.ts';
 import type { Expression } from '../interpreter/values.ts';
 import { registerField } from '../records.ts';
+import { fold } from './folding.ts';
 import { entryOf } from './knowledge.ts';
 import type { PlainLanes } from './knowledge.ts';
 
@@ -27,6 +28,8 @@ export abstract class VectorEmitter extends MemoryEmitter {
   /** What is known of both halves of each register. */
   protected plainLanes: (PlainLanes | undefined)[] = [];
 
+  readonly #plainOp = (name: string, ...args: Value[]): Expression => super.op(name, ...args);
+
   /** Address of a memory operand. */
   abstract address(operand: Operand): Expression;
 
@@ -44,6 +47,13 @@ export abstract class VectorEmitter extends MemoryEmitter {
     const { plain, lanes } = value as LanedExpression;
     const result = super.let(value);
     return (plain || lanes) && result !== value ? ({ ...result, plain, lanes } as LanedExpression) : result;
+  }
+  override op(name: string, ...args: Value[]): Expression {
+    return fold(this, this.#plainOp, name, args as Expression[]) ?? super.op(name, ...args);
+  }
+  override select(condition: Value, a: Value, b: Value): Expression {
+    const { constant } = condition as Expression;
+    return constant === undefined ? super.select(condition, a, b) : ((constant ? a : b) as Expression);
   }
   /** Notes what is known of a vector with a new lowest lane. */
   override lane(name: string, lane: number, ...args: Value[]): Expression {

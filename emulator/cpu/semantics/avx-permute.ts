@@ -109,10 +109,11 @@ function permuteQuadwords(e: Emitter, { operands: [destination, source, immediat
   const choice = e.let(immediateByte(e, immediate!));
   const quadword = (field: number): Value => {
     const half = e.let(e.select(bit(e, choice, 2 << (2 * field)), halves[1]!, halves[0]!));
-    return e.select(bit(e, choice, 1 << (2 * field)), high64(e, half), low64(e, half));
+    const lane = (number: number): Value => e.lane('f64x2.extract_lane', number, half);
+    return e.select(bit(e, choice, 1 << (2 * field)), lane(1), lane(0));
   };
   const pair = (field: number): Value =>
-    e.let(e.lane('i64x2.replace_lane', 1, e.op('i64x2.splat', quadword(field)), quadword(field + 1)));
+    e.let(e.lane('f64x2.replace_lane', 1, e.op('f64x2.splat', quadword(field)), quadword(field + 1)));
   writeHalves(e, destination!, [pair(0), pair(2)]);
 }
 

@@ -90,11 +90,11 @@ function shufpd(e: Emitter, { operands: [destination, source, immediate] }: Form
   const half = (vector: Value, bit: number) =>
     e.select(
       e.op('i32.and', choice, e.i32(bit)),
-      e.lane('i64x2.extract_lane', 1, vector),
-      e.lane('i64x2.extract_lane', 0, vector),
+      e.lane('f64x2.extract_lane', 1, vector),
+      e.lane('f64x2.extract_lane', 0, vector),
     );
-  const low = e.op('i64x2.splat', half(a, 1));
-  e.writeVector(destination, e.lane('i64x2.replace_lane', 1, low, half(b, 2)));
+  const low = e.op('f64x2.splat', half(a, 1));
+  e.writeVector(destination, e.lane('f64x2.replace_lane', 1, low, half(b, 2)));
 }
 
 const WORD_NUMBERS = [0, 1, 2, 3, 4, 5, 6, 7];
