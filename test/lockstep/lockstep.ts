@@ -7,6 +7,8 @@ import { runScenario } from './scenario.ts';
 /** Scenarios that machines live for. */
 const GENERATION = 50;
 const MOST_MISMATCHES = 5;
+/** Scenarios after which a long run says how far it is. */
+const STRETCH = 500;
 const { values } = parseArgs({
   options: {
     cases: { type: 'string', default: '100' },
@@ -28,6 +30,7 @@ for (let i = 0; i < cases && totals.mismatches < MOST_MISMATCHES; i++) {
   totals.instructions += outcome.instructions;
   totals.slices += outcome.slices;
   totals.interrupts += outcome.interrupts;
+  if ((i + 1) % STRETCH === 0) console.log(`${i + 1} scenarios, ${totals.mismatches} mismatches`);
   if (outcome.mismatch === undefined) continue;
   totals.mismatches++;
   console.log(`seed ${seed}, slice ${outcome.slice} of ${outcome.length} instructions: ${outcome.mismatch}`);

@@ -13,6 +13,8 @@ import { Shrinker } from './shrink.ts';
 import { assemblyOf } from './assembly-text.ts';
 
 const MOST_MISMATCHES = 20;
+/** Cases after which a long run says how far it is. */
+const STRETCH = 1_000_000;
 const { values } = parseArgs({
   options: {
     cases: { type: 'string', default: '100000' },
@@ -64,6 +66,7 @@ function report(mismatch: Mismatch): void {
 }
 const begin = performance.now();
 const found: Mismatch[] = [];
+let told = 0;
 const seen = new Set<string>();
 while (fuzzer.totals.cases < cases) {
   for (const mismatch of fuzzer.round(cases - fuzzer.totals.cases)) {
@@ -75,6 +78,10 @@ while (fuzzer.totals.cases < cases) {
     if (seen.size >= MOST_MISMATCHES) break;
   }
   if (seen.size >= MOST_MISMATCHES) break;
+  if (fuzzer.totals.cases >= told + STRETCH) {
+    told = fuzzer.totals.cases;
+    console.log(`${told} cases, ${found.length} mismatches, ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+  }
 }
 const seconds = (performance.now() - begin) / 1000;
 const { totals } = fuzzer;
