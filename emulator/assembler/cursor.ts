@@ -51,7 +51,8 @@ export class Cursor {
     return rest === '' ? ', the line ends here' : `, found \`${rest.length > 20 ? `${rest.slice(0, 20)}…` : rest}\``;
   }
   fail(message: string, start = this.at): never {
-    throw new AssemblyError(message, { start, end: Math.max(this.at, start + 1) });
+    const from = Math.min(start, this.text.length);
+    throw new AssemblyError(message, { start: from, end: Math.max(Math.min(this.at, this.text.length), from + 1) });
   }
   /** Fails unless the statement ends here. */
   end(): void {

@@ -67,6 +67,7 @@ function floats(bytesOf: (value: string) => number[]): Directive {
 function align(assembler: Assembler, cursor: Cursor, isPower: boolean, width: 1 | 2 | 4): void {
   const start = cursor.at;
   const value = cursor.done ? 0n : assembler.absolute(cursor);
+  if (isPower && (value < 0n || value > 30n)) cursor.fail('the power of two of an alignment is 0 to 30', start);
   const to = isPower ? 1n << value : value || 1n;
   if (to <= 0n || (to & (to - 1n)) !== 0n || to > 1n << 30n) cursor.fail('an alignment is a power of two', start);
   let fill: number | undefined;

@@ -1,5 +1,9 @@
 /** What is wrong with a source is said where it is wrong, and nothing is ever thrown for it. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { DIRECTIVES } from './directives.ts';
 import { assembleObject } from './index.ts';
 
 function problems(source: string): string[] {
@@ -40,82 +44,120 @@ describe('assembler: errors', () => {
       assert.deepEqual(problems(source), wanted);
     });
 
-  const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e9));
-  it(`survives any text (SEED=${seed})`, function () {
-    this.timeout(60_000);
-    let state = seed >>> 0;
-    const below = (limit: number): number => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return Math.floor((state / 2 ** 32) * limit);
-    };
-    const words = [
-      ...[
-        'mov',
-        'addl',
-        '.quad',
-        '.macro',
-        '.endm',
-        '.rept',
-        '.endr',
-        '.if',
-        '.else',
-        '.endif',
-        'jmp',
-        'call',
-        '.set',
-        'x',
-        '1:',
-        '1f',
-      ],
-      ...[
-        '%eax',
-        '%xmm3',
-        '(',
-        ')',
-        ',',
-        '$',
-        '-',
-        '*',
-        '"',
-        "'",
-        '\\',
-        '.',
-        '0x',
-        '12345678901234567890',
-        '[',
-        ']',
-        '%st(1)',
-        '@plt',
-      ],
-      ...[
-        '.align',
-        '.org',
-        '.fill',
-        '.uleb128',
-        'lock',
-        'rep',
-        ';',
-        '#',
-        '/*',
-        '*/',
-        '=',
-        '<<',
-        '.irp',
-        '\\x',
-        '.section',
-        '.bss',
-        '2b',
-      ],
-    ];
-    for (let round = 0; round < 3000; round++) {
-      let text = '';
-      for (let i = below(30); i >= 0; i--)
-        text += words[below(words.length)]! + (below(4) === 0 ? '\n' : below(3) === 0 ? '' : ' ');
-      try {
-        assembleObject('random.s', text);
-      } catch (error) {
-        assert.fail(`${JSON.stringify(text)}: ${(error as Error).stack}`);
-      }
+  // Every run has another seed, which a failure prints; FC_SEED repeats one.
+  const seed = Number(process.env['FC_SEED'] ?? Date.now() % 2 ** 31);
+  const survives = (text: string): void => {
+    const { diagnostics } = assembleObject('random.s', text, {
+      debugDirectory: '/',
+      include: (name) => (name === 'a' ? `${text}\n` : undefined),
+      incbin: () => Uint8Array.of(1, 2, 3),
+    });
+    const lines = text.split('\n');
+    for (const { file, line, column, length } of diagnostics) {
+      if (file !== 'random.s') continue;
+      assert.ok(line < lines.length && column <= lines[line]!.length && length > 0, `${line}:${column}+${length}`);
     }
+  };
+
+  it('survives any words', function () {
+    this.timeout(120_000);
+    const word = fc.constantFrom(...WORDS, ...[...DIRECTIVES.keys()]);
+    const separator = fc.constantFrom(' ', ' ', ' ', '', ',', '\n', '\n\t');
+    const text = fc.array(fc.tuple(word, separator), { maxLength: 40 }).map((parts) => parts.flat().join(''));
+    fc.assert(fc.property(text, survives), { seed, numRuns: 2000 });
+  });
+
+  it('survives sources with something wrong in them', function () {
+    this.timeout(120_000);
+    const sources = ['asm-pagefault', 'asm-rings', 'asm-libdune'].map((name) =>
+      readFileSync(join(import.meta.dirname, `../../examples/${name}/${name}.s`), 'latin1').split('\n'),
+    );
+    const change = fc.record({
+      line: fc.nat(),
+      at: fc.nat(),
+      drop: fc.nat(6),
+      put: fc.oneof(
+        fc.constantFrom(...WORDS),
+        fc.string({ maxLength: 4 }),
+        fc.string({ unit: 'grapheme', maxLength: 2 }),
+      ),
+    });
+    const changed = fc.tuple(fc.constantFrom(...sources), fc.array(change, { minLength: 1, maxLength: 8 }));
+    fc.assert(
+      fc.property(changed, ([source, changes]) => {
+        const lines = [...source];
+        for (const { line, at, drop, put } of changes) {
+          const index = line % lines.length;
+          const text = lines[index]!;
+          const from = at % (text.length + 1);
+          lines[index] = text.slice(0, from) + put + text.slice(from + drop);
+        }
+        survives(lines.join('\n'));
+      }),
+      { seed, numRuns: 300 },
+    );
   });
 });
+
+const WORDS = [
+  ...[
+    'mov',
+    'addl',
+    'jmp',
+    'call',
+    'lock',
+    'rep',
+    'x',
+    '1:',
+    '1f',
+    '2b',
+    'x:',
+    '\\x',
+    '\\@',
+    'm',
+    '12345678901234567890',
+    '0x',
+    '-1',
+    '255',
+  ],
+  ...[
+    '%eax',
+    '%xmm3',
+    '%st(1)',
+    '(',
+    ')',
+    ',',
+    '$',
+    '-',
+    '*',
+    '"',
+    "'",
+    '\\',
+    '.',
+    '[',
+    ']',
+    '@plt',
+    '@gotpcrel',
+    ';',
+    '#',
+    '/*',
+    '*/',
+    '=',
+    '<<',
+  ],
+  ...[
+    '"a"',
+    '"ax"',
+    '@progbits',
+    '@function',
+    'simple',
+    'view',
+    'is_stmt',
+    'md5',
+    '.macro m x',
+    '.endm',
+    '.set x,',
+    'x-.',
+    'movq $x(%rip),%rax',
+  ],
+];

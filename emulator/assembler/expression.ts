@@ -132,9 +132,9 @@ function calculate(operator: BinaryOperator, a: bigint, b: bigint): bigint {
       if (b === 0n) throw new AssemblyError('division by zero');
       return operator === '/' ? a / b : a % b;
     case '<<':
-      return b > 63n ? 0n : BigInt.asIntN(64, a << b);
+      return b < 0n || b > 63n ? 0n : BigInt.asIntN(64, a << b);
     case '>>':
-      return b > 63n ? 0n : BigInt.asUintN(64, a) >> b;
+      return b < 0n || b > 63n ? 0n : BigInt.asUintN(64, a) >> b;
     case '&':
       return a & b;
     case '|':

@@ -76,14 +76,19 @@ export class Input {
       const name = WORD.exec(statement.text)?.[1]?.toLowerCase();
       const isConditional = /^\s*\.(if|else|endif)/i.test(statement.text);
       if (!this.active && !isConditional) {
-        if (name && BLOCK_START.test(statement.text)) this.#skipBlock();
+        if (name && BLOCK_START.test(statement.text)) this.#skipBlock(statement);
         continue;
       }
       return statement;
     }
   }
-  #skipBlock(): void {
-    this.#block();
+  #skipBlock(statement: Statement): void {
+    try {
+      this.#block();
+    } catch (error) {
+      if (!(error instanceof AssemblyError)) throw error;
+      this.report(statement, error.message, 'error');
+    }
   }
   get active(): boolean {
     return this.#conditions.at(-1)?.active ?? true;

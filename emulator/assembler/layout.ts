@@ -51,6 +51,7 @@ const enum Kind {
   Computed,
 }
 const NOWHERE = -1;
+const NOWHERE_IN_SOURCE: Position = { file: '', line: 0, column: 0, length: 1 };
 
 /** Bytes of one gap. */
 const LARGEST = 1 << 30;
@@ -92,8 +93,14 @@ class Relaxation {
     this.#first();
     for (let pass = 0; pass < MAX_PASSES; pass++) if (!this.#pass()) break;
     this.#writeBack();
-    const last = this.#fragments.length - 1;
-    this.section.size = last < 0 ? 0 : this.#at[last]! + this.#size[last]!;
+    const size = this.#size.reduce((sum, bytes) => sum + bytes, 0);
+    this.section.size = size > LARGEST ? 0 : size;
+    if (size > LARGEST) this.#tooLarge();
+  }
+  #tooLarge(): void {
+    const filled = this.#fragments.find((fragment) => fragment.kind === 'fill' || fragment.kind === 'origin');
+    const position = filled ? (filled as Fragment & { kind: 'fill' }).position : NOWHERE_IN_SOURCE;
+    this.report(position, `section ${this.section.name} would be larger than 1 GB`);
   }
   #first(): void {
     let region = 0;

@@ -27,7 +27,8 @@ export type ReportAt = (position: Position, message: string) => void;
 /** Bytes and relocations of a section. */
 export function contentsOf(section: Section, report: ReportAt): Contents {
   const relocations: Relocation[] = [];
-  if (section.type === SHT.nobits) return { bytes: new Uint8Array(), relocations };
+  // A section that is too large has been reported and has no size.
+  if (section.type === SHT.nobits || section.size === 0) return { bytes: new Uint8Array(), relocations };
   const bytes = new Uint8Array(section.size);
   for (const { fragments } of section.parts)
     for (const fragment of fragments) write(fragment, fragment.at, section, bytes, relocations, report);
