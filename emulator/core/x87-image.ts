@@ -1,7 +1,9 @@
 /** Control words and memory images: FLDCW, FNSTENV, FNSAVE, FXSAVE (SDM 1, 8.1.10 and 10.5). Images are built and read at FP_IMAGE. */
 import {
+  CR0,
   FP_IMAGE,
   MXCSR,
+  SYSTEM_FLAGS,
   X87,
   X87_CW,
   X87_LAST_DP,
@@ -18,6 +20,8 @@ import { Env, KIND_FINITE, KIND_ZERO, X } from './softfloat';
 import { unpack80 } from './softfloat-formats';
 import { headOf, physical, significandOf, SW_BUSY, SW_ERROR_SUMMARY } from './x87-stack';
 
+const CR0_PE = 1;
+const RFLAGS_VM = 0x20000;
 const CW_INITIAL = 0x37f;
 /** Bits of the control word that exist; bit 6 always reads as 1. */
 const CW_WRITABLE = 0x1f3f;
@@ -93,28 +97,45 @@ function environmentSize(size: i32): usize {
   return size == 2 ? 14 : 28;
 }
 
-/** FNSTENV's image (protected-mode formats), then all exceptions masked. `size`: 2 or 4. */
+/** Real and virtual-8086 mode have images of their own, with linear addresses (SDM 1 figures 8-10 and 8-12). */
+function linearPointers(): bool {
+  return (load<u32>(CR0) & CR0_PE) == 0 || (load<u32>(SYSTEM_FLAGS) & RFLAGS_VM) != 0;
+}
+
+/** FNSTENV's image. `size`: 2 or 4. */
 export function x87StoreEnvironment(size: i32): void {
   const ip = u32(load<u64>(X87_LAST_IP));
   const dp = u32(load<u64>(X87_LAST_DP));
   const opcode = load<u32>(X87_LAST_OPCODE);
+  const linear = linearPointers();
   if (size == 2) {
     store<u16>(FP_IMAGE, load<u32>(X87_CW));
     store<u16>(FP_IMAGE + 2, x87Status());
     store<u16>(FP_IMAGE + 4, tagWord());
     store<u16>(FP_IMAGE + 6, ip);
-    store<u16>(FP_IMAGE + 8, 0);
+    store<u16>(FP_IMAGE + 8, linear ? ((ip >> 4) & 0xf000) | opcode : 0);
     store<u16>(FP_IMAGE + 10, dp);
-    store<u16>(FP_IMAGE + 12, 0);
+    store<u16>(FP_IMAGE + 12, linear ? (dp >> 4) & 0xf000 : 0);
   } else {
     store<u32>(FP_IMAGE, load<u32>(X87_CW) | 0xffff0000);
     store<u32>(FP_IMAGE + 4, x87Status() | 0xffff0000);
     store<u32>(FP_IMAGE + 8, tagWord() | 0xffff0000);
-    store<u32>(FP_IMAGE + 12, ip);
-    store<u32>(FP_IMAGE + 16, opcode << 16);
-    store<u32>(FP_IMAGE + 20, dp);
-    store<u32>(FP_IMAGE + 24, 0xffff0000);
+    store<u32>(FP_IMAGE + 12, linear ? ip | 0xffff0000 : ip);
+    store<u32>(FP_IMAGE + 16, linear ? ((ip >> 4) & 0x0ffff000) | opcode : opcode << 16);
+    store<u32>(FP_IMAGE + 20, linear ? dp | 0xffff0000 : dp);
+    store<u32>(FP_IMAGE + 24, linear ? (dp >> 4) & 0x0ffff000 : 0xffff0000);
   }
+}
+
+/** The instruction and operand pointers and the opcode of an image with linear addresses. */
+function loadLinearPointers(wide: bool): void {
+  const ip: u32 = wide ? load<u16>(FP_IMAGE + 12) : load<u16>(FP_IMAGE + 6);
+  const dp: u32 = wide ? load<u16>(FP_IMAGE + 20) : load<u16>(FP_IMAGE + 10);
+  const upper: u32 = wide ? load<u32>(FP_IMAGE + 16) : load<u16>(FP_IMAGE + 8);
+  const operand: u32 = wide ? load<u32>(FP_IMAGE + 24) : load<u16>(FP_IMAGE + 12);
+  store<u64>(X87_LAST_IP, ip | ((upper & 0x0ffff000) << 4));
+  store<u64>(X87_LAST_DP, dp | ((operand & 0x0ffff000) << 4));
+  store<u32>(X87_LAST_OPCODE, upper & 0x7ff);
 }
 
 /** What FNSTENV does to the control word after storing. */
@@ -127,9 +148,12 @@ export function x87LoadEnvironment(size: i32): void {
   const wide = size != 2;
   store<u32>(X87_CW, (load<u16>(FP_IMAGE) & CW_WRITABLE) | CW_FIXED);
   setTagWord(wide ? load<u16>(FP_IMAGE + 8) : load<u16>(FP_IMAGE + 4));
-  store<u64>(X87_LAST_IP, wide ? load<u32>(FP_IMAGE + 12) : load<u16>(FP_IMAGE + 6));
-  store<u64>(X87_LAST_DP, wide ? load<u32>(FP_IMAGE + 20) : load<u16>(FP_IMAGE + 10));
-  store<u32>(X87_LAST_OPCODE, wide ? load<u16>(FP_IMAGE + 18) & 0x7ff : 0);
+  if (linearPointers()) loadLinearPointers(wide);
+  else {
+    store<u64>(X87_LAST_IP, wide ? load<u32>(FP_IMAGE + 12) : load<u16>(FP_IMAGE + 6));
+    store<u64>(X87_LAST_DP, wide ? load<u32>(FP_IMAGE + 20) : load<u16>(FP_IMAGE + 10));
+    store<u32>(X87_LAST_OPCODE, wide ? load<u16>(FP_IMAGE + 18) & 0x7ff : 0);
+  }
   setStatus(wide ? load<u16>(FP_IMAGE + 4) : load<u16>(FP_IMAGE + 2));
 }
 

@@ -95,6 +95,17 @@ describe('real mode', () => {
     });
   }
 
+  const images: readonly (readonly [string, string, string, readonly number[]])[] = [
+    ['32-bit', 'data32', '.long 0x37f, 0, 0xffff, 0x5678, 0x1234567, 0xbcde, 0xa000', [0xffff, 0xffff, 0x5678, 0xffff, 0x4567, 0x123, 0xbcde, 0xffff, 0xa000, 0]],
+    ['16-bit', '', '.word 0x37f, 0, 0xffff, 0x5678, 0x4567, 0xbcde, 0xa000', [0x5678, 0x4567, 0xbcde, 0xa000]],
+  ]; // prettier-ignore
+  for (const [name, prefix, image, pointers] of images)
+    it(`keeps linear addresses in ${name} FPU environments`, () => {
+      const machine = run(`${prefix} fldenv [here]\n ${prefix} fnstenv [0x5000]\n hlt\n here: ${image}`);
+      const from = 0x5000 + (name === '32-bit' ? 8 : 6);
+      assert.deepEqual(machine.words(from, pointers.length), pointers);
+    });
+
   it('wraps SP at 64 KB', () => {
     const machine = run(
       'mov sp, 2\n mov ax, 0x1111\n mov bx, 0x2222\n push ax\n push bx\n mov cx, sp\n pop si\n pop di\n hlt',
