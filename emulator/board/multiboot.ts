@@ -15,11 +15,11 @@ const HEADER_BYTES = 12;
 /** Header flag: the address fields of the header are valid. */
 const ADDRESS_FIELDS = 0x10000;
 
-/** Where the information for the kernel stands: above the BIOS's data, below what kernels load at. */
-const INFORMATION = 0x9500;
-const MODULES = 0x9580;
-const STRINGS = 0x9600;
-const STRINGS_END = 0xa000;
+/** Where the information for the kernel stands: behind conventional memory as the map tells it, where a PC has its extended BIOS data; kernels load anywhere below. */
+const INFORMATION = 0x9e000;
+const MODULES = INFORMATION + 0x80;
+const STRINGS = INFORMATION + 0x100;
+const STRINGS_END = INFORMATION + 0x1000;
 const INFORMATION_BYTES = 88;
 
 // Flags of the information structure (3.3).
@@ -30,7 +30,7 @@ const HAS_MEMORY_MAP = 0x40;
 const HAS_LOADER_NAME = 0x200;
 
 /** End of conventional memory, and where the hole below 1 MB ends. */
-const LOW_MEMORY_END = 0x9f000;
+const LOW_MEMORY_END = INFORMATION;
 const HIGH_MEMORY = 0x100000;
 
 const ELF_MAGIC = 0x464c457f;
