@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { installEditorHost } from './editor/install-host.ts';
+import { installWebHost } from './editor/install-web-host.ts';
 import { makePackage } from './package.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -11,6 +12,7 @@ const results = join(root, 'test-results/editor');
 rmSync(results, { recursive: true, force: true });
 mkdirSync(results, { recursive: true });
 installEditorHost();
+installWebHost();
 const vsix = await makePackage();
 const mocha = ['node_modules/mocha/bin/mocha.js', 'test/editor/**/*.spec.ts', '--timeout', '180000'];
 const tests = spawnSync(process.execPath, [...mocha, ...process.argv.slice(2)], {

@@ -88,6 +88,28 @@ export async function buildBundles(root: string, options: BundleOptions = {}): P
       outdir: dist,
       outExtension: { '.js': '.cjs' },
     }),
+    build({
+      ...common,
+      minify,
+      platform: 'browser',
+      format: 'cjs',
+      external: ['vscode'],
+      entryPoints: { extension: join(root, 'extension/browser.ts') },
+      outdir: join(dist, 'web'),
+    }),
+    // Scripts of workers.
+    build({
+      ...common,
+      minify,
+      platform: 'browser',
+      format: 'iife',
+      mainFields: ['browser', 'main'],
+      entryPoints: {
+        adapter: join(root, 'debug-adapter/hosting/worker/worker.ts'),
+        'language-server': join(root, 'language-server/hosting/worker.ts'),
+      },
+      outdir: join(dist, 'web'),
+    }),
   ]);
   await removeOldChunks(join(dist, 'chunks'), [...Object.keys(modules.metafile.outputs), command, `${command}.map`]);
 }

@@ -25,7 +25,7 @@ export const QUIET_SETTINGS = {
   'workbench.tree.enableStickyScroll': false,
 };
 
-const BROWSER_FLAGS = [
+export const BROWSER_FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -120,7 +120,7 @@ export async function openEditor(options: EditorOptions): Promise<Editor> {
   }
 }
 
-function chromiumPath(): string {
+export function chromiumPath(): string {
   const found = ['chromium', 'chromium-browser', 'google-chrome'].map((name) =>
     spawnSync('which', [name], { encoding: 'utf8' }).stdout.trim(),
   );
@@ -143,7 +143,7 @@ async function healthy(port: number, server: ChildProcess): Promise<void> {
   throw new Error('VS Code for the browser did not start: see server.log.');
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const probe = createServer().listen(0, '127.0.0.1', () => {
       const { port } = probe.address() as { port: number };

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openEditor, type Editor, type EditorOptions } from './server.ts';
+import { openWebEditor } from './web-server.ts';
 import { Workbench } from './workbench.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -13,8 +14,19 @@ export interface EditorSpec {
   readonly editor: Editor;
 }
 
+/** The same in VS Code for the web. */
+export function useWebEditor(name: string): EditorSpec {
+  return use(name, (directory) =>
+    openWebEditor({ directory, extension: join(root, 'build/vsix'), workspace: join(root, 'examples') }),
+  );
+}
+
 /** Call inside `describe`. `name` is the folder of the results. */
 export function useEditor(name: string, options: Partial<EditorOptions> = {}): EditorSpec {
+  return use(name, (directory, vsix) => openEditor({ directory, vsix, workspace: join(root, 'examples'), ...options }));
+}
+
+function use(name: string, open: (directory: string, vsix: string) => Promise<Editor>): EditorSpec {
   const results = resolve(process.env.DUNE_EDITOR_RESULTS ?? join(root, 'test-results/editor'));
   const spec = {} as { workbench: Workbench; editor: Editor };
   before(async function () {
@@ -24,7 +36,7 @@ export function useEditor(name: string, options: Partial<EditorOptions> = {}): E
     const directory = join(results, name);
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { recursive: true });
-    spec.editor = await openEditor({ directory, vsix, workspace: join(root, 'examples'), ...options });
+    spec.editor = await open(directory, vsix);
     spec.workbench = new Workbench(spec.editor.page);
   });
   afterEach(async function () {

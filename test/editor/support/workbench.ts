@@ -4,7 +4,7 @@ import { DebugConsole } from './debug-console.ts';
 import { DebugViews } from './debug-views.ts';
 import { showContainer } from './containers.ts';
 import { TreePane } from './tree-pane.ts';
-import { until } from './until.ts';
+import { until, waitFor } from './until.ts';
 
 /** Clicks in the gutter that may be lost while the editor is still being laid out. */
 const GUTTER_TRIES = 10;
@@ -34,11 +34,20 @@ export class Workbench {
   }
 
   async #quickOpen(path: string, place = ''): Promise<void> {
-    await this.page.keyboard.press('Control+P');
     const input = this.input();
-    await input.fill(`${path}${place}`);
     const row = this.page.locator('.quick-input-list .monaco-list-row').first();
-    await row.locator('.label-name', { hasText: path.slice(path.lastIndexOf('/') + 1) }).waitFor();
+    const wanted = row.locator('.label-name', { hasText: path.slice(path.lastIndexOf('/') + 1) });
+    // Right after the start files may not be found yet.
+    await waitFor(
+      `${path} to be found`,
+      async () => {
+        if (!(await input.isVisible())) await this.page.keyboard.press('Control+P');
+        await input.fill('');
+        await input.fill(`${path}${place}`);
+        return until(() => wanted.isVisible(), 4000);
+      },
+      60_000,
+    );
     await this.page.keyboard.press('Enter');
     await input.waitFor({ state: 'hidden' });
   }
