@@ -42,6 +42,7 @@ export class Workbench {
       `${path} to be found`,
       async () => {
         if (!(await input.isVisible())) await this.page.keyboard.press('Control+P');
+        if (!(await until(() => input.isVisible(), 3000))) return false;
         await input.fill('');
         await input.fill(`${path}${place}`);
         return until(() => wanted.isVisible(), 4000);
