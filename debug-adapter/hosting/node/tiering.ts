@@ -5,8 +5,8 @@ import { HANDLER } from '../../../emulator/cpu/records.ts';
 /** Default of V8's --wasm-tiering-budget, by version. */
 const TIERING_BUDGETS: Readonly<Record<string, number>> = { '11.3': 1_800_000 };
 const usualBudget = TIERING_BUDGETS[process.versions.v8.split('.', 2).join('.')];
-/** Bytes of bytecode that a JavaScript function executes before it is optimised: seven times as many as usual. */
-const INTERRUPT_BUDGET = 1_000_000;
+/** Bytes of bytecode that a JavaScript function executes before it is optimised: twice as many as usual. With more, programs that exit often are slower. */
+const INTERRUPT_BUDGET = 300_000;
 const LARGEST_BUDGET = 2_000_000_000;
 /** Most that one turn of a loop takes from the budget is a quarter of the default that is in force when the function is compiled. */
 const SMALLEST_BUDGET = 400;
