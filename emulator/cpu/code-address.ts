@@ -66,13 +66,9 @@ export function writeGva(mem: LinearMemory, at: number, gva: number): void {
   mem.u32[(at + 4) >>> 2] = highHalf(gva);
 }
 export function toNumber(gva: bigint): number {
-  // Every decoded instruction comes by: most addresses take one step.
-  const plain = Number(gva);
-  if (plain >= 0 && plain < PLAIN) return plain;
   return fromHalves(Number(BigInt.asIntN(32, gva >> 32n)), Number(BigInt.asUintN(32, gva))) ?? NaN;
 }
 export function toBigint(gva: number): bigint {
-  if (gva >= 0 && gva < PLAIN) return BigInt(gva);
   return BigInt.asUintN(64, (BigInt(highHalf(gva)) << 32n) | BigInt(gva >>> 0));
 }
 
