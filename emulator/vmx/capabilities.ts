@@ -1,5 +1,5 @@
 /** VMX capability MSRs 480h..491h (SDM 3D appendix A), computed from what is implemented. */
-import { allowedOnes, controlField } from './controls.ts';
+import { CONTROL_FEATURES, Secondary, allowedOnes, controlField } from './controls.ts';
 import { Field, VMCS_FIELDS } from './fields.ts';
 
 /** VMCS revision identifier: bit 31 is 0. */
@@ -15,9 +15,10 @@ export const CR0_FIXED1 = 0xffff_ffffn;
 export const CR4_FIXED0 = 0x2000n;
 
 /** The VMX-preemption timer counts down when this bit of the time-stamp counter changes. */
-export const TIMER_SHIFT = 5n;
-/** IA32_VMX_MISC: timer rate; LMA stored on exit; activity states HLT, shutdown and wait-for-SIPI; 4 CR3 targets; event injection with instruction length 0. */
-const MISC = TIMER_SHIFT | (1n << 5n) | (7n << 6n) | (4n << 16n) | (1n << 30n);
+export const TIMER_SHIFT = 0n;
+/** IA32_VMX_MISC: timer rate; LMA stored on exit; activity states HLT, shutdown and wait-for-SIPI; 4 CR3 targets; VMWRITE to any field; event injection with instruction length 0. */
+const MISC_WRITES_INFORMATION = 1n << 29n;
+const MISC = TIMER_SHIFT | (1n << 5n) | (7n << 6n) | (4n << 16n) | MISC_WRITES_INFORMATION | (1n << 30n);
 export const CR3_TARGETS = 4;
 /** Recommended most entries of an MSR area: (MISC[27:25] + 1) * 512. */
 export const MSR_AREA_ENTRIES = 512;
@@ -52,12 +53,10 @@ const EPT_VPID_CAP =
 /** Revision; region size; write-back; INS/OUTS information; TRUE capability MSRs. */
 const BASIC = BigInt(VMCS_REVISION) | (BigInt(REGION_BYTES) << 32n) | (6n << 50n) | (1n << 54n) | (1n << 55n);
 
-/** Low half: bits that must be 1; high half: bits that may be 1. */
-function controls(encoding: number, trueMsr = false): bigint {
-  const field = controlField(encoding)!;
-  const must = BigInt((trueMsr ? field.trueDefault1 : field.default1) >>> 0);
-  return must | (BigInt(allowedOnes(field)) << 32n);
-}
+/** VMWRITE reaches exit-information fields (bit 29 of IA32_VMX_MISC). */
+export const WRITES_INFORMATION = 'vmx-vmwrite-any';
+/** What a processor model may lack of VT-x. */
+export const VMX_FEATURES: readonly string[] = [...CONTROL_FEATURES, WRITES_INFORMATION];
 
 const highestIndex = Math.max(
   ...VMCS_FIELDS.filter((field) => field.implemented).map(({ encoding }) => (encoding >> 1) & 0x1ff),
@@ -66,15 +65,29 @@ const highestIndex = Math.max(
 /** VM function 0, EPTP switching. */
 export const VM_FUNCTIONS = 1n;
 
-/** Values by MSR number. @param cr4Fixed1 bits of CR4 that may be 1 */
-export function capabilityMsrs(cr4Fixed1: bigint): ReadonlyMap<number, bigint> {
-  return new Map([
+/**
+ * Values by MSR number; an MSR about what the processor lacks altogether does not exist.
+ * @param cr4Fixed1 bits of CR4 that may be 1
+ * @param lacking of VMX_FEATURES
+ */
+export function capabilityMsrs(
+  cr4Fixed1: bigint,
+  lacking: ReadonlySet<string> = new Set(),
+): ReadonlyMap<number, bigint> {
+  /** Low half: bits that must be 1; high half: bits that may be 1. */
+  const controls = (encoding: number, trueMsr = false): bigint => {
+    const field = controlField(encoding)!;
+    const must = BigInt((trueMsr ? field.trueDefault1 : field.default1) >>> 0);
+    return must | (BigInt(allowedOnes(field, lacking)) << 32n);
+  };
+  const secondary = Number(controls(Field.secondaryControls) >> 32n);
+  const msrs = new Map([
     [0x480, BASIC],
     [0x481, controls(Field.pinBasedControls)],
     [0x482, controls(Field.primaryControls)],
     [0x483, controls(Field.exitControls)],
     [0x484, controls(Field.entryControls)],
-    [0x485, MISC],
+    [0x485, lacking.has(WRITES_INFORMATION) ? MISC & ~MISC_WRITES_INFORMATION : MISC],
     [0x486, CR0_FIXED0],
     [0x487, CR0_FIXED1],
     [0x488, CR4_FIXED0],
@@ -88,4 +101,8 @@ export function capabilityMsrs(cr4Fixed1: bigint): ReadonlyMap<number, bigint> {
     [0x490, controls(Field.entryControls, true)],
     [0x491, VM_FUNCTIONS],
   ]);
+  if (!(secondary & (Secondary.Ept | Secondary.Vpid))) msrs.delete(0x48c);
+  if (!(secondary & Secondary.VmFunctions)) msrs.delete(0x491);
+  if (lacking.has('vmx-activate-secondary-controls')) [0x48b, 0x48c, 0x491].forEach((msr) => msrs.delete(msr));
+  return msrs;
 }

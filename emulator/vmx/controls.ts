@@ -223,9 +223,24 @@ export function controlField(encoding: number): ControlField | undefined {
   return BY_ENCODING.get(encoding);
 }
 
-/** Every bit that may be 1. */
-export function allowedOnes(field: ControlField): number {
-  return (
-    (field.bits.reduce((mask, { bit, supported }) => (supported ? mask | (1 << bit) : mask), 0) | field.default1) >>> 0
-  );
+/** The control as a feature that a processor model may lack: "vmx-enable-pml". Undefined for what every processor has or none. */
+function featureOf({ default1 }: ControlField, { bit, name, supported }: ControlBit): string | undefined {
+  if (!supported || (default1 >>> bit) & 1) return undefined;
+  return `vmx-${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}`;
 }
+
+/** Every control that a model may lack, as a feature. */
+export const CONTROL_FEATURES: readonly string[] = CONTROL_FIELDS.flatMap((field) =>
+  field.bits.flatMap((bit) => featureOf(field, bit) ?? []),
+);
+
+/** Every bit that may be 1. @param lacking features that the processor does not have */
+export function allowedOnes(field: ControlField, lacking: ReadonlySet<string> = NOTHING): number {
+  const { bits, default1 } = field;
+  const ones = bits.reduce((mask, bit) => {
+    const feature = featureOf(field, bit);
+    return bit.supported && !(feature && lacking.has(feature)) ? mask | (1 << bit.bit) : mask;
+  }, 0);
+  return (ones | default1) >>> 0;
+}
+const NOTHING: ReadonlySet<string> = new Set();

@@ -1,6 +1,7 @@
 /** For specs: a hypervisor at label `host` and a guest at label `guest`, both in ring 0 of the flat test machine, with an EPT that maps one to one. */
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
+import { type CpuModel, DEFAULT_MODEL } from '../cpu/system/models.ts';
 import { Segment } from '../cpu/state.ts';
 import { GDT, IDT, TSS, type TestMachine, createTestMachine } from '../cpu/system/system-test-support.ts';
 import type { VmxStatus } from './api.ts';
@@ -29,8 +30,8 @@ export interface VmxMachine extends TestMachine {
 }
 
 /** A VMCS that VMLAUNCH accepts is current. The source needs labels `guest` and `host`; both run until HLT (the guest's exits). */
-export function createVmxMachine(source: string): VmxMachine {
-  const machine = createTestMachine(source);
+export function createVmxMachine(source: string, model: CpuModel = DEFAULT_MODEL): VmxMachine {
+  const machine = createTestMachine(source, model);
   const { context, symbols } = machine;
   const { physical, vmx, mem } = context;
   physical.write32(VMXON_REGION, VMCS_REVISION);

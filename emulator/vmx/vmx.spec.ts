@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { UNMAPPED } from '../cpu/system/system-test-support.ts';
+import { cpuModelOf } from '../cpu/system/models.ts';
 import { InterruptionType } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
 import { Pin, Primary, Secondary } from './controls.ts';
@@ -252,8 +253,9 @@ describe('VMX instructions', () => {
     const m = createVmxMachine(`guest: nop\n${HOST}`);
     const { vmx, physical } = m.context;
     assert.deepEqual(vmx.vmread(0x6c1e), { kind: 'fail-valid', error: 12 });
-    assert.deepEqual(vmx.vmwrite(Field.exitReason, 0n), { kind: 'fail-valid', error: 13 });
-    assert.equal(vmx.vmread(Field.instructionError), 13n);
+    assert.equal(vmx.vmread(Field.instructionError), 12n);
+    assert.deepEqual(vmx.vmwrite(Field.exitReason, 5n), { kind: 'succeed' });
+    assert.equal(vmx.vmread(Field.exitReason), 5n);
     assert.deepEqual(vmx.vmptrld(0x100000), { kind: 'fail-valid', error: 10 });
     assert.deepEqual(vmx.vmptrld(0x106000), { kind: 'fail-valid', error: 11 });
     assert.deepEqual(vmx.vmptrld(0x106001), { kind: 'fail-valid', error: 9 });
@@ -266,6 +268,13 @@ describe('VMX instructions', () => {
     assert.deepEqual(vmx.vmlaunch(), { kind: 'fail-invalid' });
     assert.deepEqual(vmx.vmread(0), { kind: 'fail-invalid' });
     assert.equal(physical.read32(VMCS), 0x44554e);
+  });
+
+  it('refuse read-only fields on a processor that has them', () => {
+    const m = createVmxMachine(`guest: nop\n${HOST}`, cpuModelOf('max,-vmx-vmwrite-any,-vmx-enable-vm-functions'));
+    assert.deepEqual(m.context.vmx.vmwrite(Field.exitReason, 0n), { kind: 'fail-valid', error: 13 });
+    assert.equal(m.context.vmx.capability(0x491), undefined);
+    assert.equal((m.context.vmx.capability(0x48b)! >> 45n) & 1n, 0n);
   });
 
   it('access the halves of 64-bit fields', () => {

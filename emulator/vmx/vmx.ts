@@ -13,6 +13,7 @@ import {
   REGION_BYTES,
   SHADOW_INDICATOR,
   VMCS_REVISION,
+  WRITES_INFORMATION,
   capabilityMsrs,
 } from './capabilities.ts';
 import { Exit, Pin, Secondary } from './controls.ts';
@@ -47,7 +48,7 @@ class VirtualMachineExtensions implements Vmx {
   constructor(context: CpuContext) {
     this.#context = context;
     this.#vmcs = new CurrentVmcs(context.mem);
-    this.#capabilities = capabilityMsrs(cr4Known(context.model));
+    this.#capabilities = capabilityMsrs(cr4Known(context.model), context.model.vmxLacks);
     installMoves(context.mem);
     this.#apic = new VirtualApic(context, this.#vmcs);
     this.#apicPage = new ApicPage(context, this.#vmcs, this.#apic);
@@ -108,7 +109,7 @@ class VirtualMachineExtensions implements Vmx {
   vmwrite(encoding: number, value: bigint): VmxStatus {
     if (this.#vmcs.pointer < 0) return FAIL_INVALID;
     if (!hasField(encoding)) return this.fail(VmxError.UnsupportedField);
-    if (!vmcsField(encoding)!.writable) return this.fail(VmxError.ReadOnlyField);
+    if (!vmcsField(encoding)!.writable && this.#context.model.vmxLacks?.has(WRITES_INFORMATION)) return this.fail(VmxError.ReadOnlyField);
     this.setField(encoding, value);
     return SUCCEED;
   }

@@ -3,6 +3,7 @@
  * decode, the bits that CR4 and XCR0 accept and the MSRs that exist. No model has what the emulator does not execute.
  */
 import { NO_PAGE_1GB, NO_PSE36 } from '../layout.ts';
+import { VMX_FEATURES } from '../../vmx/capabilities.ts';
 import { FEATURES, unmetNeed } from './features.ts';
 
 export interface CpuModel {
@@ -16,6 +17,8 @@ export interface CpuModel {
   /** The highest basic leaf. */
   readonly maxBasic: number;
   readonly features: ReadonlySet<string>;
+  /** What of VT-x it does not have (VMX_FEATURES). */
+  readonly vmxLacks?: ReadonlySet<string>;
 }
 
 /** What no x86-64 processor, and no Dune, can do without. */
@@ -54,6 +57,17 @@ const IVY_BRIDGE: readonly string[] = [
   ...['sse3', 'pclmulqdq', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'aes', 'rdrand', 'xsave', 'xsaveopt', 'avx', 'f16c'],
 ];
 
+/** What came to VT-x after the Xeons E5 v3, and what they brought. */
+const VMX_SINCE_HASWELL: readonly string[] = [
+  'vmx-enable-pml',
+  'vmx-ept-violation-ve',
+  'vmx-enable-xsaves-xrstors',
+  'vmx-mode-based-execute-control-for-ept',
+  'vmx-sub-page-write-permissions-for-ept',
+  'vmx-use-tsc-scaling',
+];
+const VMX_OF_HASWELL: readonly string[] = ['vmx-enable-vm-functions', 'vmx-vmcs-shadowing', 'vmx-vmwrite-any'];
+
 /** Xeon E5 v3. */
 const HASWELL: readonly string[] = [
   ...IVY_BRIDGE,
@@ -88,6 +102,7 @@ export const CPU_MODELS = {
     brand: 'Intel(R) Xeon(R) CPU E5-2690 v2 @ 3.00GHz',
     maxBasic: 0xd,
     features: new Set(IVY_BRIDGE),
+    vmxLacks: new Set([...VMX_SINCE_HASWELL, ...VMX_OF_HASWELL]),
   },
   haswell: {
     name: 'haswell',
@@ -96,6 +111,7 @@ export const CPU_MODELS = {
     brand: 'Intel(R) Xeon(R) CPU E5-1660 v3 @ 3.00GHz',
     maxBasic: 0xf,
     features: new Set(HASWELL),
+    vmxLacks: new Set(VMX_SINCE_HASWELL),
   },
 } as const satisfies Readonly<Record<string, CpuModel>>;
 
@@ -126,7 +142,7 @@ export function cpuModelOf(description: string): CpuModel {
 function describedModel(description: string): CpuModel {
   const words = description.split(',').map((word) => word.trim().toLowerCase());
   const named = /^[+-]/.test(words[0]!) ? undefined : words.shift()!;
-  const base =
+  const base: CpuModel | false =
     named === undefined
       ? DEFAULT_MODEL
       : CPU_MODEL_NAMES.includes(named as CpuModelName) && CPU_MODELS[named as CpuModelName];
@@ -136,13 +152,25 @@ function describedModel(description: string): CpuModel {
     );
   if (words.length === 0) return base;
   const features = new Set(base.features);
-  for (const word of words) change(features, word);
+  const vmxLacks = new Set(base.vmxLacks);
+  for (const word of words) {
+    if (!changeVmx(vmxLacks, word)) change(features, word);
+  }
   const unmet = unmetNeed(features);
   if (unmet)
     throw new CpuModelError(
       `A processor "${description}" cannot be: ${unmet.feature} needs ${unmet.needs}. Add "+${unmet.needs}" or "-${unmet.feature}".`,
     );
-  return { ...base, name: description, features };
+  return { ...base, name: description, features, vmxLacks };
+}
+
+/** False if the word is no feature of VT-x. */
+function changeVmx(lacks: Set<string>, word: string): boolean {
+  const name = word.slice(1);
+  if (!VMX_FEATURES.includes(name)) return false;
+  if (word.startsWith('-')) lacks.add(name);
+  else lacks.delete(name);
+  return true;
 }
 
 function change(features: Set<string>, word: string): void {

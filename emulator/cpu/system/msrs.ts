@@ -89,8 +89,8 @@ export const MSRS: readonly Msr[] = [
     writable: 0x4_00c5_1889n,
     ignored: MISC_ENABLE_READ_ONLY,
   },
-  // Single-stepping on branches (BTF); no branch records.
-  { number: 0x1d9, name: 'DEBUGCTL', at: L.MSR_DEBUGCTL, writable: 2n },
+  // Single-stepping on branches (BTF); LBR can be set, but there are no branch records.
+  { number: 0x1d9, name: 'DEBUGCTL', at: L.MSR_DEBUGCTL, writable: 3n },
   { number: 0x277, name: 'PAT', at: L.MSR_PAT, writable: 0x0707_0707_0707_0707n, check: checkPat },
   // The energy counters stand still: energy is not modelled. Unit: 61 µJ, 1/8 W, 977 µs.
   { number: 0x606, name: 'RAPL_POWER_UNIT', read: () => 0xa0e03n },
