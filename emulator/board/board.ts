@@ -248,6 +248,8 @@ export class Board implements Personality, BoardBus {
   pendingInterrupt(): Fault | undefined {
     const { context, cpu } = { context: this.#context, cpu: this.#cpus.current };
     const { mem } = context;
+    // After VM entry or VMXOFF.
+    if (cpu.init && this.#cpus.signalled(cpu)) this.#cpus.replan();
     if (context.cpu.nonRoot && context.vmx.deliverVirtualInterrupt()) return undefined;
     const own = cpu.apic.deliverable();
     const external = own < 0 && cpu.apic.takesExtInt() && this.#pic.pending;

@@ -194,7 +194,7 @@ export class Cpus {
 
   /** Whether it may execute: active, or with an event that wakes it. */
   #runs(cpu: Cpu): boolean {
-    if (cpu.init || (cpu.sipi >= 0 && this.activity(cpu) === Activity.WaitForSipi)) return false;
+    if (this.signalled(cpu)) return false;
     switch (this.activity(cpu)) {
       case Activity.Active:
         return true;
@@ -218,7 +218,7 @@ export class Cpus {
   /** When the CPU can go on, in its own cycles. */
   #readyAt(cpu: Cpu): number {
     const now = this.cycles(cpu);
-    if (this.#runs(cpu) || this.#signalled(cpu)) return now;
+    if (this.#runs(cpu) || this.signalled(cpu)) return now;
     return Math.max(now, Math.min(cpu.apic.expires(), this.#guestTimer(cpu)));
   }
   /** When the VMX-preemption timer of an inactive guest expires, in its own cycles. */
@@ -227,8 +227,8 @@ export class Cpus {
       return Infinity;
     return Number(this.get64(cpu, L.TIMER_DEADLINE));
   }
-  /** INIT or SIPI is to be taken. */
-  #signalled(cpu: Cpu): boolean {
+  /** INIT or SIPI is to be taken: VMX root operation blocks INIT (SDM 3C 24.8). */
+  signalled(cpu: Cpu): boolean {
     if (cpu.init) return this.get32(cpu, L.VMX_ON) === 0 || this.get32(cpu, L.NON_ROOT) !== 0;
     return cpu.sipi >= 0 && this.activity(cpu) === Activity.WaitForSipi;
   }

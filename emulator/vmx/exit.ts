@@ -120,7 +120,7 @@ const ABORTS: Readonly<Record<number, string>> = {
 /** The logical processor shuts down; the indicator in the VMCS region says why. */
 function abort(context: CpuContext, vmcs: CurrentVmcs, indicator: number): void {
   vmcs.abort(indicator);
-  context.mem.set32(L.NON_ROOT, 0);
+  leaveForce(context);
   context.mem.set32(L.ACTIVITY, SHUTDOWN);
   context.engine.contextChanged();
   context.events.emit('diagnostic', () => ({

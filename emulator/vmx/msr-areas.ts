@@ -1,6 +1,7 @@
 /** MSR-store and MSR-load areas (SDM 3C 25.7.2, 25.8.2, 27.4, 28.4, 28.6): 16 bytes an entry, index u32, reserved u32, data u64. */
 import type { CpuContext } from '../cpu/context.ts';
 import { readMsr, writeMsr } from '../cpu/system/msrs.ts';
+import { MSR_AREA_ENTRIES } from './capabilities.ts';
 import { Field } from './fields.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
@@ -26,7 +27,7 @@ export function loadMsrs(context: CpuContext, vmcs: CurrentVmcs, address: number
   const area = Number(vmcs.read(address));
   for (let entry = 1; entry <= entries; entry++) {
     const at = area + (entry - 1) * ENTRY_BYTES;
-    if (!physical.has(at, ENTRY_BYTES)) return { ok: false, entry };
+    if (entry > MSR_AREA_ENTRIES || !physical.has(at, ENTRY_BYTES)) return { ok: false, entry };
     const msr = physical.read32(at);
     const refused = FORBIDDEN.has(msr) || isX2apic(msr) || physical.read32(at + 4) !== 0;
     if (refused || writeMsr(context, msr, physical.read64(at + 8)) !== undefined) return { ok: false, entry };
@@ -40,6 +41,7 @@ const DONE: AreaResult = { ok: true, entry: 0 };
 export function storeMsrs(context: CpuContext, vmcs: CurrentVmcs): boolean {
   const entries = vmcs.read32(Field.exitMsrStoreCount);
   if (entries === 0) return true;
+  if (entries > MSR_AREA_ENTRIES) return false;
   const { physical } = context;
   const area = Number(vmcs.read(Field.exitMsrStoreAddress));
   for (let at = area; at < area + entries * ENTRY_BYTES; at += ENTRY_BYTES) {

@@ -109,7 +109,8 @@ class VirtualMachineExtensions implements Vmx {
   vmwrite(encoding: number, value: bigint): VmxStatus {
     if (this.#vmcs.pointer < 0) return FAIL_INVALID;
     if (!hasField(encoding)) return this.fail(VmxError.UnsupportedField);
-    if (!vmcsField(encoding)!.writable && this.#context.model.vmxLacks?.has(WRITES_INFORMATION)) return this.fail(VmxError.ReadOnlyField);
+    if (!vmcsField(encoding)!.writable && this.#context.model.vmxLacks?.has(WRITES_INFORMATION))
+      return this.fail(VmxError.ReadOnlyField);
     this.setField(encoding, value);
     return SUCCEED;
   }
