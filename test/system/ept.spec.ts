@@ -39,6 +39,9 @@ function expected(
   const after = [...entries];
   const flags = rights.map(() => 0);
   const guest = oracle(r, access, LINEAR, entries);
+  const every = entries.reduce((rights, entry) => rights & entry, W | U);
+  // Bits 11:9 of the qualification: what the guest's tables make of the page.
+  const page = (every & U ? 0x200 : 0) | (every & W ? 0x400 : 0) | (entries.some((entry) => entry & NX) ? 0x800 : 0);
   const outcome = (kind: Outcome['kind'], detail = 0, level = 0): Outcome => ({
     kind,
     detail,
@@ -50,7 +53,8 @@ function expected(
     const given = rights[place]!;
     const level = LEVELS - place;
     if ((given & 3) === WRITE) return outcome('misconfiguration', 0, level);
-    if (wanted & ~given) return outcome('violation', wanted | (given << 3) | 0x80 | (level === 0 ? 0x100 : 0), level);
+    if (wanted & ~given)
+      return outcome('violation', wanted | (given << 3) | 0x80 | (level === 0 ? 0x100 | page : 0), level);
     if (ad) flags[place] = flags[place]! | EPT_ACCESSED | (wanted & WRITE ? EPT_DIRTY : 0);
     return undefined;
   };
