@@ -14,7 +14,7 @@ const LIBDUNE = 'libdune';
 const TEXT = new TextDecoder();
 
 export function isAssemblySource(path: string): boolean {
-  return /\.(s|asm)$/.test(path);
+  return /\.(s|S|asm)$/.test(path);
 }
 
 const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';

@@ -32,7 +32,7 @@ export const LAUNCH_ATTRIBUTES = {
     v.string(),
     v.nonEmpty(),
     v.description(
-      'Path of the static x86-64 ELF program to debug, or of an assembly source (.s, .asm), which is assembled and linked in memory; of a Multiboot kernel for a bare machine.',
+      'Path of the static x86-64 ELF program to debug, or of an assembly source (.s, .S, .asm), which is assembled and linked in memory; of a Multiboot kernel for a bare machine.',
     ),
   ),
   machine: v.optional(

@@ -47,7 +47,7 @@ export async function isElfProgram(uri: vscode.Uri): Promise<boolean> {
 
 /** An assembly source that has an entry point of its own: the debug adapter assembles and links it without any toolchain. */
 export async function isWholeProgram(uri: vscode.Uri): Promise<boolean> {
-  return /\.(s|asm)$/.test(uri.path) && hasEntry(uri, new Set());
+  return /\.(s|S|asm)$/.test(uri.path) && hasEntry(uri, new Set());
 }
 
 /** In the source itself, or in what it includes. */

@@ -86,7 +86,7 @@ export function inlayHints(source: Source, { start, end }: Range, mode: Encoding
 const ENTRY = '_start';
 
 export function codeLenses(source: Source): CodeLens[] {
-  if (!/\.(s|asm)$/.test(source.uri)) return [];
+  if (!/\.(s|S|asm)$/.test(source.uri)) return [];
   const own = source.index.definition(ENTRY);
   // Where the entry is included, the lens stands over the directive.
   const include = source.index.includes.find(({ path }) =>

@@ -8,6 +8,7 @@ import { writeObject } from './elf-object.ts';
 import { GeneratedSections } from './generated.ts';
 import { FileTable } from './line-marks.ts';
 import type { Diagnostic } from './model.ts';
+import { isPreprocessed, preprocess } from './preprocess.ts';
 import { contentsOf } from './relocations.ts';
 
 export { Assembler } from './assembler.ts';
@@ -26,11 +27,15 @@ export interface AssembledObject {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** Assembles a source to an object. What is wrong with the source is in `diagnostics`; nothing is thrown for it. */
+/** Assembles a source to an object; a `.S` is preprocessed first. What is wrong with the source is in `diagnostics`; nothing is thrown for it. */
 export function assembleObject(file: string, text: string, options: ObjectOptions = {}): AssembledObject {
   const assembler = new Assembler(options);
-  assembler.assemble(file, text);
   const { diagnostics, sections, symbols } = assembler;
+  if (isPreprocessed(file)) {
+    const { text: preprocessed, problems } = preprocess(file, text, { include: (...of) => options.include?.(...of) });
+    diagnostics.push(...problems.map((problem) => ({ ...problem, column: 0, length: 1, severity: 'error' as const })));
+    assembler.assemble(file, preprocessed);
+  } else assembler.assemble(file, text);
   const report = (position: Diagnostic | Omit<Diagnostic, 'severity' | 'message'>, message: string): void => {
     diagnostics.push({ ...position, severity: 'error', message });
   };

@@ -15,13 +15,25 @@ export interface Statement {
 /** Anything that makes a line more than one plain statement. */
 const SPECIAL = /["'#;/]/;
 
+/** What a C preprocessor writes: the next line is this one of this file. */
+const LINE_MARKER = /^# (\d+) "((?:[^"\\]|\\.)*)"/;
+
 /** Statements of a text, empty ones left out. Columns are those of the source. */
-export function splitStatements(file: string, text: string): Statement[] {
+export function splitStatements(name: string, text: string): Statement[] {
   const statements: Statement[] = [];
   let inComment = false;
+  let file = name;
+  let skipped = 0;
   const lines = text.split('\n');
-  for (let line = 0; line < lines.length; line++) {
-    const source = lines[line]!;
+  for (let index = 0; index < lines.length; index++) {
+    const source = lines[index]!;
+    const marker = inComment || source[0] !== '#' ? undefined : LINE_MARKER.exec(source);
+    if (marker) {
+      file = marker[2]!.replace(/\\(.)/g, '$1');
+      skipped = index + 2 - Number(marker[1]);
+      continue;
+    }
+    const line = index - skipped;
     if (!inComment && !SPECIAL.test(source)) {
       if (source.trim() !== '') statements.push({ text: source, file, line, column: 0 });
       continue;

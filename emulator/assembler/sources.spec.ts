@@ -1,7 +1,7 @@
 /** Whole sources, as gcc writes them, against GNU as: the same sections and relocations. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GnuAs, hasGnuAs } from './gnu-test-support.ts';
 import { assembleObject } from './index.ts';
@@ -48,18 +48,28 @@ describe('assembler: sources', function () {
           .map(({ line, message }) => `${line + 1}: ${message}`),
         [],
       );
-      const ours = gnu.sectionsOf(object!);
-      for (const [name, want] of gnu.object(source)) {
-        // Made by GNU as of the instructions it saw.
-        if (name === '.note.gnu.property') continue;
-        const got = ours.get(name);
-        assert.ok(got, `section ${name} is missing`);
-        assert.ok(Buffer.compare(want.bytes, got.bytes) === 0, `${name}: ${firstDifference(want.bytes, got.bytes)}`);
-        if (!name.startsWith('.debug')) assert.deepEqual(got.relocations.sort(), want.relocations.sort(), name);
-      }
+      compare(object!, source);
     });
   };
+  const compare = (object: Uint8Array, source: string): void => {
+    const ours = gnu.sectionsOf(object);
+    for (const [name, want] of gnu.object(source)) {
+      // Made by GNU as of the instructions it saw.
+      if (name === '.note.gnu.property') continue;
+      const got = ours.get(name);
+      assert.ok(got, `section ${name} is missing`);
+      assert.ok(Buffer.compare(want.bytes, got.bytes) === 0, `${name}: ${firstDifference(want.bytes, got.bytes)}`);
+      if (!name.startsWith('.debug')) assert.deepEqual(got.relocations.sort(), want.relocations.sort(), name);
+    }
+  };
   for (const path of files('libdune', '.S')) check(path, []);
+  for (const path of files('libdune', '.S'))
+    it(`${path.slice(ROOT.length + 1)}, preprocessed here`, () => {
+      const include = (name: string): string => readFileSync(join(ROOT, 'libdune', name), 'latin1');
+      const { object, diagnostics } = assembleObject(path, readFileSync(path, 'latin1'), { include });
+      assert.deepEqual(diagnostics, []);
+      compare(object!, compile(path));
+    });
   for (const path of files('libdune', '.c')) check(path, ['-O2', '-g']);
   for (const path of files('bench/programs', '.c').slice(0, 6)) for (const options of VARIANTS) check(path, options);
 });
