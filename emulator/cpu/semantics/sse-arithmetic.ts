@@ -2,7 +2,7 @@
  * SSE and SSE2 arithmetic and comparison.
  *
  * Every operation is done natively and checked: the native answer stands if rounding is to nearest, inexact is masked and already
- * sticky in MXCSR, no operand is denormal and every result is a normal number well inside the range. Then no exception flag
+ * sticky in MXCSR, no operand is denormal and every result is a normal number well inside the range or an exact zero. Then no exception flag
  * can change. Otherwise the core repeats the operation with all flags (core/softfloat-sse.ts); it is quick as well
  * for code that has been exact so far.
  */
@@ -33,7 +33,7 @@ export function or(e: Emitter, ...conditions: Value[]): Value {
 }
 
 /** i32: whether the bits of a binary32 or binary64 are a denormal. */
-export function isDenormal(e: Emitter, size: 4 | 8, bits: Value): Value {
+function isDenormal(e: Emitter, size: 4 | 8, bits: Value): Value {
   return size === 8
     ? e.op('i64.lt_u', e.op('i64.sub', e.op('i64.shl', bits, e.i64(1)), e.i64(1)), e.i64(0x1fffffffffffffn))
     : e.op('i32.lt_u', e.op('i32.sub', e.op('i32.shl', bits, e.i32(1)), e.i32(1)), e.i32(0xffffff));
@@ -43,7 +43,7 @@ export function isDenormal(e: Emitter, size: 4 | 8, bits: Value): Value {
  * i32: whether a result is zero, denormal, infinite, NaN, or of the least normal exponent, where rounding may have hidden
  * an underflow.
  */
-export function isExtreme(e: Emitter, size: 4 | 8, bits: Value): Value {
+function isExtreme(e: Emitter, size: 4 | 8, bits: Value): Value {
   return size === 8
     ? e.op('i64.ge_u', e.op('i64.sub', e.op('i64.shl', bits, e.i64(1)), e.i64(2n << 53n)), e.i64(0x7fdn << 53n))
     : e.op('i32.ge_u', e.op('i32.sub', e.op('i32.shl', bits, e.i32(1)), e.i32(2 << 24)), e.i32(0xfd000000 | 0));
