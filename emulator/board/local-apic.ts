@@ -34,7 +34,6 @@ export const enum Register {
 export const enum DeliveryMode {
   Fixed = 0,
   Lowest = 1,
-  Smi = 2,
   Nmi = 4,
   Init = 5,
   Startup = 6,
