@@ -1,5 +1,6 @@
 /** What both hosts of the extension (Node and web worker) set up. */
 import * as vscode from 'vscode';
+import { showAssemblyValues } from './assembly-values.ts';
 import { debugFile, DuneConfigurationProvider } from './configurations.ts';
 import { debugExample } from './example.ts';
 import { watchProgramInFront } from './program-context.ts';
@@ -25,6 +26,7 @@ export function activate(context: vscode.ExtensionContext, adapters: vscode.Debu
     syscallsView(session),
     new EventBreakpointsView(session, context.workspaceState),
     watchProgramInFront(),
+    showAssemblyValues(),
     vscode.commands.registerCommand('dune.debugFile', (uri?: vscode.Uri | string) =>
       debugFile(typeof uri === 'string' ? vscode.Uri.parse(uri) : uri),
     ),

@@ -22,6 +22,12 @@ describe('Debugging an assembly source with no toolchain', () => {
     await editor.screenshot('1 breakpoint');
   });
 
+  it('shows values of registers in the source', async () => {
+    const { editor } = spec;
+    await editor.page.locator('.view-line', { hasText: /\$cr2\s=\s0x0+40000000/ }).waitFor();
+    await editor.screenshot('1 values');
+  });
+
   it('ends with the output and the exit code of the program', async () => {
     const { workbench, editor } = spec;
     await workbench.press('F5');

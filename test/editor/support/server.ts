@@ -22,6 +22,7 @@ export const QUIET_SETTINGS = {
   'window.confirmBeforeClose': 'never',
   'debug.toolBarLocation': 'floating',
   'debug.openDebug': 'neverOpen',
+  'debug.inlineValues': 'on',
   'workbench.tree.enableStickyScroll': false,
 };
 
