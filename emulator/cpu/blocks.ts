@@ -294,7 +294,10 @@ export class BlockCache {
     mem.set16(terminator + TERMINATOR.count, insns.length);
     mem.set32(terminator + TERMINATOR.countdown, this.countdown);
     const target = targetOf(insns.at(-1)!);
-    if (target === undefined) return free;
+    if (target === undefined) {
+      mem.set32(terminator + TERMINATOR.links + 4, 0);
+      return free;
+    }
     const from = toNumber(insns[0]!.gva);
     this.#stub(free, terminator + TERMINATOR.links, end, single, from, pfn);
     this.#stub(free + L.RECORD_SIZE, terminator + TERMINATOR.links + 4, target, single, from, pfn);

@@ -3,18 +3,15 @@
  * of such exits tell; a region that is left often is translated again, and compares with the targets it was left for.
  */
 
-/** Samples after which a region is translated again. */
+/** Samples after which a region is translated again, at least. */
 const ENOUGH = 48;
-/** Instructions within which they must have come. */
-const SOON = 6_000_000;
 const MOST_TIMES = 2;
 /** Targets that an indirect branch is compared with. */
-const MOST_TARGETS = 12;
+const MOST_TARGETS = 16;
 /** Samples of a branch for each of its targets, at most: rarer ones are not compared with. */
-const RAREST = 24;
+const RAREST = 48;
 
 interface Samples {
-  first: number;
   count: number;
   times: number;
 }
@@ -31,18 +28,18 @@ export class ExitProfile {
     const all = counts.reduce((sum, [, count]) => sum + count, 0);
     return counts.filter(([, count]) => count * RAREST >= all).map(([target]) => target);
   }
-  /** A region was left by an indirect branch. True if it should be translated again. */
-  sample(region: number, terminator: number, target: number, now: number): boolean {
+  /** An indirect branch led to a record. */
+  note(terminator: number, target: number): void {
     let counts = this.#targets.get(terminator);
     if (!counts) this.#targets.set(terminator, (counts = new Map()));
     counts.set(target, (counts.get(target) ?? 0) + 1);
+  }
+  /** A region was left by an indirect branch, whose samples are enough at `enough`. True if it should be translated again. */
+  sample(region: number, terminator: number, target: number, enough: number): boolean {
+    this.note(terminator, target);
     let samples = this.#regions.get(region);
-    if (!samples) this.#regions.set(region, (samples = { first: now, count: 0, times: 0 }));
-    if (now - samples.first > SOON) {
-      samples.first = now;
-      samples.count = 0;
-    }
-    if (samples.times >= MOST_TIMES || ++samples.count < ENOUGH) return false;
+    if (!samples) this.#regions.set(region, (samples = { count: 0, times: 0 }));
+    if (samples.times >= MOST_TIMES || ++samples.count < Math.max(ENOUGH, enough)) return false;
     samples.count = 0;
     samples.times++;
     return true;

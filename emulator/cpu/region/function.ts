@@ -92,7 +92,7 @@ class RegionFunction {
   readonly #narrow: ReadonlyMap<RegionNode, number>;
   /** Below it the budget may not suffice. */
   readonly #least: number;
-  /** Local that says where the dispatcher goes to: to the entry at first. */
+  /** Local that says where the dispatcher goes to: to the entry that the interpreter has come to, at first. */
   readonly #selector: number;
 
   readonly #marks: { offset: number; gva: bigint }[] = [];
@@ -105,9 +105,9 @@ class RegionFunction {
     this.#graph = graph;
     this.#parts = parts;
     this.#structure = structureOf(graph);
-    // The interpreter would come back to the region from its first record.
-    const first = graph.entry.code.block.record;
-    const mayLeave = (record: number): boolean => record !== first && !parts.isSlow(first, record);
+    // The interpreter would come back to the region from the first record of an entry.
+    const firsts = graph.entries.map(({ code }) => code.block.record);
+    const mayLeave = (record: number): boolean => !firsts.includes(record) && !parts.isSlow(firsts[0]!, record);
     const mayDoubt = (record: number): boolean => parts.nativeFloats && mayLeave(record);
     this.#e = new RegionEmitter(this.#w, parts.helper, mayLeave, mayDoubt);
     this.#narrow = narrowRegisters(graph);
@@ -165,6 +165,16 @@ class RegionFunction {
     p.i32Const(EXIT_REGION_LOW);
     p.return();
     p.end();
+    this.#graph.entries.forEach(({ code }, number) => {
+      if (number === 0) return;
+      p.localGet(PARAMETER_RECORD);
+      p.i32Const(code.block.record);
+      p.plain(0x46); // i32.eq
+      p.if();
+      p.i32Const(number);
+      p.localSet(this.#selector);
+      p.end();
+    });
     load('i32.load', L.TLB_BASE, e.fixed.tlbBase);
     if (e.usesMxcsr) load('i32.load', L.MXCSR, e.fixed.mxcsr);
     for (const [register, local] of e.gprs) load('i64.load', L.GPR + register * 8, local);

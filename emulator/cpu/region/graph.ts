@@ -16,10 +16,12 @@ import * as L from '../layout.ts';
 import { HANDLER, STUB, TERMINATOR } from '../records.ts';
 
 /** Blocks and instructions of a region at most. */
-const MOST_BLOCKS = 64;
-const MOST_INSTRUCTIONS = 600;
+const MOST_BLOCKS = 300;
+const MOST_INSTRUCTIONS = 2000;
+/** Entries of a region at most. */
+export const MOST_ENTRIES = 30;
 /** Calls within calls that are followed. */
-const DEEPEST_CALL = 2;
+const DEEPEST_CALL = 4;
 /** Return points that a return is compared with. */
 const MOST_RETURNS = 6;
 const PAGE_MASK = 0xfff;
@@ -42,7 +44,6 @@ interface CallContext {
   readonly depth: number;
   /** Record of the function's first block, as far as known. */
   readonly function: number;
-  readonly caller: CallContext | undefined;
   /** The call's own return point first, then those of recursive calls. */
   readonly returns: ReturnPoint[];
 }
@@ -71,7 +72,10 @@ export interface RegionNode {
 }
 
 export interface RegionGraph {
+  /** The first of the entries; the region is known by its first record. */
   readonly entry: RegionNode;
+  /** Blocks that the interpreter may go on with here. */
+  readonly entries: RegionNode[];
   readonly nodes: readonly RegionNode[];
   readonly instructions: number;
 }
@@ -82,43 +86,49 @@ export class RegionGrower {
   readonly #returning: RegionNode[] = [];
   #instructions = 0;
   #contexts: CallContext[] = [];
-  /** Functions that call themselves, by their first records. */
-  readonly #recursive = new Set<number>();
+  #entries: RegionNode[] = [];
+  readonly #decoded = new Map<Block, RegionBlock | undefined>();
 
   /**
    * @param joins whether the block with this terminator was executed often enough to be part of a region
+   * @param begins whether a large region begins with the block already: this one is left there
    * @param targets records that an indirect branch was seen to lead to, by its terminator
    */
   constructor(
     readonly blocks: BlockCache,
     readonly context: CodeContext,
     readonly joins: (terminator: number) => boolean,
+    readonly begins: (block: Block) => boolean,
     readonly targets: (terminator: number) => readonly number[],
   ) {}
 
-  /** The region of a block, or undefined if the block cannot begin one. */
-  grow(block: Block): RegionGraph | undefined {
-    const grown = this.#grow(block, block.record);
+  /** The region of a block that is also entered at others, or undefined if the block cannot begin one. */
+  grow(block: Block, others: readonly Block[] = []): RegionGraph | undefined {
+    const grown = this.#grow(block, others, block.record);
     if (!grown) return undefined;
     // A block in the middle of a function that is called again below it: then calls of that function lead back, and its returns are known.
     const again = grown.nodes.find(({ code, calls }) => code.block === block && calls.depth > 0);
-    return again ? this.#grow(block, again.calls.function) : grown;
+    return again ? this.#grow(block, others, again.calls.function) : grown;
   }
-  #grow(block: Block, ofFunction: number): RegionGraph | undefined {
+  #grow(block: Block, others: readonly Block[], ofFunction: number): RegionGraph | undefined {
     this.#nodes.clear();
     this.#returning.length = 0;
     this.#instructions = 0;
-    const root: CallContext = { id: 0, depth: 0, function: ofFunction, caller: undefined, returns: [] };
+    const root: CallContext = { id: 0, depth: 0, function: ofFunction, returns: [] };
     this.#contexts = [root];
-    this.#recursive.clear();
-    const code = this.#code(block);
-    const entry = code && this.#node(code, root, true);
-    if (!entry) return undefined;
+    this.#entries = [];
+    for (const one of [block, ...others]) {
+      const code = this.code(one);
+      const entry = code && this.#node(code, root, true);
+      if (entry) this.#entries.push(entry);
+      else if (one === block) return undefined;
+    }
     while (this.#queue.length > 0) {
       for (let node = this.#queue.shift(); node; node = this.#queue.shift()) this.#follow(node);
       for (const node of this.#returning) this.#return(node);
     }
-    return { entry, nodes: [...this.#nodes.values()], instructions: this.#instructions };
+    const entries = this.#entries;
+    return { entry: entries[0]!, entries, nodes: [...this.#nodes.values()], instructions: this.#instructions };
   }
 
   #node(code: RegionBlock, calls: CallContext, always = false): RegionNode | undefined {
@@ -128,7 +138,7 @@ export class RegionGrower {
     if (!always) {
       if (this.#nodes.size >= MOST_BLOCKS || this.#instructions + code.insns.length > MOST_INSTRUCTIONS)
         return undefined;
-      if (code.terminator !== 0 && !this.joins(code.terminator)) return undefined;
+      if (this.begins(code.block) || (code.terminator !== 0 && !this.joins(code.terminator))) return undefined;
     }
     const node: RegionNode = { code, calls, edges: [] };
     this.#nodes.set(key, node);
@@ -157,7 +167,7 @@ export class RegionGrower {
     const { code, calls } = node;
     for (const target of this.targets(code.terminator)) {
       const block = this.#at(target);
-      const found = block && this.#code(block);
+      const found = block && this.code(block);
       if (!found) continue;
       const callee = isCall ? this.#callee(code, calls, target) : calls;
       if (callee) node.edges.push({ cell: 0, guard: found.block.gva, node: this.#node(found, callee) });
@@ -167,39 +177,48 @@ export class RegionGrower {
     const target = this.#target(cell)?.block.record;
     return this.#edge(cell, target === undefined ? undefined : this.#callee(code, caller, target));
   }
-  /** A call is followed in a context of its own, a recursive one in that of the function that it calls again. */
-  #callee({ block }: RegionBlock, caller: CallContext, target: number): CallContext | undefined {
-    let callee: CallContext | undefined = caller;
-    while (callee && callee.function !== target) callee = callee.caller;
-    if (callee) for (let at = caller; at !== callee.caller; at = at.caller!) this.#recursive.add(at.function);
+  /**
+   * A call is followed, in one context for all calls of the same function. Not so if the function is a large region of its own: then this one is entered
+   * again where the call returns to.
+   */
+  #callee(code: RegionBlock, caller: CallContext, target: number): CallContext | undefined {
+    let callee = this.#contexts.find((context) => context.function === target);
+    const after = this.#after(code);
     if (!callee) {
-      if (caller.depth >= DEEPEST_CALL) return undefined;
-      callee = { id: this.#contexts.length, depth: caller.depth + 1, function: target, caller, returns: [] };
+      const block = this.#at(target);
+      if (caller.depth >= DEEPEST_CALL || (block && this.begins(block))) {
+        if (after && caller.depth === 0) this.#enter(after, caller);
+        return undefined;
+      }
+      callee = { id: this.#contexts.length, depth: caller.depth + 1, function: target, returns: [] };
       this.#contexts.push(callee);
     }
-    const after =
-      pageOf(block.end) === pageOf(block.gva) ? this.blocks.known(block.end, block.pfn, this.context) : undefined;
-    const code = after && this.#code(after);
-    if (code) callee.returns.push({ code, calls: caller });
+    if (after) callee.returns.push({ code: after, calls: caller });
     return callee;
+  }
+  /** Where a call returns to. */
+  #after({ block }: RegionBlock): RegionBlock | undefined {
+    if (pageOf(block.end) !== pageOf(block.gva)) return undefined;
+    const after = this.blocks.known(block.end, block.pfn, this.context);
+    return after && this.code(after);
+  }
+  #enter(code: RegionBlock, calls: CallContext): void {
+    if (this.#entries.length >= MOST_ENTRIES) return;
+    const node = this.#node(code, calls);
+    if (node && !this.#entries.includes(node)) this.#entries.push(node);
   }
   /** The edges of a return: to where calls of its function come back to. */
   #return(node: RegionNode): void {
-    const { calls } = node;
-    // After a recursive call it is not known which copy of the function control is in: any of them may return to where another was called.
     const points: ReturnPoint[] = [];
-    const from = this.#recursive.has(calls.function) ? this.#contexts : [calls];
-    const same = from.filter((other) => other !== calls && other.function === calls.function);
-    for (const { returns } of [calls, ...same])
-      for (const point of returns)
-        if (points.length < MOST_RETURNS && !points.some(({ code }) => code.block === point.code.block))
-          points.push(point);
+    for (const point of node.calls.returns)
+      if (points.length < MOST_RETURNS && !points.some(({ code }) => code.block === point.code.block))
+        points.push(point);
     node.edges = points.map(({ code, calls }) => ({ cell: 0, guard: code.block.gva, node: this.#node(code, calls) }));
   }
 
   #edge(cell: number, calls: CallContext | undefined): Edge {
     const found = calls && this.#target(cell);
-    const code = found && this.#code(found.block);
+    const code = found && this.code(found.block);
     return { cell, guard: found?.guard, node: code && this.#node(code, calls) };
   }
   /** Where a link leads, as far as the interpreter knows. */
@@ -225,9 +244,12 @@ export class RegionGrower {
   }
 
   /** A block's instructions, decoded again; undefined for one that is not translated. */
-  #code(block: Block): RegionBlock | undefined {
-    if (!block.live || block.secondPfn >= 0 || block.single) return undefined;
-    return decodeBlock(this.blocks, block, modeOf(this.context));
+  code(block: Block): RegionBlock | undefined {
+    if (this.#decoded.has(block)) return this.#decoded.get(block);
+    const whole = block.live && block.secondPfn < 0 && !block.single;
+    const code = whole ? decodeBlock(this.blocks, block, modeOf(this.context)) : undefined;
+    this.#decoded.set(block, code);
+    return code;
   }
 }
 

@@ -3,8 +3,9 @@
  * dear where misses are frequent. Samples of misses tell where: there the region, translated again, calls the slow path.
  */
 
-/** Samples after which a region is translated again. */
+/** Samples after which a region is translated again, and instructions of it for each: at least the one and the other. */
 const ENOUGH = 8;
+const INSTRUCTIONS_A_SAMPLE = 8;
 /** Instructions within which they must have come. */
 const SOON = 4_000_000;
 /** Times that a region is translated again; the last time it is never left at a miss. */
@@ -27,7 +28,7 @@ export class MissProfile {
     return this.#slow.has(record) || (this.#regions.get(region)?.times ?? 0) >= MOST_TIMES;
   }
   /** A region missed at a record; true if it should be translated again. */
-  sample(region: number, record: number, now: number): boolean {
+  sample(region: number, record: number, now: number, instructions: number): boolean {
     let samples = this.#regions.get(region);
     if (!samples) {
       samples = { first: now, count: 0, times: 0, records: new Set() };
@@ -39,7 +40,8 @@ export class MissProfile {
       samples.records.clear();
     }
     samples.records.add(record);
-    if (++samples.count < ENOUGH || samples.times >= MOST_TIMES) return false;
+    const enough = Math.max(ENOUGH, instructions / INSTRUCTIONS_A_SAMPLE);
+    if (++samples.count < enough || samples.times >= MOST_TIMES) return false;
     for (const one of samples.records) this.#slow.add(one);
     samples.records.clear();
     samples.count = 0;

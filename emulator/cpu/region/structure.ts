@@ -23,17 +23,18 @@ export interface Structure {
   readonly order: readonly RegionNode[];
   readonly shapes: ReadonlyMap<RegionNode, Shape>;
   /**
-   * A node without code, there if edges enter loops by the side: they go to it and from it to their targets, by number. The entry is number 0. As it
-   * dominates everything, the graph is reducible then.
+   * A node without code, there if the region has several entries, or if edges enter loops by the side: they go to it and from it to their targets, by
+   * number. The entries come first. As it dominates everything, the graph is reducible then.
    */
   readonly dispatcher: RegionNode | undefined;
 }
 
-/** Analyses a graph, and gives it a dispatcher if it is not reducible. */
+/** Analyses a graph, and gives it a dispatcher if it has several entries or is not reducible. */
 export function structureOf(graph: RegionGraph): Structure {
-  const { entry } = graph;
-  let dispatcher: RegionNode | undefined;
-  const targets: RegionNode[] = [entry];
+  const { entry, entries } = graph;
+  const targets: RegionNode[] = [...entries];
+  const newDispatcher = (): RegionNode => ({ code: entry.code, calls: entry.calls, edges: [] });
+  let dispatcher = entries.length > 1 ? newDispatcher() : undefined;
   const numberOf = (target: RegionNode): number => {
     const known = targets.indexOf(target);
     return known >= 0 ? known : targets.push(target) - 1;
@@ -55,7 +56,7 @@ export function structureOf(graph: RegionGraph): Structure {
         sideways = true;
       }
     if (sideways) {
-      dispatcher ??= { code: entry.code, calls: entry.calls, edges: [] };
+      dispatcher ??= newDispatcher();
       continue;
     }
     for (const node of order) {

@@ -19,9 +19,10 @@ import { buildModule } from '../wasm/module.ts';
 import type { FunctionType, ImportedFunction } from '../wasm/module.ts';
 import { ExitProfile } from './exit-profile.ts';
 import { emitRegion } from './function.ts';
+import { Heat } from './heat.ts';
 import { MissProfile } from './misses.ts';
-import { RegionGrower } from './graph.ts';
-import type { RegionGraph } from './graph.ts';
+import { MOST_ENTRIES, RegionGrower } from './graph.ts';
+import type { RegionGraph, RegionNode } from './graph.ts';
 import type { RegionObserver } from './observer.ts';
 
 export interface TranslatorOptions {
@@ -61,11 +62,19 @@ export interface TranslatorParts {
 }
 
 interface Region {
-  readonly entry: Block;
+  /** Known by the first of them. */
+  readonly entries: readonly Entry[];
   readonly blocks: ReadonlySet<Block>;
+  /** Those that are not in functions that it calls. */
+  readonly own: ReadonlySet<Block>;
   /** Table entry. */
   readonly index: number;
-  /** What the entry's first record had for a handler. */
+  /** Guest instructions. */
+  readonly instructions: number;
+}
+interface Entry {
+  readonly block: Block;
+  /** What its first record had for a handler. */
   readonly handler: number;
 }
 
@@ -78,8 +87,22 @@ const PAGE = 4096;
 const OBSERVER_TYPE: FunctionType = { parameters: ['i32', 'i32', 'i32'], results: [] };
 /** A hot block waits for others to share its module for this many entries of the interpreter. */
 const PATIENCE = 4;
-/** Times that a block is hot before a region begins in the middle of another. */
-const PATIENCE_INSIDE = 16;
+/**
+ * What a region must promise, in thresholds for each of its instructions: executions of its first block before it is made, and of a block in its
+ * middle before it is made again with an entry there.
+ */
+const FIRST_TIME = 1 / 50;
+const WITH_ANOTHER_ENTRY = 1 / 5;
+/** Samples of unexpected targets, for each instruction of a region, before it is made again with them. */
+const SAMPLES_AN_INSTRUCTION = 10;
+/** Instructions of a region that others do not copy but lead to. */
+const LARGE = 150;
+/** Executions until a block whose region saved nothing is looked at again. */
+const IDLE_WAIT = 1 << 20;
+/** Samples of an indirect branch before it is translated, and executions from one to the next at least: their number varies. */
+const TARGET_SAMPLES = 48;
+const SAMPLING = 7;
+const SAMPLING_VARIES = 11;
 
 export class RegionTranslator {
   readonly #parts: TranslatorParts;
@@ -89,7 +112,7 @@ export class RegionTranslator {
   readonly #free: number[] = [];
   #next: number;
   readonly #regions = new Map<Block, Region>();
-  /** How often blocks in the middle of regions have been hot. */
+  /** Executions of blocks when they were first hot in the middle of a region. */
   readonly #hotInside = new Map<Block, number>();
   /** Regions that each block is part of. */
   readonly #users = new Map<Block, Set<Region>>();
@@ -98,12 +121,11 @@ export class RegionTranslator {
   /** Hot blocks that wait to be translated. */
   #queue: Block[] = [];
   #waited = 0;
-  /** Terminators that have been hot: their countdown says no longer how often they were executed. */
-  readonly #wasHot = new Set<number>();
+  readonly #heat: Heat;
+  /** Samples still wanted of where an indirect branch leads, by its terminator. */
+  readonly #wantedTargets = new Map<number, number>();
   /** Blocks whose regions saved nothing. They may be part of other regions. */
   readonly #idle = new Set<Block>();
-  /** Executions after which the countdown of a terminator that was hot too early ends. */
-  readonly #executions = new Map<number, number>();
   /** Guest instructions translated so far. */
   #instructions = 0;
   readonly #misses = new MissProfile();
@@ -122,6 +144,7 @@ export class RegionTranslator {
     this.#options = options;
     const { forms, blocks } = parts;
     this.#next = forms.end;
+    this.#heat = new Heat(parts.mem, options.threshold);
     this.#flagless = new Set(
       Object.entries(forms.handlers)
         .filter(([key]) => key.endsWith('!'))
@@ -153,15 +176,27 @@ export class RegionTranslator {
     }
     if (exit === EXIT_REGION_SLOW) {
       const entry = blocks.holding(mem.get32(L.SITE));
-      if (this.#samples(entry) && this.#misses.sample(entry.record, mem.get32(L.OP), this.#parts.clock()))
+      if (
+        this.#samples(entry) &&
+        this.#misses.sample(entry.record, mem.get32(L.OP), this.#parts.clock(), this.#regions.get(entry)!.instructions)
+      )
         this.#requeue(entry);
       return true;
     }
     if (exit === EXIT_REGION_LEFT) {
       const region = this.#regions.get(blocks.holding(mem.get32(L.SITE)));
-      const { entry } = region ?? {};
-      const now = this.#parts.clock();
-      if (entry && this.#samples(entry) && this.#exits.sample(entry.record, mem.get32(L.LINK), mem.get32(L.OP), now))
+      const entry = region?.entries[0]!.block;
+      if (
+        region &&
+        entry &&
+        this.#samples(entry) &&
+        this.#exits.sample(
+          entry.record,
+          mem.get32(L.LINK),
+          mem.get32(L.OP),
+          region.instructions * SAMPLES_AN_INSTRUCTION,
+        )
+      )
         this.#requeue(entry);
       return true;
     }
@@ -169,46 +204,63 @@ export class RegionTranslator {
       const region = this.#regions.get(blocks.holding(mem.get32(L.SITE)));
       if (region) {
         this.#remove(region);
-        this.#idle.add(region.entry);
+        for (const { block } of region.entries) this.#idle.add(block);
       }
       return true;
     }
     if (exit !== EXIT_BUDGET) return false;
     const terminator = mem.get32(L.LINK);
     if (mem.get32(terminator + TERMINATOR.countdown) !== 0) return false;
-    blocks.restartCountdown(terminator);
-    this.#hot(terminator);
+    this.#hot(terminator, mem.get32(L.OP));
     return (mem.get32(L.BUDGET) | 0) >= BUDGET_MARGIN;
   }
 
   // ---------------------------------------------------------------- hot blocks
 
-  #hot(terminator: number): void {
+  #hot(terminator: number, next: number): void {
+    const wait = this.#heatUp(terminator, next);
+    this.#heat.wait(terminator, wait ?? this.#options.threshold);
+    if (this.#queue.length >= this.#options.batch) this.#translateQueue();
+  }
+  /** A block was executed as often as its countdown says. Answers after how many executions to look at it again, undefined: as a new one. */
+  #heatUp(terminator: number, next: number): number | undefined {
     const { mem, blocks } = this.#parts;
-    this.#wasHot.add(terminator);
     const block = blocks.holding(terminator);
-    if (block.single || this.#idle.has(block) || modeOf(codeContext(mem)) !== MODE_64) return;
-    const executions = this.#executions.get(terminator) ?? this.#options.threshold;
+    if (block.single || modeOf(codeContext(mem)) !== MODE_64) return undefined;
+    if (this.#idle.has(block)) return IDLE_WAIT;
+    if (mem.get32(terminator + TERMINATOR.links + 4) === 0 && this.#learnsTarget(terminator, next))
+      return SAMPLING + ((this.#wantedTargets.get(terminator)! * 5) % SAMPLING_VARIES);
+    const executed = this.#heat.executed(terminator);
     const wanted = this.#wanted();
-    if (executions < wanted) {
-      this.#executions.set(terminator, wanted);
-      mem.set32(terminator + TERMINATOR.countdown, wanted - executions);
-      return;
-    }
-    if (this.#users.has(block) && !this.#regions.has(block)) {
+    if (executed < wanted) return wanted - executed;
+    if (this.#regions.has(block)) return undefined;
+    const [host] = this.#users.get(block) ?? [];
+    if (host) {
       // It is translated, but not to begin with: compiling it again is dearer than interpreting it for a while.
-      const times = (this.#hotInside.get(block) ?? 0) + 1;
-      this.#hotInside.set(block, times);
-      if (times < PATIENCE_INSIDE) return;
+      const first = this.#hotInside.get(block);
+      if (first === undefined) this.#hotInside.set(block, executed);
+      const enough = (first ?? executed) + this.#promised(host.instructions, WITH_ANOTHER_ENTRY);
+      if (executed < enough) return enough - executed;
       this.#hotInside.delete(block);
     }
     this.#queue.push(block);
-    if (this.#queue.length >= this.#options.batch) this.#translateQueue();
+    return undefined;
+  }
+  /** Takes a sample of where an indirect branch leads; false if there are enough. */
+  #learnsTarget(terminator: number, target: number): boolean {
+    const left = this.#wantedTargets.get(terminator) ?? Math.min(TARGET_SAMPLES, this.#options.threshold >> 4);
+    if (left === 0) return false;
+    this.#wantedTargets.set(terminator, left - 1);
+    this.#exits.note(terminator, target);
+    return true;
   }
   /** Executions of a block that make it worth translating now. */
   #wanted(): number {
     const { threshold, mostSteps = MOST_STEPS } = this.#options;
     return threshold * Math.min(1 + Math.floor(this.#instructions / INSTRUCTIONS_A_STEP), mostSteps);
+  }
+  #promised(instructions: number, factor: number): number {
+    return Math.ceil(instructions * this.#options.threshold * factor);
   }
   /** Whether samples of a region mean anything: it stands, and is not to be translated again already. */
   #samples(entry: Block): boolean {
@@ -220,39 +272,90 @@ export class RegionTranslator {
     this.#waited = PATIENCE;
     this.#queue.push(entry);
   }
-  #executed(terminator: number): number {
-    if (this.#wasHot.has(terminator)) return this.#options.threshold;
-    return this.#options.threshold - this.#parts.mem.get32(terminator + TERMINATOR.countdown);
-  }
-
   #translateQueue(): void {
-    const { mem, blocks } = this.#parts;
     const queue = this.#queue;
     this.#queue = [];
     this.#waited = 0;
     if (this.#liveModules >= this.#options.modules) this.#flush();
-    const context = codeContext(mem);
-    const graphs: { block: Block; graph: RegionGraph }[] = [];
+    const graphs: RegionGraph[] = [];
     const covered = new Set<Block>();
     for (const block of queue) {
       const old = this.#regions.get(block);
-      if (!block.live || (!old && covered.has(block)) || (old && !this.#again.delete(block))) continue;
-      if (old) this.#remove(old);
-      const graph = new RegionGrower(
-        blocks,
-        context,
-        (terminator) => this.#executed(terminator) > this.#options.threshold / RARE,
-        (terminator) => this.#exits.targets(terminator),
-      ).grow(block);
+      const again = this.#again.delete(block);
+      if (!block.live || (old ? !again : covered.has(block))) continue;
+      const graph = this.#grow(block, old, graphs);
       if (!graph) continue;
-      graphs.push({ block, graph });
+      graphs.push(graph);
       this.#instructions += graph.instructions;
       for (const { code } of graph.nodes) covered.add(code.block);
     }
     if (graphs.length > 0) this.#build(graphs);
   }
+  /**
+   * The graph of a region that begins with a block, or of a region that is made again.
+   * @param others that are about to be made
+   */
+  #grow(block: Block, old: Region | undefined, others: readonly RegionGraph[]): RegionGraph | undefined {
+    const { mem, blocks } = this.#parts;
+    const { threshold } = this.#options;
+    const host = old ?? this.#hostOf(block);
+    if (host) this.#remove(host);
+    const entries = host ? host.entries.map((entry) => entry.block) : [];
+    if (!old) entries.push(block);
+    let least = 0;
+    const begins = (other: Block): boolean =>
+      (this.#regions.get(other)?.instructions ?? 0) >= LARGE ||
+      others.some(
+        ({ instructions, entries: begun }) => instructions >= LARGE && begun.some(({ code }) => code.block === other),
+      );
+    const grower = new RegionGrower(
+      blocks,
+      codeContext(mem),
+      (terminator) => this.#heat.executed(terminator) >= least,
+      begins,
+      (terminator) => this.#exits.targets(terminator),
+    );
+    const terminator = grower.code(block)?.terminator ?? 0;
+    const executed = terminator === 0 ? 0 : this.#heat.executed(terminator);
+    least = Math.max(threshold, executed) / RARE;
+    const graph = grower.grow(entries[0]!, entries.slice(1));
+    if (!graph) return undefined;
+    const promised = this.#promised(graph.instructions, FIRST_TIME);
+    if (!host && terminator !== 0 && executed < promised) {
+      this.#heat.wait(terminator, promised - executed);
+      return undefined;
+    }
+    this.#absorb(graph);
+    // A block is an entry of one region only.
+    const taken = new Set(others.flatMap((other) => other.entries.map(({ code }) => code.block)));
+    const free = graph.entries.filter(({ code }) => !this.#regions.has(code.block) && !taken.has(code.block));
+    graph.entries.splice(0, graph.entries.length, ...free);
+    return graph;
+  }
 
-  #build(graphs: readonly { block: Block; graph: RegionGraph }[]): void {
+  /** The region that a block is in the middle of, and that it is to become an entry of. */
+  #hostOf(block: Block): Region | undefined {
+    for (const region of this.#users.get(block) ?? [])
+      if (region.own.has(block) && region.entries.length < MOST_ENTRIES) return region;
+    return undefined;
+  }
+  /** Takes the place of regions that are wholly part of a new one: it is entered where they were. */
+  #absorb(graph: RegionGraph): void {
+    const own = new Map(graph.nodes.filter(({ calls }) => calls.depth === 0).map((node) => [node.code.block, node]));
+    const others = new Set<Region>();
+    for (const block of own.keys()) for (const region of this.#users.get(block) ?? []) others.add(region);
+    for (const region of others) {
+      if (graph.entries.length + region.entries.length > MOST_ENTRIES) continue;
+      if (![...region.own].every((block) => own.has(block))) continue;
+      this.#remove(region);
+      for (const { block } of region.entries) {
+        const node = own.get(block)!;
+        if (!graph.entries.includes(node)) graph.entries.push(node);
+      }
+    }
+  }
+
+  #build(graphs: readonly RegionGraph[]): void {
     const imports: ImportedFunction[] = [];
     const helpers = new Map<string, Helper>();
     const helper = (name: string): Helper => {
@@ -277,7 +380,7 @@ export class RegionTranslator {
     };
     const first = this.#made;
     this.#made += graphs.length;
-    const regions = graphs.map(({ graph }, index) =>
+    const regions = graphs.map((graph, index) =>
       emitRegion(graph, parts, {
         exportName: `region${index}`,
         misses: 3 * index,
@@ -289,7 +392,7 @@ export class RegionTranslator {
     const functions = regions.map(({ definition }) => definition);
     if (observer)
       regions.forEach(({ definition: { body }, structure, marks }, index) => {
-        const { graph } = graphs[index]!;
+        const graph = graphs[index]!;
         const functionName = (number: number): string => imports[number]!.name;
         const bytes = this.#bytesOf(graph);
         observer.made({ id: first + index, graph, structure, body, marks, functionName, bytes });
@@ -307,23 +410,24 @@ export class RegionTranslator {
     });
     const module: Module = { live: graphs.length };
     this.#liveModules++;
-    graphs.forEach(({ block, graph }, index) => {
+    graphs.forEach((graph, index) => {
       const entry = this.#allocate();
       if (entry === undefined) {
         module.live--;
         return;
       }
       this.#parts.table.set(entry, exports[`region${index}`]);
-      const members = new Set(graph.nodes.map(({ code }) => code.block));
+      const blocksOf = (nodes: readonly RegionNode[]): Set<Block> => new Set(nodes.map(({ code }) => code.block));
       const region: Region = {
-        entry: block,
-        blocks: members,
+        entries: graph.entries.map(({ code: { block } }) => ({ block, handler: this.#parts.mem.get16(block.record) })),
+        blocks: blocksOf(graph.nodes),
+        own: blocksOf(graph.nodes.filter(({ calls }) => calls.depth === 0)),
         index: entry,
-        handler: this.#parts.mem.get16(block.record),
+        instructions: graph.instructions,
       };
-      this.#regions.set(block, region);
+      for (const { block } of region.entries) this.#regions.set(block, region);
       this.#modules.set(region, module);
-      for (const member of members) {
+      for (const member of region.blocks) {
         const users = this.#users.get(member);
         if (users) users.add(region);
         else this.#users.set(member, new Set([region]));
@@ -352,11 +456,11 @@ export class RegionTranslator {
 
   // ---------------------------------------------------------------- regions in their places
 
-  #hook({ entry, index }: Region): void {
-    this.#parts.mem.set16(entry.record, index);
+  #hook({ entries, index }: Region): void {
+    for (const { block } of entries) this.#parts.mem.set16(block.record, index);
   }
-  #unhook({ entry, handler }: Region): void {
-    if (entry.live) this.#parts.mem.set16(entry.record, handler);
+  #unhook({ entries }: Region): void {
+    for (const { block, handler } of entries) if (block.live) this.#parts.mem.set16(block.record, handler);
   }
   #suspend(entry: Block): void {
     const region = this.#regions.get(entry);
@@ -367,7 +471,7 @@ export class RegionTranslator {
 
   #remove(region: Region): void {
     this.#unhook(region);
-    this.#regions.delete(region.entry);
+    for (const { block } of region.entries) this.#regions.delete(block);
     for (const block of region.blocks) {
       const users = this.#users.get(block);
       users?.delete(region);
@@ -388,13 +492,13 @@ export class RegionTranslator {
   }
   /** Drops every region; blocks stay, and grow hot again. */
   #flush(): void {
-    for (const region of [...this.#regions.values()]) this.#remove(region);
+    for (const region of new Set(this.#regions.values())) this.#remove(region);
     this.#queue = [];
     this.#misses.clear();
     this.#exits.clear();
     this.#again.clear();
     this.#hotInside.clear();
-    this.#wasHot.clear();
-    this.#executions.clear();
+    this.#heat.clear();
+    this.#wantedTargets.clear();
   }
 }

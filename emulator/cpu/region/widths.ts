@@ -54,10 +54,13 @@ function transferOfBlock({ code }: RegionNode): Transfer {
 }
 
 /** The sets on entry of the blocks that can be reached. */
-export function narrowRegisters({ entry, nodes }: RegionGraph): ReadonlyMap<RegionNode, number> {
+export function narrowRegisters({
+  entries,
+  nodes,
+}: Pick<RegionGraph, 'entries' | 'nodes'>): ReadonlyMap<RegionNode, number> {
   const transfers = new Map(nodes.map((node) => [node, transferOfBlock(node)]));
-  const known = new Map<RegionNode, number>([[entry, 0]]);
-  const queue = [entry];
+  const known = new Map<RegionNode, number>(entries.map((entry) => [entry, 0]));
+  const queue = [...entries];
   for (let node = queue.pop(); node; node = queue.pop()) {
     const { kept, made } = transfers.get(node)!;
     const after = (known.get(node)! & kept) | made;
