@@ -145,6 +145,9 @@ class VirtualMachineExtensions implements Vmx {
     this.#vmcs.pointer = Number(link);
     const result = action();
     this.#vmcs.pointer = current;
+    // The number goes to the VMCS of the guest that executes the instruction (SDM 3C 31.2).
+    if (typeof result === 'object' && (result as VmxStatus).kind === 'fail-valid')
+      return this.fail((result as { readonly error: number }).error);
     return result;
   }
   callFunction(number: number, argument: number): boolean {
