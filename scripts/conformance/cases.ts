@@ -1,6 +1,7 @@
 /** Which kernels are booted with what: from the command line, or from the configuration of kvm-unit-tests. */
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { FEATURES } from '../../emulator/cpu/system/features.ts';
 
 export interface Case {
   readonly name: string;
@@ -38,7 +39,19 @@ function named({ kernels, appends, memory, cpus, cpu, env }: Wanted): Case[] {
   );
 }
 
-/** Sections of `[name]` and `key = value` lines; what asks for another processor or machine of QEMU is taken as it is. */
+/** What a section takes from QEMU's processor `max` that is a feature here, too: "max,-pku" of "-cpu max,+vmx,-pku". */
+function without(parameters: string): string | undefined {
+  const words = /-cpu max,(\S+)/.exec(parameters)?.[1]?.split(',') ?? [];
+  const taken = words.filter((word) => FEATURES.some(({ name }) => word === `-${name}`));
+  return taken.length === 0 ? undefined : ['max', ...taken].join(',');
+}
+
+function megabytes(parameters: string): number | undefined {
+  const [, count, unit] = /-m (\d+)(g?)/i.exec(parameters) ?? [];
+  return count === undefined ? undefined : Number(count) * (unit ? 1024 : 1);
+}
+
+/** Sections of `[name]` and `key = value` lines; what else asks for another processor or machine of QEMU is taken as it is. */
 function configured({ kernels, memory, cpu, env }: Wanted, config: string): Case[] {
   const cases: Case[] = [];
   for (const section of readFileSync(config, 'utf8').split(/^\[/m).slice(1)) {
@@ -55,9 +68,9 @@ function configured({ kernels, memory, cpu, env }: Wanted, config: string): Case
       name,
       kernel: join(dirname(config), file),
       append: quoted.replace(/^(['"])(.*)\1$/, '$2'),
-      memory: Number(/-m (\d+)/.exec(parameters)?.[1] ?? memory),
+      memory: megabytes(parameters) ?? memory,
       cpus: Number(/^\d+/.exec(fields.get('smp') ?? '1')?.[0] ?? 1),
-      cpu,
+      cpu: cpu ?? without(parameters),
       env,
     });
   }

@@ -13,7 +13,9 @@ export interface Result {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
-  /** Lines of the failed ones. */
+  /** Checks that the suite expects to fail, and that passed: kvm-unit-tests counts them as failures. */
+  readonly unexpected: number;
+  /** Lines of the failed ones and of the unexpected ones. */
   readonly failures: readonly string[];
   /** What the kernel left at the debug exit; undefined when it did not come that far. */
   readonly status: number | undefined;
@@ -73,7 +75,8 @@ function resultOf(name: string, { output, diagnostics, status, timedOut, started
     passed: starting('PASS').length,
     failed: starting('FAIL').length,
     skipped: starting('SKIP').length,
-    failures: starting('FAIL'),
+    unexpected: starting('XPASS').length,
+    failures: [...starting('FAIL'), ...starting('XPASS')],
     status: status === null ? undefined : status,
     timedOut,
     crash,
