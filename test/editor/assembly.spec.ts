@@ -87,10 +87,9 @@ describe('Editing assembly', () => {
     await box.fill('elsewhere');
     await editor.page.keyboard.press('Enter');
     await box.waitFor({ state: 'hidden' });
-    await waitFor(
-      'both places',
-      async () => (await editor.page.locator('.view-line', { hasText: 'elsewhere' }).count()) >= 2,
-    );
+    await editor.page.locator('.view-line', { hasText: /jne\s+elsewhere/ }).waitFor();
+    await workbench.openFile('asm-pagefault/asm-pagefault.s', lineOf(source(), 'wrong_address:'));
+    await editor.page.locator('.view-line', { hasText: 'elsewhere:' }).waitFor();
     await editor.screenshot('3 rename');
   });
 
@@ -100,9 +99,16 @@ describe('Editing assembly', () => {
     const lens = editor.page.locator('.codelens-decoration a', { hasText: 'Debug' });
     await lens.waitFor();
     await editor.screenshot('4 lens');
-    await lens.click();
-    await workbench.console.show();
-    await workbench.console.shows('ended with exit code 42');
+    // Until VS Code has asked for the lenses of the changed text, those it shows do nothing.
+    await waitFor(
+      'a session to end with exit code 42',
+      async () => {
+        await lens.click();
+        await workbench.console.show();
+        return until(async () => (await workbench.console.text()).includes('ended with exit code 42'), 5000);
+      },
+      30_000,
+    );
   });
 
   const source = (): string => join(spec.editor.workspace, 'asm-pagefault/asm-pagefault.s');
