@@ -153,6 +153,8 @@ const STACK_OPS: ReadonlySet<string> = new Set([
   'enter',
   'leave',
 ]);
+/** Those that push and pop at RBP, too. */
+const FRAME_OPS: ReadonlySet<string> = new Set(['enter', 'leave']);
 /** Bytes around RSP that an instruction may touch by pushing and popping; ENTER copies at most 32 frame pointers. */
 const STACK_REACH = 0x200n;
 
@@ -164,9 +166,11 @@ function referencesStack(context: CpuContext, gva: bigint): boolean {
   const memory = instruction.operands.find((operand) => operand.kind === 'memory');
   if (memory?.segment === Segment.SS) return true;
   if (!STACK_OPS.has(instruction.op)) return false;
-  return [cpu.rsp, cpu.gpr(5)].some(
-    (pointer) => BigInt.asIntN(64, gva - pointer + STACK_REACH) >= 0n && gva - pointer < STACK_REACH,
-  );
+  const pointers = FRAME_OPS.has(instruction.op) ? [cpu.rsp, cpu.gpr(5)] : [cpu.rsp];
+  return pointers.some((pointer) => {
+    const distance = BigInt.asIntN(64, gva - pointer);
+    return distance >= -STACK_REACH && distance < STACK_REACH;
+  });
 }
 
 /** SDM 3A 6.13. */
