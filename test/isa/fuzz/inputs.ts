@@ -11,6 +11,8 @@ const CF_TO_OF = 0x8d5;
 const DIRECTION = 0x400;
 const ALIGNMENT_CHECK = 0x40000;
 const INTERRUPTS_AND_ONE = 0x202;
+/** A canonical base with nothing within 4 GB of it: processes have their libraries and stacks near the top, at random places. */
+const FAR_BASE = 0x2f12_3456_7890n;
 const RCX = 1;
 const RDX = 2;
 const RBX = 3;
@@ -83,7 +85,7 @@ export class Inputs {
     for (const at of [F.AT_FS_BASE, F.AT_GS_BASE])
       view.setBigUint64(
         at,
-        random.oneIn(2) ? BigInt(random.below(0x10000)) : random.oneIn(2) ? 0x7f12_3456_7890n : 0xffff_9000_1234_5678n,
+        random.oneIn(2) ? BigInt(random.below(0x10000)) : random.oneIn(2) ? FAR_BASE : 0xffff_9000_1234_5678n,
         true,
       );
   }
