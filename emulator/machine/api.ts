@@ -124,6 +124,8 @@ export interface RegisterPart {
   /** Bits hi..lo when the part can be set alone. */
   readonly hi?: number;
   readonly lo?: number;
+  /** The only value that this processor allows the part to have. */
+  readonly fixed?: bigint;
 }
 
 export type Space = 'gva' | 'gpa' | 'hpa';

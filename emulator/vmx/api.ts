@@ -22,6 +22,10 @@ export interface CheckFailure {
   readonly found: string;
   /** Field encodings involved. */
   readonly fields: readonly number[];
+  /** What is wrong with it in particular: which bits, which rule of an MSR. */
+  readonly because?: string;
+  /** Of an MSR-load area: the number of its entry, from 1, which is the exit qualification of the failed VM entry. */
+  readonly entry?: number;
 }
 
 export interface Vmx {

@@ -223,6 +223,20 @@ export function controlField(encoding: number): ControlField | undefined {
   return BY_ENCODING.get(encoding);
 }
 
+/** A control as the SDM names it; undefined for a reserved bit. */
+export function controlBitName(encoding: number, bit: number): string | undefined {
+  return controlField(encoding)?.bits.find((one) => one.bit === bit)?.name;
+}
+
+/** The TRUE capability MSR of a control field: bits that must be 1 in its low half, bits that may be 1 in its high half (SDM 3D A.3 to A.5). */
+export const CAPABILITY_MSR: Readonly<Record<number, number>> = {
+  [Field.pinBasedControls]: 0x48d,
+  [Field.primaryControls]: 0x48e,
+  [Field.secondaryControls]: 0x48b,
+  [Field.exitControls]: 0x48f,
+  [Field.entryControls]: 0x490,
+};
+
 /** The control as a feature that a processor model may lack: "vmx-enable-pml". Undefined for what every processor has or none. */
 function featureOf({ default1 }: ControlField, { bit, name, supported }: ControlBit): string | undefined {
   if (!supported || (default1 >>> bit) & 1) return undefined;

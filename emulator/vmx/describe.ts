@@ -2,7 +2,7 @@
 import { BITS, bitsInWords, describeBits, segmentTypeInWords, type BitField } from '../describe/bits.ts';
 import type { RegisterPart, VmcsFieldInfo } from '../machine/api.ts';
 import type { Vmx } from './api.ts';
-import { controlField } from './controls.ts';
+import { CAPABILITY_MSR, controlField, type ControlField } from './controls.ts';
 import { vmxErrorText } from './errors.ts';
 import { ENTRY_FAILURE, exitReason } from './exit-reasons.ts';
 import { Field, VMCS_FIELDS, type FieldName, type VmcsField } from './fields.ts';
@@ -64,18 +64,36 @@ export function writeVmcsField(vmx: Vmx, encoding: number, value: bigint): void 
 function decode(vmx: Vmx, field: VmcsField, value: bigint): Decoded {
   const control = controlField(field.encoding);
   if (control) {
-    const parts = control.bits.map(({ bit, name, meaning }) => {
-      const set = (value >> BigInt(bit)) & 1n;
-      return { name, value: set, meaning, hi: bit, lo: bit };
-    });
-    const on = parts.filter((part) => part.value === 1n).map((part) => part.name);
-    return { parts, text: on.join(', ') || 'none' };
+    const on = control.bits.filter(({ bit }) => (value >> BigInt(bit)) & 1n).map(({ name }) => name);
+    return { parts: controlParts(vmx, control, value), text: on.join(', ') || 'none' };
   }
   const bits = REGISTER_BITS[field.name];
   if (bits) return { parts: describeBits(bits, value), text: bitsInWords(bits, value) };
   if (field.name.endsWith('AccessRights'))
     return { parts: describeBits(BITS.segmentRights, value), text: segmentTypeInWords(Number(value)) };
   return decodeInformation(vmx, field, value);
+}
+
+/** Every control by name, and the reserved bits that do not hold what they must. */
+function controlParts(vmx: Vmx, { encoding, bits }: ControlField, value: bigint): RegisterPart[] {
+  const allowed = vmx.capability(CAPABILITY_MSR[encoding]!) ?? 0n;
+  const parts: RegisterPart[] = [];
+  for (let bit = 0; bit < 32; bit++) {
+    const place = BigInt(bit);
+    const stands = (value >> place) & 1n;
+    const fixed = (allowed >> place) & 1n ? 1n : (allowed >> (place + 32n)) & 1n ? undefined : 0n;
+    const control = bits.find((one) => one.bit === bit);
+    if (!control && (fixed === undefined || fixed === stands)) continue;
+    parts.push({
+      name: control?.name ?? `bit ${bit}`,
+      value: stands,
+      meaning: control?.meaning ?? 'reserved',
+      hi: bit,
+      lo: bit,
+      ...(fixed === undefined ? {} : { fixed }),
+    });
+  }
+  return parts;
 }
 
 function decodeInformation(vmx: Vmx, field: VmcsField, value: bigint): Decoded {

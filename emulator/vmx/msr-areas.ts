@@ -2,16 +2,9 @@
 import type { CpuContext } from '../cpu/context.ts';
 import { readMsr, writeMsr } from '../cpu/system/msrs.ts';
 import { MSR_AREA_ENTRIES } from './capabilities.ts';
+import { isX2apicMsr, MSR_ENTRY_BYTES, namesLoadableMsr } from './checks/msr-load.ts';
 import { Field } from './fields.ts';
 import type { CurrentVmcs } from './vmcs.ts';
-
-const ENTRY_BYTES = 16;
-/** MSRs that no area may name: FS and GS base (they have fields), and the x2APIC's for stores and loads. */
-const FORBIDDEN = new Set([0xc000_0100, 0xc000_0101]);
-
-function isX2apic(msr: number): boolean {
-  return msr >= 0x800 && msr <= 0x8ff;
-}
 
 export interface AreaResult {
   readonly ok: boolean;
@@ -26,11 +19,11 @@ export function loadMsrs(context: CpuContext, vmcs: CurrentVmcs, address: number
   const { physical } = context;
   const area = Number(vmcs.read(address));
   for (let entry = 1; entry <= entries; entry++) {
-    const at = area + (entry - 1) * ENTRY_BYTES;
-    if (entry > MSR_AREA_ENTRIES || !physical.has(at, ENTRY_BYTES)) return { ok: false, entry };
+    const at = area + (entry - 1) * MSR_ENTRY_BYTES;
+    if (entry > MSR_AREA_ENTRIES || !physical.has(at, MSR_ENTRY_BYTES)) return { ok: false, entry };
     const msr = physical.read32(at);
-    const refused = FORBIDDEN.has(msr) || isX2apic(msr) || physical.read32(at + 4) !== 0;
-    if (refused || writeMsr(context, msr, physical.read64(at + 8)) !== undefined) return { ok: false, entry };
+    if (!namesLoadableMsr(context, at) || writeMsr(context, msr, physical.read64(at + 8)) !== undefined)
+      return { ok: false, entry };
   }
   return DONE;
 }
@@ -44,10 +37,10 @@ export function storeMsrs(context: CpuContext, vmcs: CurrentVmcs): boolean {
   if (entries > MSR_AREA_ENTRIES) return false;
   const { physical } = context;
   const area = Number(vmcs.read(Field.exitMsrStoreAddress));
-  for (let at = area; at < area + entries * ENTRY_BYTES; at += ENTRY_BYTES) {
-    if (!physical.has(at, ENTRY_BYTES)) return false;
+  for (let at = area; at < area + entries * MSR_ENTRY_BYTES; at += MSR_ENTRY_BYTES) {
+    if (!physical.has(at, MSR_ENTRY_BYTES)) return false;
     const msr = physical.read32(at);
-    const value = isX2apic(msr) || physical.read32(at + 4) !== 0 ? undefined : readMsr(context, msr);
+    const value = isX2apicMsr(msr) || physical.read32(at + 4) !== 0 ? undefined : readMsr(context, msr);
     if (value === undefined) return false;
     physical.write64(at + 8, value);
   }

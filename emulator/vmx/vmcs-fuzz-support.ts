@@ -161,8 +161,9 @@ function verdict(failures: readonly CheckFailure[]): string {
   const has = (group: CheckFailure['group']): CheckFailure | undefined => failures.find((one) => one.group === group);
   if (has('controls')) return 'error 7';
   if (has('host')) return 'error 8';
-  const guest = has('guest');
-  return guest ? 'failed entry' : 'entered';
+  if (has('guest')) return 'failed entry';
+  const load = has('msr-load');
+  return load ? `failed at MSR ${load.entry}` : 'entered';
 }
 
 function outcome(status: VmxStatus, reason: bigint, qualification: bigint, nonRoot: boolean): string {
@@ -170,13 +171,13 @@ function outcome(status: VmxStatus, reason: bigint, qualification: bigint, nonRo
   if (status.kind === 'fail-invalid') return 'VMfailInvalid';
   if (nonRoot) return 'entered';
   if (reason === FAILED_ENTRY) return 'failed entry';
-  if (reason === FAILED_MSRS) return qualification > 0n ? 'failed MSRs' : 'failed MSRs without a number';
+  if (reason === FAILED_MSRS) return `failed at MSR ${qualification}`;
   return 'exited at once';
 }
 const FAILED_ENTRY = 0x8000_0021n;
 const FAILED_MSRS = 0x8000_0022n;
 /** What can follow when all rows hold. */
-const ENTERED: ReadonlySet<string> = new Set(['entered', 'failed MSRs', 'exited at once']);
+const ENTERED: ReadonlySet<string> = new Set(['entered', 'exited at once']);
 
 /** The VMCS of the machine stands in what an episode restores. */
 if (VMCS < TABLES || VMCS + REGION_BYTES > TABLES + TABLE_BYTES) throw new Error('the VMCS is not among the tables');

@@ -21,6 +21,7 @@ import { isEptp } from './eptp.ts';
 import { callFunction } from './functions.ts';
 import { isShadowed } from './shadowing.ts';
 import { SETTLED_WRITES, violatedGroup } from './checks/index.ts';
+import { AREA_CHECK, violatedLoads } from './checks/msr-load.ts';
 import { changesRows } from './checks/segments.ts';
 import { enter } from './entry.ts';
 import { VmxError } from './errors.ts';
@@ -211,6 +212,7 @@ class VirtualMachineExtensions implements Vmx {
       violatedGroup(this.#context, this.#vmcs, group),
     );
     this.#vmcs.checked = checked;
+    if (!failures.some(({ id }) => id === AREA_CHECK)) failures.push(...violatedLoads(this.#context, this.#vmcs));
     return failures.map(({ qualification: _, ...failure }) => failure);
   }
 

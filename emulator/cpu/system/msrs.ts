@@ -20,11 +20,17 @@ export interface Msr {
   /** Linear address: must be canonical. */
   readonly canonical?: boolean;
   /** A further rule: says what is wrong, or undefined. */
-  readonly check?: (context: CpuContext, value: bigint) => string | undefined;
+  readonly check?: (context: CpuContext, value: bigint, registers: ModeRegisters) => string | undefined;
   /** It exists only with this feature of CPUID. */
   readonly feature?: string;
   /** Translations depend on it. */
   readonly context?: boolean;
+}
+
+/** Registers that decide which values an MSR takes: the processor's own, unless they are about to be others. */
+export interface ModeRegisters {
+  readonly cr0: bigint;
+  readonly efer: bigint;
 }
 
 const ALL = 0xffff_ffff_ffff_ffffn;
@@ -173,11 +179,16 @@ export function readMsr(context: CpuContext, number: number): bigint | undefined
 }
 
 /** Why the MSR cannot be written with this value; undefined if it can. */
-export function refuseMsr(context: CpuContext, number: number, value: bigint): string | undefined {
+export function refuseMsr(
+  context: CpuContext,
+  number: number,
+  value: bigint,
+  registers: ModeRegisters = context.cpu,
+): string | undefined {
   const apic = apicOf(context, number);
   if (apic) return apic.refuseMsr(number, value);
   const msr = existing(context, number);
-  if (msr) return refusal(context, msr, value);
+  if (msr) return refusal(context, msr, value, registers);
   const exists = context.vmx.capability(number) !== undefined;
   return exists ? `${msrName(number)} is read-only` : `there is no MSR ${number.toString(16)}h`;
 }
@@ -203,19 +214,18 @@ export function writeMsr(context: CpuContext, number: number, value: bigint): st
   return undefined;
 }
 
-function refusal(context: CpuContext, msr: Msr, value: bigint): string | undefined {
+function refusal(context: CpuContext, msr: Msr, value: bigint, registers: ModeRegisters): string | undefined {
   if (msr.writable === undefined) return `${msr.name} is read-only`;
   const reserved = value & ~msr.writable & ALL;
   if (reserved) return `reserved bits ${reserved.toString(16)}h of ${msr.name} would be set`;
   if (msr.canonical && !isCanonicalBase(context, value))
     return `${value.toString(16)}h is not canonical, as ${msr.name} must be`;
-  return msr.check?.(context, value);
+  return msr.check?.(context, value, registers);
 }
 
-function checkEfer(context: CpuContext, value: bigint): string | undefined {
-  const { cpu } = context;
-  const changesLme = (value ^ cpu.efer) & EFER_LME;
-  return changesLme && cpu.cr0 & CR0_PG ? 'EFER.LME cannot change while paging is on' : undefined;
+function checkEfer(_context: CpuContext, value: bigint, { cr0, efer }: ModeRegisters): string | undefined {
+  const changesLme = (value ^ efer) & EFER_LME;
+  return changesLme && cr0 & CR0_PG ? 'EFER.LME cannot change while paging is on' : undefined;
 }
 
 function checkPat(_context: CpuContext, value: bigint): string | undefined {

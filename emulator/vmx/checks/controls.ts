@@ -1,9 +1,10 @@
 /** Checks of the control fields (SDM 3C 27.2.1). A violation is VM-instruction error 7. */
 import * as L from '../../cpu/layout.ts';
 import { CR3_TARGETS } from '../capabilities.ts';
-import { Exit, Pin, Primary, Secondary } from '../controls.ts';
+import { CAPABILITY_MSR, Exit, Pin, Primary, Secondary, controlBitName } from '../controls.ts';
 import { isEptp } from '../eptp.ts';
-import type { FieldName } from '../fields.ts';
+import { Field, type FieldName } from '../fields.ts';
+import { AREA_CHECK } from './msr-load.ts';
 import type { CheckRow, CheckState } from './row.ts';
 
 const EXECUTION = '27.2.1.1';
@@ -15,13 +16,14 @@ function reserved(
   id: string,
   section: string,
   field: FieldName,
-  msr: number,
   when: (s: CheckState) => boolean = () => true,
 ): CheckRow {
+  const msr = CAPABILITY_MSR[Field[field]]!;
+  const number = `${msr.toString(16).toUpperCase()}h`;
   return {
     id,
     section,
-    wants: `bits as capability MSR ${msr.toString(16).toUpperCase()}h allows: ones of its low half set, zeroes of its high half clear`,
+    wants: `bits as capability MSR ${number} allows: ones of its low half set, zeroes of its high half clear`,
     fields: [field],
     holds: (s) => {
       if (!when(s)) return true;
@@ -29,7 +31,28 @@ function reserved(
       const value = BigInt(s.n(field));
       return (allowed & 0xffff_ffffn & ~value) === 0n && (value & ~(allowed >> 32n)) === 0n;
     },
+    because: (s) => {
+      const allowed = s.capability(msr);
+      const value = BigInt(s.n(field));
+      const missing = bitNames(Field[field], allowed & 0xffff_ffffn & ~value);
+      const extra = bitNames(Field[field], value & ~(allowed >> 32n));
+      return [
+        ...(missing ? [`${missing} must be 1 (${number}, low half)`] : []),
+        ...(extra ? [`${extra} must be 0 (${number}, high half)`] : []),
+      ].join('; ');
+    },
   };
+}
+
+/** '"HLT exiting" (bit 7), bit 8': empty for no bits. */
+function bitNames(encoding: number, bits: bigint): string {
+  const names: string[] = [];
+  for (let bit = 0; bit < 32; bit++) {
+    if (!((bits >> BigInt(bit)) & 1n)) continue;
+    const name = controlBitName(encoding, bit);
+    names.push(name ? `"${name}" (bit ${bit})` : `bit ${bit}`);
+  }
+  return names.join(', ');
 }
 
 /** A physical address that matters only under a control. */
@@ -86,11 +109,9 @@ const EPTP_SWITCHING = 1;
 const VTPR = 0x80;
 
 const execution: readonly CheckRow[] = [
-  reserved('controls.pin.reserved', EXECUTION, 'pinBasedControls', 0x48d),
-  reserved('controls.primary.reserved', EXECUTION, 'primaryControls', 0x48e),
-  reserved('controls.secondary.reserved', EXECUTION, 'secondaryControls', 0x48b, (s) =>
-    s.primary(Primary.SecondaryControls),
-  ),
+  reserved('controls.pin.reserved', EXECUTION, 'pinBasedControls'),
+  reserved('controls.primary.reserved', EXECUTION, 'primaryControls'),
+  reserved('controls.secondary.reserved', EXECUTION, 'secondaryControls', (s) => s.primary(Primary.SecondaryControls)),
   {
     id: 'controls.cr3-targets',
     section: EXECUTION,
@@ -247,7 +268,7 @@ const execution: readonly CheckRow[] = [
 ];
 
 const exiting: readonly CheckRow[] = [
-  reserved('controls.exit.reserved', EXITING, 'exitControls', 0x48f),
+  reserved('controls.exit.reserved', EXITING, 'exitControls'),
   {
     id: 'controls.exit.preemption-timer',
     section: EXITING,
@@ -273,7 +294,7 @@ const HARDWARE_EXCEPTION = 3;
 const SOFTWARE = new Set([4, 5, 6]);
 
 const entering: readonly CheckRow[] = [
-  reserved('controls.entry.reserved', ENTERING, 'entryControls', 0x490),
+  reserved('controls.entry.reserved', ENTERING, 'entryControls'),
   {
     id: 'controls.injection.type',
     section: ENTERING,
@@ -327,7 +348,7 @@ const entering: readonly CheckRow[] = [
     fields: ['entryInterruptionInformation', 'entryInstructionLength'],
     holds: (s) => !injecting(s) || !SOFTWARE.has(injectedType(s)) || s.n('entryInstructionLength') <= 15,
   },
-  area('controls.entry.msr-load', ENTERING, 'entryMsrLoadAddress', 'entryMsrLoadCount'),
+  area(AREA_CHECK, ENTERING, 'entryMsrLoadAddress', 'entryMsrLoadCount'),
 ];
 
 export const controlChecks: readonly CheckRow[] = [...execution, ...exiting, ...entering];

@@ -134,6 +134,7 @@ function violation(state: CheckState, group: CheckGroup, row: CheckRow): Violati
     wants: row.wants,
     found: row.fields.map((field) => `${fieldName(Field[field])} 0x${state.b(field).toString(16)}`).join(', '),
     fields: row.fields.map((field) => Field[field]),
+    ...(row.because ? { because: row.because(state) } : {}),
     qualification: row.qualification ?? 0,
   };
 }

@@ -13,6 +13,8 @@ export interface CheckRow {
   readonly wants: string;
   readonly fields: readonly FieldName[];
   readonly holds: (s: CheckState) => boolean;
+  /** Of a row that does not hold: what is wrong in particular. */
+  readonly because?: (s: CheckState) => string;
   /** It also depends on memory behind a pointer. */
   readonly memory?: true;
   /** Exit qualification of an entry that fails for it (SDM 3C 27.8); 0 by default. */
