@@ -7,7 +7,7 @@ import { updateDerived } from '../cpu/system/descriptors.ts';
 import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
 import type { VmxStatus } from './api.ts';
 import { Secondary } from './controls.ts';
-import { type Look, isSettled, lookOf, rememberChecks, violatedGroup } from './checks/index.ts';
+import { type Look, firstViolated, isSettled, lookOf, rememberChecks } from './checks/index.ts';
 import { VmxError } from './errors.ts';
 import { reportEntry } from './events.ts';
 import { failEntry } from './exit.ts';
@@ -34,9 +34,9 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
     vmcs.write32(Field.instructionError, error);
     return { kind: 'fail-valid', error };
   }
-  const [violated] = violatedGroup(context, vmcs, 'guest', look);
+  const violated = firstViolated(context, vmcs, 'guest', look);
   if (violated) {
-    failEntry(context, vmcs, ExitReason.EntryFailureGuestState, BigInt(violated.qualification));
+    failEntry(context, vmcs, ExitReason.EntryFailureGuestState, BigInt(violated.qualification ?? 0));
     return SUCCEED;
   }
   if (!isSettled(look)) rememberChecks(vmcs);
@@ -66,8 +66,8 @@ function refuse(context: CpuContext, vmcs: CurrentVmcs, launch: boolean, look: L
   if (context.mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS) return VmxError.EntryMovSsBlocking;
   if (launch && vmcs.launched) return VmxError.VmlaunchNotClear;
   if (!launch && !vmcs.launched) return VmxError.VmresumeNotLaunched;
-  if (violatedGroup(context, vmcs, 'controls', look).length > 0) return VmxError.EntryControls;
-  if (violatedGroup(context, vmcs, 'host', look).length > 0) return VmxError.EntryHostState;
+  if (firstViolated(context, vmcs, 'controls', look)) return VmxError.EntryControls;
+  if (firstViolated(context, vmcs, 'host', look)) return VmxError.EntryHostState;
   return 0;
 }
 

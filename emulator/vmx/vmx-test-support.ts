@@ -58,7 +58,10 @@ function expectSuccess(status: VmxStatus): void {
 function baseline(context: CpuContext, guest: number, host: number): [number, bigint | number][] {
   const { cpu, vmx, mem } = context;
   const must = (msr: number): number => Number(vmx.capability(msr)! & 0xffff_ffffn);
-  const or = (msr: number, bits: number): number => (must(msr) | bits) >>> 0;
+  const may = (msr: number): number => Number((vmx.capability(msr) ?? 0n) >> 32n);
+  const or = (msr: number, bits: number): number => (must(msr) | (bits & may(msr))) >>> 0;
+  // Virtual NMIs need NMI exiting.
+  const nmis = may(0x48d) & Pin.NmiExiting ? Pin.NmiExiting | Pin.VirtualNmis : 0;
   const segments = (['Es', 'Cs', 'Ss', 'Ds', 'Fs', 'Gs'] as const).flatMap((name): [number, bigint | number][] => [
     [Field[`guest${name}Selector`], name === 'Cs' ? 0x10 : 0x18],
     [Field[`guest${name}Limit`], 0xffff_ffff],
@@ -66,9 +69,9 @@ function baseline(context: CpuContext, guest: number, host: number): [number, bi
     [Field[`host${name}Selector`], name === 'Cs' ? 0x10 : 0x18],
   ]);
   return [
-    [Field.pinBasedControls, or(0x48d, Pin.ExternalInterruptExiting | Pin.NmiExiting | Pin.VirtualNmis)],
+    [Field.pinBasedControls, or(0x48d, Pin.ExternalInterruptExiting | nmis)],
     [Field.primaryControls, or(0x48e, Primary.HltExiting | Primary.MsrBitmaps | Primary.SecondaryControls)],
-    [Field.secondaryControls, Secondary.Ept | Secondary.Vpid],
+    [Field.secondaryControls, (Secondary.Ept | Secondary.Vpid) & may(0x48b)],
     [Field.exitControls, or(0x48f, Exit.Host64 | Exit.AcknowledgeInterrupt)],
     [Field.entryControls, or(0x490, Entry.Ia32eGuest)],
     [Field.vpid, 1],

@@ -96,8 +96,6 @@ export interface Violation extends CheckFailure {
   readonly qualification: number;
 }
 
-const NONE: readonly Violation[] = [];
-
 /** The rows that an entry has to look at. */
 export type Look = Readonly<Record<CheckGroup, readonly CheckRow[]>>;
 
@@ -115,15 +113,27 @@ export function violatedGroup(
   group: CheckGroup,
   look: Look = lookOf(vmcs),
 ): readonly Violation[] {
-  const rows = look[group];
-  if (rows.length === 0) return NONE;
   const state = new CheckState(context, vmcs);
-  let failures: Violation[] | undefined;
-  for (const row of rows) {
-    if (row.holds(state)) continue;
-    (failures ??= []).push(violation(state, group, row));
-  }
-  return failures ?? NONE;
+  return violatedRows(state, look[group]).map((row) => violation(state, group, row));
+}
+
+/** Those of the rows that do not hold. */
+export function violatedRows(state: CheckState, rows: readonly CheckRow[]): readonly CheckRow[] {
+  return rows.filter((row) => !row.holds(state));
+}
+
+/** The first row of a group that does not hold; all that an entry asks. */
+export function firstViolated(
+  context: CpuContext,
+  vmcs: CurrentVmcs,
+  group: CheckGroup,
+  look: Look,
+): CheckRow | undefined {
+  const rows = look[group];
+  if (rows.length === 0) return undefined;
+  const state = new CheckState(context, vmcs);
+  for (const row of rows) if (!row.holds(state)) return row;
+  return undefined;
 }
 
 function violation(state: CheckState, group: CheckGroup, row: CheckRow): Violation {

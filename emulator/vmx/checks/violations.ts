@@ -11,7 +11,7 @@ export type Change = bigint | ((value: bigint) => bigint);
 const set = (bits: number) => (value: bigint) => value | BigInt(bits >>> 0);
 const clear = (bits: number) => (value: bigint) => value & ~BigInt(bits >>> 0);
 
-type Changes = Partial<Record<FieldName, Change>>;
+export type Changes = Partial<Record<FieldName, Change>>;
 /** Violations that cannot be had without others name them. */
 type Case = readonly [id: string, changes: Changes, also?: readonly string[]];
 
@@ -231,3 +231,39 @@ const more: readonly Case[] = [
 
 /** Each violates the named check, and no other but those named beside it. */
 export const VIOLATIONS: readonly Case[] = [...single, ...segments, ...more];
+
+/** Guests and features that no check objects to. */
+export const GOOD_STATES: readonly Changes[] = [
+  {},
+  LEGACY,
+  VIRTUAL,
+  RING_3,
+  LDTR,
+  SHADOW,
+  UNRESTRICTED,
+  { ...UNRESTRICTED, ...LEGACY, guestCr0: clear(1 | (1 << 31)) },
+  { ...SHADOW, ...with2(Secondary.X2apicMode | Secondary.ApicRegisterVirtualization) },
+  { ...SHADOW, ...with2(Secondary.ApicAccesses | Secondary.VirtualInterruptDelivery), apicAccessAddress: 0x104000n },
+  { ...POSTED, postedInterruptDescriptorAddress: 0x104000n },
+  {
+    ...with2(Secondary.PageModificationLog | Secondary.ModeBasedExecute),
+    pmlAddress: 0x106000n,
+    eptPointer: set(0x40),
+  },
+  { ...with2(Secondary.VmFunctions | Secondary.EptViolationException), vmFunctionControls: 1n },
+  { ...with2(Secondary.VmcsShadowing | Secondary.Xsaves | Secondary.DescriptorTableExiting) },
+  { guestActivity: 1n },
+  { guestRflags: 0x202n, guestInterruptibility: 1n },
+  { guestRflags: 0x202n, entryInterruptionInformation: 0x8000_0030n },
+  { entryInterruptionInformation: 0x8000_0b0dn, entryExceptionErrorCode: 0x10n },
+  { pinBasedControls: set(Pin.PreemptionTimer), exitControls: set(Exit.SavePreemptionTimer), preemptionTimerValue: 3n },
+  {
+    exitControls: set(Exit.LoadEfer | Exit.SaveEfer | Exit.LoadPat | Exit.SavePat | Exit.SaveDebugControls),
+    entryControls: set(Entry.LoadEfer | Entry.LoadPat | Entry.LoadDebugControls),
+    hostEfer: 0xd01n,
+    guestEfer: 0xd01n,
+    hostPat: 0x7_0406_0007_0406n,
+    guestPat: 0x7_0406_0007_0406n,
+  },
+  { entryMsrLoadCount: 2n, entryMsrLoadAddress: 0x105000n, exitMsrStoreCount: 2n, exitMsrStoreAddress: 0x105000n },
+];
