@@ -6,7 +6,7 @@ import { Random } from '../../test/isa/support/random.ts';
 import * as L from '../cpu/layout.ts';
 import { type CpuModel, DEFAULT_MODEL, cpuModelOf } from '../cpu/system/models.ts';
 import type { VmxStatus } from './api.ts';
-import { REGION_BYTES, VMX_FEATURES, WRITES_INFORMATION } from './capabilities.ts';
+import { MSR_AREA_ENTRIES, REGION_BYTES, VMX_FEATURES, WRITES_INFORMATION } from './capabilities.ts';
 import { ENTRY_CHECKS, violatedRows } from './checks/index.ts';
 import { violatedLoads } from './checks/msr-load.ts';
 import { CheckState } from './checks/row.ts';
@@ -41,7 +41,22 @@ const CONTROLS = among(
 );
 /** MSR areas hold random entries and must end. */
 const COUNTS: ReadonlySet<number> = new Set([Field.entryMsrLoadCount, Field.exitMsrLoadCount, Field.exitMsrStoreCount]);
-const INTERESTING = [0n, 1n, 2n, 0xffn, 0xfffn, 0x1000n, 0xffff_ffffn, 1n << 32n, 1n << 47n, 1n << 63n, ~0n];
+/** Of an MSR area, at the end of memory. */
+const LAST_ENTRY = (16n << 20n) - 16n;
+const INTERESTING = [
+  0n,
+  1n,
+  2n,
+  0xffn,
+  0xfffn,
+  0x1000n,
+  LAST_ENTRY,
+  0xffff_ffffn,
+  1n << 32n,
+  1n << 47n,
+  1n << 63n,
+  ~0n,
+];
 const MSRS = [0x174, 0x277, 0xc000_0080, 0xc000_0082, 0xc000_0100, 0x10, 0x808];
 
 /** Entries that follow from one good one. */
@@ -181,7 +196,7 @@ class VmcsFuzzer {
 
   #newValue({ encoding, bits }: VmcsField): bigint {
     const random = this.#random;
-    if (COUNTS.has(encoding)) return BigInt(random.below(5));
+    if (COUNTS.has(encoding)) return BigInt(random.oneIn(20) ? MSR_AREA_ENTRIES + random.below(2) : random.below(5));
     const old = this.#m.context.vmx.field(encoding);
     switch (random.below(8)) {
       case 0:
@@ -271,10 +286,9 @@ class VmcsFuzzer {
     if (controls !== undefined) return 'error 7';
     if (host !== undefined) return 'error 8';
     if (guest !== undefined) return `failed entry, qualification ${guest}`;
-    const [load] = violatedLoads(this.#m.context, this.#checks.vmcs);
-    if (load === undefined) return 'entered';
-    this.#count(load.id);
-    return `failed at MSR ${load.entry}`;
+    const loads = violatedLoads(this.#m.context, this.#checks.vmcs);
+    for (const { id } of loads) this.#count(id);
+    return loads.length === 0 ? 'entered' : `failed at MSR ${loads[0]!.entry}`;
   }
 
   #count(id: string): void {
