@@ -76,7 +76,7 @@ class Sampler {
   ) {
     const image = nodeHostFiles.readFile(program) ?? new Uint8Array();
     const complain = (sentence: string): void => console.error(`dune-debug: ${sentence}`);
-    this.#images = new Images(machine, nodeHostFiles, { path: program, image }, {}, complain);
+    this.#images = new Images(machine, nodeHostFiles, { path: program, image }, {}, [], complain);
   }
 
   /** Innermost first; the outermost says in which mode and ring the innermost is. */

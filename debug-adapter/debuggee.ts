@@ -1,5 +1,5 @@
 /** A launched program: its machine, symbols, log, and what the protocol has handles for. */
-import type { Machine, MachineOptions } from '../emulator/machine/api.ts';
+import type { HostFiles, Machine, MachineOptions } from '../emulator/machine/api.ts';
 import { createMachine } from '../emulator/machine/machine.ts';
 import { assembleProgram, isAssemblySource, readLibraries } from './assemble-program.ts';
 import { EventBreakpoints } from './breakpoints/event-breakpoints.ts';
@@ -9,13 +9,14 @@ import { explanationText } from './execution/report.ts';
 import { Runner } from './execution/runner.ts';
 import { CallStacks, type Frame } from './frames.ts';
 import { Handles } from './handles.ts';
-import { Images } from './images.ts';
+import { Images, type GuestImage } from './images.ts';
 import type { LaunchOptions } from './launch-options.ts';
 import { RequestError } from './request.ts';
 import type { Session } from './session.ts';
 import type { TargetAccess } from './symbols/stack-frame.ts';
 import { joinPath } from './symbols/path.ts';
 import { symbolsOfKernel } from './kernel-symbols.ts';
+import { parseNumber } from './presentation/registers.ts';
 import type { VariableContainer } from './presentation/variable.ts';
 
 const MEGABYTE = 1024 * 1024;
@@ -37,8 +38,9 @@ export class Debuggee {
     readonly options: LaunchOptions,
     program: { path: string; image: Uint8Array },
     output: Output,
+    guests: readonly GuestImage[],
   ) {
-    this.images = new Images(machine, session.host.files, program, options.sourceMap, (text) =>
+    this.images = new Images(machine, session.host.files, program, options.sourceMap, guests, (text) =>
       session.console(text, 'important'),
     );
     this.log = new EventLog(machine, options.trace);
@@ -79,7 +81,8 @@ export class Debuggee {
       output: (fd, data) => output.write(fd, data),
     });
     const symbols = options.machine === 'bare' ? symbolsOfKernel(host.files, path, image) : image;
-    const debuggee = new Debuggee(session, machine, options, { path, image: symbols }, output);
+    const guests = guestImages(host.files, options, cwd);
+    const debuggee = new Debuggee(session, machine, options, { path, image: symbols }, output, guests);
     if (options.stdin !== '') debuggee.#feed(joinPath(cwd, options.stdin));
     return debuggee;
   }
@@ -119,6 +122,16 @@ export class Debuggee {
     if (!frame) throw new RequestError('This stack frame is gone: the program has run since.');
     return frame;
   }
+}
+
+function guestImages(files: HostFiles, { guestSymbols }: LaunchOptions, cwd: string): GuestImage[] {
+  return guestSymbols.map((guest) => {
+    const { path, offset } = typeof guest === 'string' ? { path: guest, offset: '0' } : guest;
+    const full = joinPath(cwd, path);
+    if (files.stat(full)?.type !== 'file')
+      throw new RequestError(`The file ${full} of "guestSymbols" does not exist: build it first.`);
+    return { path: full, bias: BigInt.asUintN(64, parseNumber(offset)) };
+  });
 }
 
 type ChosenOptions = Omit<MachineOptions, 'program' | 'files' | 'output'>;

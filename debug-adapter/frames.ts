@@ -4,6 +4,9 @@ import type { ThreadInfo } from '../emulator/machine/api.ts';
 import type { Debuggee } from './debuggee.ts';
 import { FrameScope } from './expressions/scope.ts';
 import { hasOwnKernel } from './presentation/modes.ts';
+import { EXIT_REASON, vmcsField } from './presentation/tables.ts';
+import { referenceTo } from './presentation/spaces.ts';
+import { exitReasonName } from '../emulator/vmx/exit-reasons.ts';
 import { hardwareFrame, hardwareFrameOf, ringOfTrapFrame, syscallEntry } from './trap-frames.ts';
 import { registerName } from './symbols/dwarf/registers.ts';
 import { frameRegisters, type FrameRegisters } from './symbols/dwarf/unwind.ts';
@@ -112,7 +115,7 @@ function physicalFrame(
 }
 
 function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
-  const info = debuggee.machine.threads().find(({ id }) => id === thread);
+  const info = debuggee.machine.thread(thread);
   if (!info) return;
   const ended = info.mode === 'linux' ? endOfDuneMode(debuggee, thread) : undefined;
   if (ended) yield ended;
@@ -123,6 +126,23 @@ function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
       name:
         info.mode === 'linux' || info.mode === 'dune' ? `[Linux: waits in ${info.blockedOn}]` : `[${info.blockedOn}]`,
     };
+  yield* framesOfLevel(debuggee, info);
+  const other = debuggee.machine.otherLevel(thread);
+  if (!other) return;
+  yield { kind: 'label', thread, name: levelLabel(debuggee, other) };
+  yield* framesOfLevel(debuggee, other);
+}
+
+/** Before the frames of a processor's other level, which begin where the next VM exit or entry leads. */
+function levelLabel(debuggee: Debuggee, { id, mode, cpl }: ThreadInfo): string {
+  if (mode === 'root') return '[VM exits lead to the hypervisor]';
+  const reason = vmcsField(debuggee, id, EXIT_REASON);
+  const exit = reason === undefined ? undefined : exitReasonName(Number(reason & 0xffffn));
+  return `[guest, ring ${cpl}${exit ? `: last VM exit ${exit}` : ''}]`;
+}
+
+function* framesOfLevel(debuggee: Debuggee, info: ThreadInfo): Generator<Frame> {
+  const thread = info.id;
   let ring = info.cpl;
   let frame: StackFrame | undefined = innermostFrame(debuggee, thread);
   while (frame) {
@@ -245,7 +265,7 @@ export function protocolFrame(debuggee: Debuggee, frame: Frame, id: number): Deb
     source,
     line: source ? frame.line : 0,
     column: source ? frame.column : 0,
-    instructionPointerReference: `0x${frame.pc.toString(16)}`,
+    instructionPointerReference: referenceTo(debuggee, frame.thread, frame.pc),
     presentationHint: source && source.presentationHint !== 'deemphasize' ? 'normal' : 'subtle',
   };
 }

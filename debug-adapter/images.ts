@@ -1,8 +1,15 @@
 /** The programs of a machine's processes and their symbols. */
 import { PT } from '../emulator/elf/constants.ts';
-import type { HostFiles, Machine } from '../emulator/machine/api.ts';
+import type { ExecutionMode, HostFiles, Machine } from '../emulator/machine/api.ts';
 import { loadSymbols, SymbolError, type ProgramSymbols, type SourcePosition } from './symbols/index.ts';
+import { isElf32, widenElf32 } from './symbols/elf32.ts';
 import { joinPath } from './symbols/path.ts';
+
+export interface GuestImage {
+  readonly path: string;
+  /** Run-time minus link-time address. */
+  readonly bias: bigint;
+}
 
 export class Images {
   readonly #symbols = new Map<string, ProgramSymbols | undefined>();
@@ -13,6 +20,8 @@ export class Images {
     readonly files: HostFiles,
     readonly program: { readonly path: string; readonly image: Uint8Array },
     readonly sourceMap: Readonly<Record<string, string>>,
+    /** Programs that run as guests of a bare machine's hypervisor: their symbols hold in VMX non-root operation, in place of the hypervisor's. */
+    readonly guests: readonly GuestImage[],
     /** Told once for each image whose symbols cannot be used. */
     readonly complain: (sentence: string) => void,
   ) {}
@@ -24,25 +33,31 @@ export class Images {
     return this.#load(this.program.path, image?.bias ?? 0n) ?? loadSymbols(this.program.image, this.program.path);
   }
 
-  /** Symbols of the image a thread has at an address. */
-  at(thread: number, gva: bigint): ProgramSymbols | undefined {
-    for (const { path, bias } of this.machine.images(thread)) {
+  /** Symbols of the image a thread has at an address, in the mode it is in or was in. */
+  at(thread: number, gva: bigint, mode?: ExecutionMode): ProgramSymbols | undefined {
+    for (const { path, bias } of this.#mapped(thread, mode)) {
       const symbols = this.#load(path, bias);
       if (symbols && covers(symbols, gva)) return symbols;
     }
     return undefined;
   }
 
-  /** Symbols of every image of a thread's process. */
-  of(thread: number): ProgramSymbols[] {
-    return this.machine.images(thread).flatMap(({ path, bias }) => this.#load(path, bias) ?? []);
+  #mapped(thread: number, mode?: ExecutionMode): readonly GuestImage[] {
+    if (this.guests.length > 0 && (mode ?? this.machine.thread(thread)?.mode) === 'guest') return this.guests;
+    return this.machine.images(thread);
+  }
+
+  /** Symbols of the first program and of guests: where breakpoints in sources are bound. */
+  get all(): ProgramSymbols[] {
+    return [this.main, ...this.guests.flatMap(({ path, bias }) => this.#load(path, bias) ?? [])];
   }
 
   #load(path: string, bias: bigint): ProgramSymbols | undefined {
     const key = `${path}@${bias}`;
     if (this.#symbols.has(key)) return this.#symbols.get(key);
     let symbols: ProgramSymbols | undefined;
-    const image = path === this.program.path ? this.program.image : this.files.readFile(path);
+    const file = path === this.program.path ? this.program.image : this.files.readFile(path);
+    const image = file && isElf32(file) ? widenElf32(file) : file;
     try {
       symbols = image && loadSymbols(image, path, bias);
       if (symbols?.problem) this.complain(`${path}: its debugging information cannot be used: ${symbols.problem}`);
@@ -59,9 +74,12 @@ export class Images {
     if (!this.#local.has(path)) this.#local.set(path, this.#find(path));
     return this.#local.get(path);
   }
-  /** Sources of the first program that are on this host. */
+  /** Sources of the programs that are on this host. */
   localSources(): string[] {
-    return this.main.sources().flatMap((path) => this.localSource(path) ?? []);
+    return this.sources().flatMap((path) => this.localSource(path) ?? []);
+  }
+  sources(): string[] {
+    return [...new Set(this.all.flatMap((symbols) => symbols.sources()))];
   }
   #find(path: string): string | undefined {
     const candidates = [path];
@@ -74,8 +92,8 @@ export class Images {
   }
 
   /** `name+offset`, for addresses in text. */
-  symbol(thread: number, gva: bigint): string | undefined {
-    const symbols = this.at(thread, gva);
+  symbol(thread: number, gva: bigint, mode?: ExecutionMode): string | undefined {
+    const symbols = this.at(thread, gva, mode);
     const found = symbols?.symbolAt(gva);
     const name = symbols?.inlineChain(gva)[0]?.name ?? found?.name;
     if (name === undefined) return undefined;

@@ -17,6 +17,18 @@ const Grant = v.union([
   }),
 ]);
 
+const GuestSymbols = v.union([
+  v.string(),
+  v.object({
+    path: v.pipe(v.string(), v.description('ELF file of the guest.')),
+    offset: v.pipe(
+      v.string(),
+      v.regex(/^-?(0x[0-9a-fA-F]+|\d+)$/, 'it is not a number such as "0x100000"'),
+      v.description('What is added to the addresses it was linked at.'),
+    ),
+  }),
+]);
+
 function checkCpu({ dataset, addIssue }: v.RawCheckContext<string>): void {
   try {
     if (dataset.typed) cpuModelOf(dataset.value);
@@ -45,6 +57,15 @@ export const LAUNCH_ATTRIBUTES = {
     'dune',
   ),
   append: v.optional(v.pipe(v.string(), v.description("Command line of a bare machine's kernel.")), ''),
+  guestSymbols: v.optional(
+    v.pipe(
+      v.array(GuestSymbols),
+      v.description(
+        "ELF files with the symbols of a bare machine's guest (VMX non-root operation), with an offset if it does not run where it was linked. Without them the program's own symbols hold on both levels.",
+      ),
+    ),
+    [],
+  ),
   libraries: v.optional(
     v.pipe(
       v.array(v.string()),

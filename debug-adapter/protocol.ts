@@ -8,13 +8,16 @@ export type Hex = string;
 /** `dune/pageTable`: children of one table, or of the root in force. */
 export interface PageTableArguments {
   threadId: number;
-  which: 'guest' | 'ept';
+  /** Tables of CR3, the EPT, or the tables of CR3 on the other level of VMX operation (of a bare machine's hypervisor and its guest). */
+  which: 'guest' | 'ept' | 'other';
   /** From a node's `table`; absent for the root. */
   table?: { hpa: Hex; level: number; start: Hex };
 }
 export interface PageTableResponse {
   /** Why there is nothing to show, in words (no EPT in Linux mode, paging off). */
   message?: string;
+  /** Whose the tables of the other level are: "the hypervisor" or "the guest". */
+  whose?: string;
   /** "CR3 0x... PCID 0" or "EPTP 0x...". */
   root: string;
   nodes: PageTableNodeBody[];

@@ -19,6 +19,8 @@ export type Hit = { readonly stop: true; readonly note?: string } | { readonly s
 
 export class AddressBreakpoint {
   addresses: readonly bigint[] = [];
+  /** Images they are addresses of; empty for an address of any. */
+  images: readonly string[] = [];
   /** Where it was bound. */
   path: string | undefined;
   line: number | undefined;

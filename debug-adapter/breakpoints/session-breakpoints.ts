@@ -27,21 +27,31 @@ export class SessionBreakpoints {
   }
 
   #bindLine(breakpoint: AddressBreakpoint, path: string, line: number): void {
-    const bound = this.session.debuggee.images.main.sourceToAddresses(path, line);
-    breakpoint.addresses = bound?.addresses ?? [];
+    const bound = this.session.debuggee.images.all.flatMap((symbols) => {
+      const found = symbols.sourceToAddresses(path, line);
+      return found ? [{ ...found, image: symbols.path }] : [];
+    });
+    // An image that has code for the line itself goes before one that only has code for a later one.
+    const actual = Math.min(...bound.map(({ actualLine }) => actualLine));
+    const nearest = bound.filter(({ actualLine }) => actualLine === actual);
+    breakpoint.addresses = nearest.flatMap(({ addresses }) => addresses);
+    breakpoint.images = nearest.map(({ image }) => image);
     breakpoint.path = path;
-    breakpoint.line = bound?.actualLine ?? line;
-    if (!bound) breakpoint.message = 'No code of the program comes from this line or a later one.';
+    breakpoint.line = nearest[0]?.actualLine ?? line;
+    if (nearest.length === 0) breakpoint.message = 'No code of the program comes from this line or a later one.';
   }
 
   setFunctions(wanted: readonly DebugProtocol.FunctionBreakpoint[]): AddressBreakpoint[] {
-    const { main } = this.session.debuggee.images;
+    const { all } = this.session.debuggee.images;
     this.#functions = wanted.map((spec) => {
       const breakpoint = new AddressBreakpoint(this.#nextId++, 'function', spec);
       if (breakpoint.refused) return breakpoint;
-      breakpoint.addresses = [...new Set(main.functionsByName(spec.name).map((found) => found.breakpoint))];
+      const holders = all.filter((symbols) => symbols.functionsByName(spec.name).length > 0);
+      const found = holders.flatMap((symbols) => symbols.functionsByName(spec.name));
+      breakpoint.addresses = [...new Set(found.map((one) => one.breakpoint))];
+      breakpoint.images = holders.map((symbols) => symbols.path);
       const [address] = breakpoint.addresses;
-      const position = address === undefined ? undefined : main.addressToSource(address);
+      const position = address === undefined ? undefined : holders[0]?.addressToSource(address);
       breakpoint.path = position?.path;
       breakpoint.line = position?.line;
       if (address === undefined) breakpoint.message = `The program has no function '${spec.name}'.`;

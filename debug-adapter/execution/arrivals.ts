@@ -7,8 +7,8 @@ import type { Outcome, Progress } from './plan.ts';
 
 /** A user's breakpoint at the address a thread has come to, if one wants to stop there. */
 export function breakpointAt(debuggee: Debuggee, thread: number, gva: bigint): Outcome | undefined {
-  const candidates = debuggee.session.breakpoints.at(gva);
-  if (candidates.length === 0 || !sameImage(debuggee, thread, gva, candidates)) return undefined;
+  const candidates = ofThisImage(debuggee, thread, gva, debuggee.session.breakpoints.at(gva));
+  if (candidates.length === 0) return undefined;
   debuggee.invalidate();
   const scope = debuggee.stacks.top(thread)?.scope;
   const stopping: AddressBreakpoint[] = [];
@@ -23,10 +23,16 @@ export function breakpointAt(debuggee: Debuggee, thread: number, gva: bigint): O
   return { kind: 'breakpoint', thread, ids: stopping.map(({ id }) => id), what: stopping[0]!.kind, note };
 }
 
-/** Another program of the process tree may have other code at the address of a source breakpoint. */
-function sameImage(debuggee: Debuggee, thread: number, gva: bigint, candidates: readonly AddressBreakpoint[]): boolean {
-  if (candidates.some(({ kind }) => kind === 'instruction')) return true;
-  return debuggee.images.at(thread, gva)?.path === debuggee.images.program.path;
+/** Another program of the process tree, or the other level of a hypervisor, may have other code at the address of a source breakpoint. */
+function ofThisImage(
+  debuggee: Debuggee,
+  thread: number,
+  gva: bigint,
+  candidates: readonly AddressBreakpoint[],
+): readonly AddressBreakpoint[] {
+  if (candidates.every(({ images }) => images.length === 0)) return candidates;
+  const image = debuggee.images.at(thread, gva)?.path;
+  return candidates.filter(({ images }) => images.length === 0 || (image !== undefined && images.includes(image)));
 }
 
 /** Stops that are the same for every plan; undefined for a breakpoint no one wants and for the plan's own ones. */

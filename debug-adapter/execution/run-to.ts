@@ -1,5 +1,6 @@
 /** Running until a thread comes to an address with its stack at or above a level: out of a call, or back from a trap. */
 import type { Debuggee } from '../debuggee.ts';
+import { levelOf } from '../presentation/modes.ts';
 import { commonOutcome } from './arrivals.ts';
 import type { Progress } from './plan.ts';
 
@@ -10,6 +11,8 @@ export class RunTo {
     readonly addresses: ReadonlySet<bigint>,
     /** RSP must be at least this: a deeper recursion's arrival is not meant. */
     readonly stack: bigint,
+    /** Level of VMX operation on a board: the other one may have other code there. */
+    readonly level = levelOf(debuggee.machine.thread(thread)?.mode),
   ) {
     debuggee.session.breakpoints.setTemporary(addresses);
   }
@@ -30,7 +33,9 @@ export class RunTo {
   }
 
   #isBack(): boolean {
-    return (this.debuggee.machine.readRegister(this.thread, 'rsp') ?? 0n) >= this.stack;
+    const { machine } = this.debuggee;
+    if (this.level && levelOf(machine.thread(this.thread)?.mode) !== this.level) return false;
+    return (machine.readRegister(this.thread, 'rsp') ?? 0n) >= this.stack;
   }
 
   end(): void {

@@ -2,6 +2,7 @@
 import type { Debuggee } from '../debuggee.ts';
 import type { CodeFrame } from '../frames.ts';
 import { RequestError } from '../request.ts';
+import { levelOf } from '../presentation/modes.ts';
 import { breakpointAt, commonOutcome } from './arrivals.ts';
 import type { Plan, Progress } from './plan.ts';
 import { RunTo } from './run-to.ts';
@@ -12,10 +13,14 @@ export function stepOutPlan(debuggee: Debuggee, thread: number): Plan {
   const [inner, outer] = code;
   if (!inner || !outer) throw new RequestError('This is the outermost frame: there is nothing to step out to.');
   if (inner.scope.frame === outer.scope.frame) return new LeaveInlined(debuggee, thread, inner);
+  const level = levelOf(debuggee.machine.thread(outer.thread)?.mode);
+  // Out of a guest is to its hypervisor, at the next VM exit; a guest is nothing that a hypervisor returns to.
+  if (outer.thread !== inner.thread && level === 'guest')
+    throw new RequestError('This is the outermost frame: there is nothing to step out to.');
   const rsp = outer.scope.frame.registers[7]?.value;
   if (rsp === undefined)
     throw new RequestError("The caller's stack pointer is not known, so stepping out is not possible.");
-  return new StepOut(new RunTo(debuggee, thread, new Set([outer.pc]), rsp));
+  return new StepOut(new RunTo(debuggee, thread, new Set([outer.pc]), rsp, level));
 }
 
 class StepOut implements Plan {

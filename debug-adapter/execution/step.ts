@@ -5,6 +5,8 @@
 import type { Debuggee } from '../debuggee.ts';
 import { innermostFrame } from '../frames.ts';
 import type { Die } from '../symbols/dwarf/die.ts';
+import { otherLevelOf } from '../../emulator/machine/levels.ts';
+import { levelOf } from '../presentation/modes.ts';
 import { breakpointAt, commonOutcome } from './arrivals.ts';
 import type { Plan, Progress } from './plan.ts';
 import { RunTo } from './run-to.ts';
@@ -26,6 +28,7 @@ export class StepPlan implements Plan {
     instance: Die | undefined;
     line: number;
     path: string | undefined;
+    level: 'root' | 'guest' | undefined;
   };
   #running: RunTo | undefined;
   /** Through the entry code of a trap, towards code with lines. */
@@ -52,6 +55,7 @@ export class StepPlan implements Plan {
       instance: chain[0]?.die,
       line: position?.line ?? 0,
       path: position?.path,
+      level: this.#level(),
     };
     const outcome = debuggee.runner.lastOutcome;
     if (outcome?.kind === 'event' && outcome.thread === thread) this.#heldAt = outcome.event.rip;
@@ -62,6 +66,11 @@ export class StepPlan implements Plan {
 
   #ring(): number {
     return this.debuggee.machine.threads().find(({ id }) => id === this.thread)?.cpl ?? 3;
+  }
+
+  /** Of VMX operation on a board. */
+  #level(): 'root' | 'guest' | undefined {
+    return levelOf(this.debuggee.machine.thread(this.thread)?.mode);
   }
 
   slice(milliseconds: number): Progress {
@@ -92,6 +101,7 @@ export class StepPlan implements Plan {
     const { machine } = this.debuggee;
     const before = machine.readRegister(this.thread, 'rip')!;
     const rsp = machine.readRegister(this.thread, 'rsp')!;
+    const level = this.#level();
     this.#trapped = false;
     const reason = machine.stepInstruction(this.thread);
     const outcome = commonOutcome(this.debuggee, reason);
@@ -100,9 +110,11 @@ export class StepPlan implements Plan {
     if (state === undefined || state === 'exited') return { kind: 'pause', thread: machine.currentThread() };
     if (state === 'blocked') return this.#letOthersRun();
     const rip = machine.readRegister(this.thread, 'rip')!;
-    if (rip === before) return undefined;
+    const crossed = this.#level() !== level;
+    if (rip === before && !crossed) return undefined;
     const hit = breakpointAt(this.debuggee, this.thread, rip);
     if (hit) return hit;
+    if (crossed) return this.#crossed(rip, before, rsp);
     const trapped = this.#trapped || before === this.#heldAt;
     if (trapped && this.#ring() <= this.#start.ring && this.#function(rip) !== this.#start.function)
       return this.#trap(rip, before, rsp);
@@ -126,6 +138,36 @@ export class StepPlan implements Plan {
     const symbols = this.debuggee.images.at(this.thread, this.#start.rip);
     for (const address of symbols?.statementAddresses(this.#start.rip) ?? []) all.add(address);
     return all;
+  }
+
+  /**
+   * A VM entry or exit. An entry is the way into the guest, whose code it stops in if that has lines. An exit is like a trap: stepping in stops in the hypervisor, stepping over
+   * comes back; and so is, the other way round, a guest without lines.
+   */
+  #crossed(rip: bigint, before: bigint, rsp: bigint): Progress | undefined {
+    const entered = this.#level() === 'guest';
+    if (entered && this.#start.level === 'root') {
+      if (this.debuggee.images.source(this.thread, rip)) return { kind: 'step', thread: this.thread };
+      const host = this.debuggee.machine.otherLevel(this.thread);
+      const exit = host && this.debuggee.machine.readRegister(host.id, 'rip');
+      if (exit !== undefined) this.#running = new RunTo(this.debuggee, this.thread, new Set([exit]), 0n, 'root');
+      return undefined;
+    }
+    if (entered || this.#start.level !== 'guest') return this.#arrive(rip);
+    if (this.kind === 'in') {
+      this.#entering = MAX_ENTRY_STEPS;
+      return this.#arrive(rip);
+    }
+    const [exiting] = this.debuggee.machine.disassemble(otherLevelOf(this.thread), before, 1);
+    const next = exiting ? [before + BigInt(exiting.bytes.length)] : [];
+    this.#running = new RunTo(this.debuggee, this.thread, this.#guestStatements(before, ...next), rsp, 'guest');
+    return undefined;
+  }
+
+  /** The hypervisor runs, the statements are the guest's. */
+  #guestStatements(...addresses: bigint[]): Set<bigint> {
+    const symbols = this.debuggee.images.at(this.thread, this.#start.rip, 'guest');
+    return new Set([...addresses, ...(symbols?.statementAddresses(this.#start.rip) ?? [])]);
   }
 
   /** An exception or a system call has gone to a handler in this program. */

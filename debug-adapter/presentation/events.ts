@@ -55,7 +55,7 @@ export function eventBody(debuggee: Debuggee, event: MachineEvent): EventBody {
     facts[name] =
       typeof value === 'bigint' || (typeof value === 'number' && !DECIMAL.has(name)) ? factText(name, value) : value;
   const known = debuggee.machine.threads().some(({ id }) => id === event.thread);
-  const symbols = known ? debuggee.images.at(event.thread, event.rip) : undefined;
+  const symbols = known ? debuggee.images.at(event.thread, event.rip, event.mode) : undefined;
   const position = symbols?.addressToSource(event.rip);
   const path = position && debuggee.images.localSource(position.path);
   return {
@@ -69,7 +69,7 @@ export function eventBody(debuggee: Debuggee, event: MachineEvent): EventBody {
     mode: event.mode,
     summary: event.summary,
     facts,
-    symbol: known ? debuggee.images.symbol(event.thread, event.rip) : undefined,
+    symbol: known ? debuggee.images.symbol(event.thread, event.rip, event.mode) : undefined,
     source: position && path ? { path, line: position.line } : undefined,
   };
 }

@@ -25,3 +25,8 @@ export function isNonRoot(mode: Mode | undefined): boolean {
 export function hasOwnKernel(mode: Mode): boolean {
   return mode !== 'linux';
 }
+
+/** The level of VMX operation on a board; undefined elsewhere, where both belong to one program. */
+export function levelOf(mode: Mode | undefined): 'root' | 'guest' | undefined {
+  return mode === 'root' || mode === 'guest' ? mode : undefined;
+}

@@ -9,8 +9,10 @@ export const breakpointLocations = defineRequest<
   command: 'breakpointLocations',
   capabilities: { supportsBreakpointLocationsRequest: true },
   run(session, args) {
-    const { main } = session.debuggee.images;
-    const lines = main.lines.linesWithCode(args.source?.path ?? '', args.line, args.endLine ?? args.line);
-    return { breakpoints: lines.map((line) => ({ line })) };
+    const { all } = session.debuggee.images;
+    const lines = all.flatMap((symbols) =>
+      symbols.lines.linesWithCode(args.source?.path ?? '', args.line, args.endLine ?? args.line),
+    );
+    return { breakpoints: [...new Set(lines)].sort((a, b) => a - b).map((line) => ({ line })) };
   },
 });

@@ -1,7 +1,7 @@
 /** Instructions around an address, with symbols and lines. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { instructionsFrom } from '../presentation/disassembly.ts';
-import { parseMemoryReference } from '../presentation/spaces.ts';
+import { parseMemoryReference, viewer } from '../presentation/spaces.ts';
 import { defineRequest, RequestError } from '../request.ts';
 
 /** More than a screen, less than a denial of service. */
@@ -20,7 +20,7 @@ export const disassemble = defineRequest<DebugProtocol.DisassembleArguments, Deb
       return {
         instructions: instructionsFrom(
           debuggee,
-          debuggee.runner.stoppedThread,
+          viewer(debuggee, debuggee.runner.stoppedThread, place),
           gva,
           Math.trunc(args.instructionOffset ?? 0),
           count,

@@ -2,7 +2,8 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { evaluate as evaluateExpression } from '../expressions/evaluate.ts';
 import type { FrameScope } from '../expressions/scope.ts';
-import { spaceAddress } from '../presentation/spaces.ts';
+import { processorOf } from '../../emulator/machine/levels.ts';
+import { referenceTo, referringRow, spaceAddress, viewer, type SpaceAddress } from '../presentation/spaces.ts';
 import { unfolding } from '../presentation/protocol-variable.ts';
 import { valueRow } from '../presentation/values.ts';
 import { registerRow } from '../presentation/registers.ts';
@@ -26,7 +27,7 @@ export const evaluate = defineRequest<DebugProtocol.EvaluateArguments, Body>({
     }
     const scope = scopeOf(session, args.frameId);
     const place = spaceAddress(text, scope);
-    if (place) return readPlace(session, place);
+    if (place) return readPlace(session, scopeThread(session, args.frameId), place);
     const system = /^\s*\$(\w+)\s*$/.exec(text);
     const register =
       system &&
@@ -42,16 +43,23 @@ export const evaluate = defineRequest<DebugProtocol.EvaluateArguments, Body>({
     }
     const { value, format } = evaluateExpression(text, scope);
     const hex = format === 'x' || (format !== 'd' && args.format?.hex === true);
-    const row = valueRow(text, value, scope, text, { hex });
+    const row = referringRow(
+      debuggee.machine,
+      scopeThread(session, args.frameId),
+      valueRow(text, value, scope, text, { hex }),
+    );
     if (assigns && args.context === 'repl') session.event('invalidated', { areas: ['variables', 'stacks'] });
     const result = args.context === 'clipboard' ? formatValue(value, { hex }) : row.value;
     return { result, type: row.type, memoryReference: row.memoryReference, ...unfolding(debuggee, row) };
   },
 });
 
-function readPlace({ debuggee }: Session, { space, address }: { space: 'gva' | 'gpa' | 'hpa'; address: bigint }): Body {
-  const bytes = debuggee.machine.readMemory(debuggee.runner.stoppedThread, space, address, 8);
-  const reference = `${space}:0x${address.toString(16)}`;
+function readPlace({ debuggee }: Session, thread: number, place: SpaceAddress): Body {
+  const { space, address } = place;
+  // A plain linear address is one of the frame's level.
+  const id = place.level || space === 'gpa' ? viewer(debuggee, processorOf(thread), place) : thread;
+  const bytes = debuggee.machine.readMemory(id, space, address, 8);
+  const reference = space === 'gva' ? referenceTo(debuggee, id, address) : `${space}:0x${address.toString(16)}`;
   if (bytes.length < 8) throw new RequestError(`There is no memory at ${reference}.`);
   const word = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
   return {

@@ -6,5 +6,5 @@ import { defineRequest } from '../request.ts';
 export const loadedSources = defineRequest<object, DebugProtocol.LoadedSourcesResponse['body']>({
   command: 'loadedSources',
   capabilities: { supportsLoadedSourcesRequest: true },
-  run: ({ debuggee }) => ({ sources: debuggee.images.main.sources().map((path) => protocolSource(debuggee, path)) }),
+  run: ({ debuggee }) => ({ sources: debuggee.images.sources().map((path) => protocolSource(debuggee, path)) }),
 });

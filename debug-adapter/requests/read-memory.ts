@@ -1,7 +1,7 @@
 /** Memory of any of the three spaces. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { toBase64 } from '../presentation/base64.ts';
-import { parseMemoryReference } from '../presentation/spaces.ts';
+import { parseMemoryReference, prefixOf, viewer } from '../presentation/spaces.ts';
 import { defineRequest, RequestError } from '../request.ts';
 
 /** Bytes of one answer at most. */
@@ -19,11 +19,16 @@ export const readMemory = defineRequest<DebugProtocol.ReadMemoryArguments, Debug
       );
     const address = place.address + BigInt(Math.trunc(args.offset ?? 0));
     const count = Math.min(MOST, Math.max(0, Math.trunc(args.count) || 0));
-    const shown = `${place.space === 'gva' ? '' : `${place.space}:`}0x${BigInt.asUintN(64, address).toString(16)}`;
+    const shown = `${prefixOf(place)}0x${BigInt.asUintN(64, address).toString(16)}`;
     const data =
       address < 0n
         ? new Uint8Array(0)
-        : debuggee.machine.readMemory(debuggee.runner.stoppedThread, place.space, address, count);
+        : debuggee.machine.readMemory(
+            viewer(debuggee, debuggee.runner.stoppedThread, place),
+            place.space,
+            address,
+            count,
+          );
     return { address: shown, data: toBase64(data), unreadableBytes: count - data.length };
   },
 });

@@ -1,6 +1,7 @@
 /** The scopes of a frame. */
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { defineRequest } from '../request.ts';
+import { referringRow } from '../presentation/spaces.ts';
 import { SCOPES } from '../scopes/index.ts';
 
 export const scopes = defineRequest<DebugProtocol.ScopesArguments, DebugProtocol.ScopesResponse['body']>({
@@ -13,7 +14,9 @@ export const scopes = defineRequest<DebugProtocol.ScopesArguments, DebugProtocol
         name: scope.name,
         presentationHint: scope.hint,
         expensive: scope.expensive,
-        variablesReference: debuggee.variables.add({ rows: () => scope.rows(debuggee, frame) }),
+        variablesReference: debuggee.variables.add({
+          rows: () => scope.rows(debuggee, frame).map((row) => referringRow(debuggee.machine, frame.thread, row)),
+        }),
       })),
     };
   },

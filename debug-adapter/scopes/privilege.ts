@@ -14,7 +14,7 @@ export const privilege: ScopeDefinition = {
   expensive: false,
   available: () => true,
   rows({ machine }, { thread, ring }) {
-    const info = machine.threads().find(({ id }) => id === thread);
+    const info = machine.thread(thread);
     const read = (name: string): bigint => machine.readRegister(thread, name) ?? 0n;
     const cr3 = read('cr3');
     const rows: VariableRow[] = [

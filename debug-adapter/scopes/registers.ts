@@ -1,5 +1,6 @@
 /** All registers in their groups. General registers are the frame's own; the others are the thread's. */
 import type { RegisterInfo } from '../../emulator/machine/api.ts';
+import { isOtherLevel, processorOf } from '../../emulator/machine/levels.ts';
 import type { Debuggee } from '../debuggee.ts';
 import type { CodeFrame } from '../frames.ts';
 import { registerRow } from '../presentation/registers.ts';
@@ -27,8 +28,11 @@ export const registers: ScopeDefinition = {
   expensive: true,
   available: () => true,
   rows(debuggee, frame) {
+    // General registers of the level that does not run: what its frames saved of them.
     const members = (group: RegisterInfo['group']): RegisterInfo[] =>
-      debuggee.machine.registers(frame.thread).filter((register) => register.group === group);
+      debuggee.machine
+        .registers(group === 'general' ? processorOf(frame.thread) : frame.thread)
+        .filter((register) => register.group === group);
     return GROUPS.filter(({ group }) => members(group).length > 0).map(({ group, name }) => ({
       name,
       value: '',
@@ -41,14 +45,19 @@ function row(debuggee: Debuggee, frame: CodeFrame, register: RegisterInfo): Vari
   const number = registerNumber(register.name.toLowerCase());
   const write = (name: string, value: bigint): void => debuggee.machine.writeRegister(frame.thread, name, value);
   const { frame: physical } = frame.scope;
-  if (number === undefined || number > PROGRAM_COUNTER || physical.depth === 0) {
+  const other = isOtherLevel(frame.thread);
+  if (number === undefined || number > PROGRAM_COUNTER || (physical.depth === 0 && !other)) {
     const again = (): RegisterInfo =>
-      debuggee.machine.registers(frame.thread).find(({ name }) => name === register.name)!;
-    return registerRow(register, write, again);
+      debuggee.machine.registers(frame.thread).find(({ name }) => name === register.name) ?? register;
+    return registerRow(other ? { ...again(), writable: false } : register, write, again);
   }
   const value = physical.register(number);
   if (value === undefined)
-    return { name: register.name, value: '<not saved by the calls since>', hint: { attributes: ['readOnly'] } };
+    return {
+      name: register.name,
+      value: other ? '<of the level that runs>' : '<not saved by the calls since>',
+      hint: { attributes: ['readOnly'] },
+    };
   const inFrame = (_: string, bits: bigint): void => {
     if (!physical.writeRegister(number, bits)) throw new RequestError(`${register.name} cannot be set in this frame.`);
   };

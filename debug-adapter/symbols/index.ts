@@ -17,6 +17,7 @@ import type { UnwindSource } from './dwarf/unwind.ts';
 import { PT } from '../../emulator/elf/constants.ts';
 import { ElfImage } from './elf.ts';
 import type { ElfSymbol } from './elf-symbols.ts';
+import { linkAddressOf, runAddressOf } from './link-address.ts';
 import { SourceLines, type SourcePosition } from './source-lines.ts';
 import { globalsOf, variablesIn, type Variable } from './variables.ts';
 import { SymbolError } from './errors.ts';
@@ -55,11 +56,10 @@ export class ProgramSymbols implements UnwindSource {
 
   /** Link-time address, or NaN outside what an image can cover. */
   linkAddress(gva: bigint): number {
-    const address = gva - this.bias;
-    return address >= 0n && address < 1n << 52n ? Number(address) : NaN;
+    return linkAddressOf(gva, this.bias);
   }
   runAddress(address: number): bigint {
-    return BigInt(address) + this.bias;
+    return runAddressOf(address, this.bias);
   }
 
   /** Breakpoint binding; undefined if no line at or after it has code. */

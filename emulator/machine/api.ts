@@ -208,6 +208,13 @@ export interface Machine {
   input(data: Uint8Array | null): void;
 
   threads(): ThreadInfo[];
+  /** One of them, or the other level of a board's processor by its id. */
+  thread(id: number): ThreadInfo | undefined;
+  /**
+   * The level of VMX operation of a board's processor that does not run: the hypervisor under a guest, as the VMCS has its state, or in root operation the guest of the current
+   * VMCS. Its id stands for it wherever registers, memory, disassembly, tables and walks are asked for; registers are those that VM entry and exit switch.
+   */
+  otherLevel(thread: number): ThreadInfo | undefined;
   /** The thread that ran last. */
   currentThread(): number;
 

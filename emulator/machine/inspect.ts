@@ -12,7 +12,8 @@ import type { CheckFailure } from '../vmx/api.ts';
 import { describeVmcs, writeVmcsField } from '../vmx/describe.ts';
 import type { Disassemble, DisassembledInstruction, PageTableNode, RegisterInfo, Space, VmcsFieldInfo } from './api.ts';
 import type { Personality } from './personality.ts';
-import { readRegister, registers, writeRegister } from './registers.ts';
+import { isOtherLevel, isSwitched, otherLevelOf, processorOf, type OtherLevel } from './levels.ts';
+import { register, registers, writeRegister } from './registers.ts';
 
 /** No x86 instruction is longer. */
 const LONGEST_INSTRUCTION = 15;
@@ -27,7 +28,9 @@ export class Inspector {
   ) {}
 
   /** Calls `look` with the thread's state in the CPU. With `keep`, what it changes stays the thread's. */
-  #with<T>(tid: number, look: (thread: Thread) => T, keep = false): T {
+  #with<T>(id: number, look: (thread: Thread) => T, keep = false): T {
+    if (isOtherLevel(id)) return this.#with(processorOf(id), (thread) => this.#atOtherLevel(thread, look));
+    const tid = id;
     const { cpu, engine } = this.context;
     const thread = this.kernel.thread(tid);
     if (!thread) throw new Error(`There is no thread ${tid}.`);
@@ -49,13 +52,42 @@ export class Inspector {
     }
   }
 
+  /** The engine hears nothing of it: looking must not touch the TLB. */
+  #atOtherLevel<T>(thread: Thread, look: (thread: Thread) => T): T {
+    const { mem, vmx } = this.context;
+    if (!vmx.hasOtherLevel()) throw new Error('No VMCS is current that has been launched: there is no other level.');
+    const state = mem.bytes.slice(L.STATE, L.STATE + L.STATE_SIZE);
+    const fault = mem.bytes.slice(L.FAULT_KIND, L.FAULT_QUALIFICATION + 8);
+    try {
+      vmx.showOtherLevel();
+      return look(thread);
+    } finally {
+      mem.bytes.set(state, L.STATE);
+      mem.bytes.set(fault, L.FAULT_KIND);
+    }
+  }
+
+  /** What the other level of a thread's processor is, if there is one. */
+  otherLevel(tid: number): OtherLevel | undefined {
+    const exists = !isOtherLevel(tid) && this.#with(tid, () => this.context.vmx.hasOtherLevel());
+    const id = otherLevelOf(tid);
+    return exists
+      ? this.#with(id, () => ({ id, nonRoot: this.context.cpu.nonRoot, cpl: this.context.cpu.cpl }))
+      : undefined;
+  }
+
   registers(tid: number): RegisterInfo[] {
-    return this.#with(tid, () => registers(this.context));
+    return this.#with(tid, () => registers(this.context)).filter((row) => !isOtherLevel(tid) || isSwitched(row));
   }
   readRegister(tid: number, name: string): bigint | undefined {
-    return this.#with(tid, () => readRegister(this.context, name));
+    return this.#with(tid, () => {
+      const found = register(this.context, name);
+      return found && (!isOtherLevel(tid) || isSwitched(found)) ? found.value : undefined;
+    });
   }
   writeRegister(tid: number, name: string, value: bigint): void {
+    if (isOtherLevel(tid))
+      throw new Error('The registers of the level that does not run are in the VMCS: set the field there.');
     this.#with(tid, () => writeRegister(this.context, name, value), true);
   }
 

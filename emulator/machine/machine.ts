@@ -23,6 +23,7 @@ import type {
 import { assemble } from './assemble.ts';
 import type { EventBus, MachineEvent } from './events.ts';
 import { Inspector } from './inspect.ts';
+import { isOtherLevel, processorOf } from './levels.ts';
 import type { Personality } from './personality.ts';
 import { Snapshots, type MachineSnapshot } from './snapshots.ts';
 
@@ -161,6 +162,15 @@ class DuneMachine implements Machine {
   threads(): ThreadInfo[] {
     return this.#kernel.threads();
   }
+  thread(id: number): ThreadInfo | undefined {
+    if (isOtherLevel(id)) return this.otherLevel(processorOf(id));
+    return this.#kernel.threads().find((thread) => thread.id === id);
+  }
+  otherLevel(id: number): ThreadInfo | undefined {
+    const thread = this.#bare ? this.thread(id) : undefined;
+    const other = thread && this.#inspector.otherLevel(id);
+    return other && { ...thread, id: other.id, mode: other.nonRoot ? 'guest' : 'root', cpl: other.cpl };
+  }
   currentThread(): number {
     return this.#lastThread;
   }
@@ -219,7 +229,7 @@ class DuneMachine implements Machine {
     return this.#kernel.explanations();
   }
   #process(tid: number): number {
-    const thread: Thread | undefined = this.#kernel.thread(tid);
+    const thread: Thread | undefined = this.#kernel.thread(processorOf(tid));
     return thread?.pid ?? tid;
   }
 

@@ -68,6 +68,10 @@ export interface Vmx {
    * its event: the guest stands at the start of the instruction, only the information fields are written.
    */
   exit(reason: number, information?: ExitInformation): boolean;
+  /** Whether a VMCS says what the other level of VMX operation is: the hypervisor under the guest that runs, or the guest of the current VMCS. */
+  hasOtherLevel(): boolean;
+  /** Loads it into the state page, to be looked at. The caller keeps the page, and puts it back before anything runs. */
+  showOtherLevel(): void;
   /** Violated entry checks of the current VMCS, all of them, in SDM order. Empty if an entry would succeed. */
   violatedChecks(): CheckFailure[];
   /** Capability MSRs 480h..491h and IA32_FEATURE_CONTROL; undefined if not a VMX MSR. */

@@ -28,6 +28,7 @@ import { VmxError } from './errors.ts';
 import { takeExit } from './exit.ts';
 import { Field, vmcsField } from './fields.ts';
 import { exitOfEvent, msrExits } from './intercepts.ts';
+import { hasOtherLevel, showOtherLevel } from './other-level.ts';
 import { convertViolation } from './virtualization-exception.ts';
 import { installMoves } from './transfer.ts';
 import { VirtualApic, type VirtualWrite } from './posted.ts';
@@ -202,6 +203,13 @@ class VirtualMachineExtensions implements Vmx {
 
   exit(reason: number, information: ExitInformation = {}): boolean {
     return takeExit(this.#context, this.#vmcs, reason, information);
+  }
+
+  hasOtherLevel(): boolean {
+    return hasOtherLevel(this.#context, this.#vmcs);
+  }
+  showOtherLevel(): void {
+    showOtherLevel(this.#context, this.#vmcs);
   }
 
   violatedChecks(): CheckFailure[] {

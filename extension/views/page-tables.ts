@@ -32,6 +32,8 @@ const ENTRY_NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'];
 export class PageTablesView extends MachineView {
   /** Address whose walk is shown, as it was asked for. */
   #searched: string | undefined;
+  /** The other level is a guest: its tables lead to guest-physical addresses. */
+  #otherIsGuest = false;
 
   constructor(session: ActiveSession) {
     super('dune.pageTables', session);
@@ -44,12 +46,22 @@ export class PageTablesView extends MachineView {
   }
 
   protected async roots(): Promise<Node[]> {
-    const roots = [await this.#root('guest', 'Page tables of CR3'), await this.#root('ept', 'EPT')];
+    const ofLevels = [await this.#root('guest', 'Page tables of CR3'), ...(await this.#otherLevel())];
+    const roots = [...ofLevels, await this.#root('ept', 'EPT')];
     return this.#searched === undefined ? roots : [await this.#walk(this.#searched), ...roots];
   }
 
+  /** Of the hypervisor under a guest, or of the guest above a hypervisor, if there is one. */
+  async #otherLevel(): Promise<Node[]> {
+    const top = await this.#request('other');
+    this.#otherIsGuest = top.whose === 'the guest';
+    return top.message === undefined ? [this.#rootOf('other', `Page tables of ${top.whose}`, top)] : [];
+  }
+
   async #root(which: Which, label: string): Promise<Node> {
-    const top = await this.#request(which);
+    return this.#rootOf(which, label, await this.#request(which));
+  }
+  #rootOf(which: Which, label: string, top: PageTableResponse): Node {
     if (top.message !== undefined) return { id: which, label, description: top.message, icon: 'circle-slash' };
     return {
       id: which,
@@ -72,7 +84,7 @@ export class PageTablesView extends MachineView {
     return {
       id,
       label: body.start,
-      description: describeEntry(which, name, body),
+      description: describeEntry(this.#targets(which), name, body),
       tooltip: `${body.start} – ${body.last}\n${name} ${body.entry} at hpa:${body.entryHpa}\n${body.flags}`,
       icon: ICONS[body.kind],
       data: body,
@@ -82,6 +94,11 @@ export class PageTablesView extends MachineView {
         return [...nodes.map((child) => this.#entry(which, id, child)), this.#tableEntry(id, name, body)];
       },
     };
+  }
+
+  /** The space in which targets are. */
+  #targets(which: Which): 'gpa' | 'hpa' {
+    return which === 'guest' || (which === 'other' && this.#otherIsGuest) ? 'gpa' : 'hpa';
   }
 
   /** The entry that points to a table has bits of its own. */
@@ -156,11 +173,11 @@ function covers({ start, last }: PageTableNodeBody, address: bigint): boolean {
 }
 
 /** What an entry covers and allows, e.g. "512 GB  PML4E R W U X" or "36 KB of 4 KB pages  R X → gpa:0x401000". */
-function describeEntry(which: Which, name: string, body: PageTableNodeBody): string {
+function describeEntry(space: 'gpa' | 'hpa', name: string, body: PageTableNodeBody): string {
   const size = sizeText(BigInt(body.last) - BigInt(body.start) + 1n);
   if (body.kind === 'table') return `${size}  ${name} ${body.flags}`;
   const pages = body.kind === 'leaf' ? `${body.pageSize} page` : `${size} of ${body.pageSize} pages`;
-  const target = body.target === undefined ? '' : ` → ${which === 'guest' ? 'gpa' : 'hpa'}:${body.target}`;
+  const target = body.target === undefined ? '' : ` → ${space}:${body.target}`;
   return `${pages}  ${body.flags}${target}`;
 }
 

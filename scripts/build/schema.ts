@@ -68,6 +68,8 @@ function refine(action: Described): JsonSchema {
       return { minimum: action.requirement };
     case 'max_value':
       return { maximum: action.requirement };
+    case 'regex':
+      return { pattern: (action.requirement as RegExp).source };
     case 'raw_check':
       return {};
     case 'non_empty':

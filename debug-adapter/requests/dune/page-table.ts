@@ -9,12 +9,20 @@ export const pageTable = defineRequest<PageTableArguments, PageTableResponse>({
   command: 'dune/pageTable',
   run({ debuggee }, { threadId, which, table }) {
     debuggee.requireStopped();
-    const root = tableRoot(debuggee, threadId, which);
+    const { machine } = debuggee;
+    const other = machine.otherLevel(threadId);
+    if (which === 'other' && !other)
+      return { message: 'This thread has one level of linear addresses.', root: '', nodes: [] };
+    // The EPT is the guest's, whichever level runs.
+    const id = which === 'other' || (which === 'ept' && other?.mode === 'guest') ? other!.id : threadId;
+    const tables = which === 'ept' ? 'ept' : 'guest';
+    const root = tableRoot(debuggee, id, tables);
     if (root.message !== undefined) return { message: root.message, root: '', nodes: [] };
     const nodes = table
-      ? debuggee.machine.pageTable(threadId, which, Number(BigInt(table.hpa)), table.level, BigInt(table.start))
-      : debuggee.machine.pageTable(threadId, which);
-    return { root: root.text, nodes: nodes.map(body) };
+      ? machine.pageTable(id, tables, Number(BigInt(table.hpa)), table.level, BigInt(table.start))
+      : machine.pageTable(id, tables);
+    const whose = which === 'other' ? (other!.mode === 'root' ? 'the hypervisor' : 'the guest') : undefined;
+    return { whose, root: root.text, nodes: nodes.map(body) };
   },
 });
 

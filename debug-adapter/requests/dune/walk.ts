@@ -2,6 +2,7 @@
 import { describeEntry, entryName } from '../../../emulator/mmu/entries.ts';
 import { walkResult, walkText } from '../../../emulator/mmu/walk-text.ts';
 import { evaluate } from '../../expressions/evaluate.ts';
+import { spaceAddress, viewer } from '../../presentation/spaces.ts';
 import { hex } from '../../presentation/tables.ts';
 import type { WalkArguments, WalkResponse } from '../../protocol.ts';
 import { defineRequest, RequestError } from '../../request.ts';
@@ -12,8 +13,11 @@ export const walk = defineRequest<WalkArguments, WalkResponse>({
     debuggee.requireStopped();
     const scope = debuggee.stacks.top(threadId)?.scope;
     if (!scope) throw new RequestError(`There is no thread ${threadId}.`);
-    const gva = evaluate(address.replace(/^\s*gva:/, ''), scope).value.unsigned();
-    const found = debuggee.machine.walk(threadId, gva, access ?? 'read', user);
+    const place = spaceAddress(address, scope);
+    if (place && place.space !== 'gva') throw new RequestError(`'${address}' is not a linear address.`);
+    const gva = place?.address ?? evaluate(address, scope).value.unsigned();
+    const id = place ? viewer(debuggee, threadId, place) : threadId;
+    const found = debuggee.machine.walk(id, gva, access ?? 'read', user);
     return {
       gva: hex(gva),
       gpa: found.gpa === undefined ? undefined : hex(found.gpa),

@@ -2,6 +2,8 @@
 import { SymbolError } from '../errors.ts';
 
 const decoder = new TextDecoder();
+/** Bits 63:32 of the first address of the upper half. */
+const UPPER_HALF = 0xffff_8000;
 
 /** Strings are ASCII nearly always; TextDecoder only pays for the others and for long ones. */
 export function decodeText(bytes: Uint8Array, start: number, end: number): string {
@@ -77,10 +79,11 @@ export class ByteReader {
   i64(): bigint {
     return this.view.getBigInt64(this.take(8), true);
   }
-  /** A 64-bit offset or user-space address as a number; exact below 2^53, which every one of a static program is. */
+  /** A 64-bit offset or address as a number; exact below 2^53. Addresses of the upper half give their low 48 bits (../link-address.ts). */
   u64AsNumber(): number {
     const at = this.take(8);
-    return this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * 0x1_0000_0000;
+    const high = this.view.getUint32(at + 4, true);
+    return this.view.getUint32(at, true) + (high < UPPER_HALF ? high : high & 0xffff) * 0x1_0000_0000;
   }
   /** Unsigned integer of 1, 2, 4 or 8 bytes. */
   unsigned(size: number): number {

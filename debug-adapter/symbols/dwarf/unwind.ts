@@ -1,5 +1,6 @@
 /** From a frame to its caller: by CFI, else by the frame pointer, else by looking for a return address on the stack. */
 import type { ElfImage } from '../elf.ts';
+import { linkAddressOf } from '../link-address.ts';
 import { evaluateNumber, littleEndian, type ExpressionContext } from './expression.ts';
 import { unwindRow, type RegisterRule, type UnwindRow } from './frame-program.ts';
 import type { FrameTable } from './frame.ts';
@@ -64,7 +65,7 @@ export function unwind(
 }
 
 function linkAddress(source: UnwindSource, pc: bigint): number {
-  return Number(pc - source.bias);
+  return linkAddressOf(pc, source.bias);
 }
 
 export function canonicalFrameAddress(
@@ -208,9 +209,8 @@ function returnThrough(
 
 /** In code, and just after a CALL: E8 rel32, or FF /2 in its lengths 2, 3, 6, 7 (SDM 2A, CALL). */
 export function isReturnAddress(source: UnwindSource, address: bigint): boolean {
-  if (address < source.bias || address - source.bias > 0xffff_ffff_ffffn) return false;
   const pc = linkAddress(source, address);
-  if (!source.elf.isCode(pc - 1)) return false;
+  if (Number.isNaN(pc) || !source.elf.isCode(pc - 1)) return false;
   const before = source.elf.bytesAt(pc - 7, 7);
   if (before.length < 7) return false;
   if (before[2] === 0xe8) return true;

@@ -2,7 +2,7 @@
 import type { CpuContext } from '../context.ts';
 import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
-import type { SegmentRegister } from '../state.ts';
+import type { LinearMemory, SegmentRegister } from '../state.ts';
 import { Vector, raise } from './fault.ts';
 import { linuxDescriptor } from './linux-gdt.ts';
 import { hex, readLinear, writeLinear } from './memory.ts';
@@ -136,11 +136,15 @@ export function nullSegment(selector: number, dpl = 0): SegmentRegister {
 
 /** Brings CPL and CODE_MODE in line with SS and CS, and tells the engine. To be called after the segments were set as a whole. */
 export function updateDerived(context: CpuContext): void {
-  const { mem } = context;
+  deriveCode(context.mem);
+  context.engine.contextChanged();
+}
+
+/** CPL and width of code, from segments, CR0 and EFER. */
+export function deriveCode(mem: LinearMemory): void {
   const protectedMode = (mem.get32(L.CR0) & 1) !== 0;
   mem.set32(L.CPL, protectedMode ? (mem.get32(L.SS + L.SEG_RIGHTS) >> Rights.DPL_SHIFT) & 3 : 0);
   mem.set32(L.CODE_MODE, codeMode(mem.get32(L.MSR_EFER), mem.get32(L.CS + L.SEG_RIGHTS)));
-  context.engine.contextChanged();
 }
 
 const EFER_LMA_LOW = Number(EFER_LMA);
