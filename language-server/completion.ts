@@ -8,8 +8,9 @@ import {
   type SignatureHelp,
 } from 'vscode-languageserver-types';
 import { DIRECTIVES } from '../emulator/assembler/directives.ts';
-import { mnemonics, PREFIXES, type Syntax } from '../emulator/assembler/mnemonics.ts';
-import { REGISTERS } from '../emulator/assembler/registers.ts';
+import type { Dialect } from '../emulator/assembler/match.ts';
+import { mnemonics, PREFIXES } from '../emulator/assembler/mnemonics.ts';
+import { isOnlyWide, REGISTERS } from '../emulator/assembler/registers.ts';
 import { CONSTANTS, hex } from './constants.ts';
 import { DIRECTIVE_DOCUMENTS } from './directive-docs.ts';
 import { instructionText, summary } from './instruction-text.ts';
@@ -17,16 +18,16 @@ import type { LibrarySymbol } from './libdune.ts';
 import { isFunction } from './outline.ts';
 import type { Source } from './source.ts';
 
-const mnemonicItems: Partial<Record<Syntax, readonly CompletionItem[]>> = {};
+const mnemonicItems = new Map<string, readonly CompletionItem[]>();
 
-function mnemonicsOf(syntax: Syntax): readonly CompletionItem[] {
-  const known = mnemonicItems[syntax];
+function mnemonicsOf({ syntax, bits }: Dialect): readonly CompletionItem[] {
+  const known = mnemonicItems.get(`${syntax}${bits}`);
   if (known) return known;
-  const items = [...mnemonics(syntax)].map(([label, candidates]) => ({
+  const items = [...mnemonics(syntax, bits)].map(([label, candidates]) => ({
     label,
     kind: CompletionItemKind.Keyword,
     detail: summary(label, candidates[0]!),
-    data: { mnemonic: label, syntax },
+    data: { mnemonic: label, syntax, bits },
     // The names of the manual before those with a size.
     sortText: `${label === (candidates[0]!.row.mnemonic ?? candidates[0]!.row.op) ? '1' : '2'}${label}`,
   }));
@@ -35,10 +36,11 @@ function mnemonicsOf(syntax: Syntax): readonly CompletionItem[] {
       label,
       kind: CompletionItemKind.Keyword,
       detail: 'prefix',
-      data: { mnemonic: label, syntax },
+      data: { mnemonic: label, syntax, bits },
       sortText: `3${label}`,
     });
-  return (mnemonicItems[syntax] = items);
+  mnemonicItems.set(`${syntax}${bits}`, items);
+  return items;
 }
 
 const directiveItems: readonly CompletionItem[] = [...DIRECTIVES.keys()].map((label) => {
@@ -98,13 +100,17 @@ export function completion(
   if (context === 'start') {
     if (word.startsWith('.')) return replacing(directiveItems);
     return [
-      ...replacing([...macroItems(source), ...mnemonicsOf(line.before.syntax)]),
+      ...replacing([...macroItems(source), ...mnemonicsOf(line.before)]),
       ...(word === '' ? replacing(directiveItems) : []),
     ];
   }
   if (word.startsWith('\\')) return replacing(parameterItems(source, position.line));
   const isIntel = line.before.syntax === 'intel';
-  if (word.startsWith('%')) return replacing(registerItems);
+  const all =
+    line.before.bits === 64
+      ? registerItems
+      : registerItems.filter(({ label }) => !isOnlyWide(REGISTERS.get(label.slice(1))!));
+  if (word.startsWith('%')) return replacing(all);
   const symbols = [...symbolItems(source), ...libraryItems(library), ...constantItems];
   if (word.startsWith('$') && !isIntel)
     return replacing(
@@ -114,7 +120,7 @@ export function completion(
         filterText: `$${item.filterText ?? item.label}`,
       })),
     );
-  const registers = isIntel ? registerItems.map((item) => ({ ...item, label: item.label.slice(1) })) : registerItems;
+  const registers = isIntel ? all.map((item) => ({ ...item, label: item.label.slice(1) })) : all;
   return replacing([...registers, ...symbols]);
 }
 
@@ -174,8 +180,8 @@ function libraryItems(library: ReadonlyMap<string, LibrarySymbol>): CompletionIt
 
 /** What is said of an item only when it is looked at. */
 export function resolveCompletion(item: CompletionItem): CompletionItem {
-  const data = item.data as { mnemonic: string; syntax: Syntax } | undefined;
-  const value = data && instructionText(data.mnemonic, data.syntax);
+  const data = item.data as ({ mnemonic: string } & Partial<Dialect>) | undefined;
+  const value = data && instructionText(data.mnemonic, { syntax: data.syntax ?? 'att', bits: data.bits ?? 64 });
   return value ? { ...item, documentation: { kind: MarkupKind.Markdown, value } } : item;
 }
 

@@ -88,6 +88,7 @@ export function fastCheck(
     }
   const assembler = new Assembler({ symbols });
   assembler.syntax = lines[0]?.before.syntax ?? 'att';
+  assembler.bits = lines[0]?.before.bits ?? 64;
   const around = localLabels(document, first, added);
   const [from, to] = [first, first + removed];
   assembler.assemble(document.uri, [around, ...lines.map(({ text }) => text), around].join('\n'));

@@ -51,13 +51,13 @@ function textOf(
 }
 
 function mnemonicText(source: Source, line: number, { name, start }: Token): string | undefined {
-  const { syntax } = source.document.lines[line]!.before;
+  const { syntax, bits } = source.document.lines[line]!.before;
   const own = (source.analysis.instructions.get(line) ?? []).filter(({ isExpanded }) => !isExpanded);
   const order = source.document.lines[line]!.tokens.filter(({ kind }) => kind === 'mnemonic').findIndex(
     (other) => other.start === start,
   );
   const instruction = own[order];
-  const text = instructionText(name, syntax, instruction?.selected.choice.row);
+  const text = instructionText(name, { syntax, bits }, instruction?.selected.choice.row);
   if (!text || !instruction) return text;
   const bytes = [...source.analysis.bytes(instruction)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
   return `${text}\n\nHere: \`${bytes}\``;

@@ -1,5 +1,6 @@
 /** An instruction for people: forms, flags, ring, exceptions, VM exits, where the manual has it. */
-import { candidatesOf, type Candidate, type Syntax } from '../emulator/assembler/mnemonics.ts';
+import type { Dialect } from '../emulator/assembler/match.ts';
+import { candidatesOf, sizesOf, type Candidate } from '../emulator/assembler/mnemonics.ts';
 import { ringRule } from '../emulator/cpu/table/rings.ts';
 import type { OpcodeRow } from '../emulator/cpu/table/row.ts';
 import { conditionFlags, instructionSummary, manualSection, rowNotation } from '../emulator/describe/instructions.ts';
@@ -52,14 +53,14 @@ function exitsText(row: OpcodeRow): string | undefined {
 }
 
 /** Markdown about a mnemonic; about one row of it if that is known. */
-export function instructionText(name: string, syntax: Syntax, chosen?: OpcodeRow): string | undefined {
-  const candidates = candidatesOf(name.toLowerCase(), syntax);
+export function instructionText(name: string, { syntax, bits }: Dialect, chosen?: OpcodeRow): string | undefined {
+  const candidates = candidatesOf(name.toLowerCase(), syntax, bits);
   const first = candidates?.find(({ row }) => row === chosen) ?? candidates?.[0];
   if (!candidates || !first) return undefined;
   const { row } = first;
   const forms = new Set(
     candidates.flatMap(({ row: form, size }) =>
-      (size === undefined ? (form.sizes ?? [0]) : [size]).map(
+      (size === undefined ? sizesOf(form, bits) : [size]).map(
         (bytes) => `${rowNotation(form, bytes).replace('cc', name.replace(/^(j|set|cmov)/, ''))}`,
       ),
     ),

@@ -1,5 +1,6 @@
 /** Tokens of one line of GNU assembly. What a word is follows from its place; whether it means anything is the assembler's business. */
 import { PREFIXES, type Syntax } from '../emulator/assembler/mnemonics.ts';
+import type { CodeBits } from '../emulator/assembler/model.ts';
 import { REGISTERS } from '../emulator/assembler/registers.ts';
 
 export type TokenKind =
@@ -41,17 +42,22 @@ export interface Token {
 export interface LexerState {
   readonly inComment: boolean;
   readonly syntax: Syntax;
+  readonly bits: CodeBits;
 }
 
-export const START: LexerState = { inComment: false, syntax: 'att' };
+export const START: LexerState = { inComment: false, syntax: 'att', bits: 64 };
 
-const STATES: Record<Syntax, readonly [LexerState, LexerState]> = {
-  att: [START, { inComment: true, syntax: 'att' }],
-  intel: [
-    { inComment: false, syntax: 'intel' },
-    { inComment: true, syntax: 'intel' },
-  ],
-};
+/** Each state is one object, so that equal states are identical. */
+const STATES = new Map<string, LexerState>([[keyOf(START), START]]);
+function keyOf({ inComment, syntax, bits }: LexerState): string {
+  return `${inComment} ${syntax} ${bits}`;
+}
+function stateOf(state: LexerState): LexerState {
+  const key = keyOf(state);
+  let known = STATES.get(key);
+  if (!known) STATES.set(key, (known = state));
+  return known;
+}
 
 const SPACE = /[ \t\r\f]+/y;
 const NAME = /[A-Za-z_.$][\w.$]*/y;
@@ -90,6 +96,7 @@ class Lexer {
   constructor(
     readonly text: string,
     public syntax: Syntax,
+    public bits: CodeBits,
   ) {}
 
   match(pattern: RegExp): string | undefined {
@@ -119,7 +126,7 @@ export interface LexedLine {
 }
 
 export function lexLine(text: string, before: LexerState): LexedLine {
-  const lexer = new Lexer(text, before.syntax);
+  const lexer = new Lexer(text, before.syntax, before.bits);
   let { inComment } = before;
   while (lexer.at < text.length) {
     if (inComment) {
@@ -145,7 +152,9 @@ export function lexLine(text: string, before: LexerState): LexedLine {
     else if (lexer.atStart) first(lexer);
     else operand(lexer, character);
   }
-  return { tokens: lexer.tokens, after: STATES[lexer.syntax][inComment ? 1 : 0] };
+  const { syntax, bits, tokens } = lexer;
+  const isSame = inComment === before.inComment && syntax === before.syntax && bits === before.bits;
+  return { tokens, after: isSame ? before : stateOf({ inComment, syntax, bits }) };
 }
 
 /** Labels, and the word that says what the statement is. */
@@ -168,6 +177,8 @@ function first(lexer: Lexer): void {
     lexer.directive = name.toLowerCase();
     if (lexer.directive === '.intel_syntax') lexer.syntax = 'intel';
     if (lexer.directive === '.att_syntax') lexer.syntax = 'att';
+    const code = /^\.code(16|32|64)$/.exec(lexer.directive);
+    if (code) lexer.bits = Number(code[1]) as CodeBits;
     lexer.add('directive', name.length);
   } else if (PREFIXES[name.toLowerCase()] !== undefined) return lexer.add('prefix', name.length);
   else lexer.add('mnemonic', name.length);

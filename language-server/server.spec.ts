@@ -174,6 +174,27 @@ describe('language server', () => {
     golden('completion', transcript.text);
   });
 
+  it('knows the modes of boot code', async () => {
+    const transcript = await open('boot.s');
+    for (const place of ['|movl', '|pusha', '|ljmp', '|lgdtl', '|jcxz', 'pus|h	%rax'])
+      await transcript.ask('textDocument/hover', place);
+    const labels = async (marked: string, wanted: RegExp): Promise<void> => {
+      const items = (await client.request<{ label: string }[]>('textDocument/completion', {
+        textDocument: { uri: transcript.uri },
+        position: transcript.position(marked),
+      })) as { label: string }[];
+      transcript.say(
+        `completion ${JSON.stringify(marked)}, of them ${wanted}`,
+        items.map(({ label }) => label).filter((label) => wanted.test(label)),
+      );
+    };
+    await labels('|jcxz', /^(jc|jr|je)xz$|^pusha|^swapgs|^lgdt/);
+    await labels('pus|h	%rax', /^(jc|jr|je)xz$|^pusha|^swapgs|^lgdt/);
+    await labels('%|cr0', /^%[re]?(ax|8)$|^%[sc]il$/);
+    await labels('%r|ax\ntable', /^%[re]?(ax|8)$|^%[sc]il$/);
+    golden('boot', transcript.text);
+  });
+
   it('lines up columns and changes no byte', async () => {
     const text = [
       'start: mov $1,%eax#comment',

@@ -1,5 +1,5 @@
 /** TextMate grammars as JSON has them, and the words that the assembler's tables give them. */
-import { mnemonics, PREFIXES } from '../emulator/assembler/mnemonics.ts';
+import { allMnemonics, PREFIXES } from '../emulator/assembler/mnemonics.ts';
 import { REGISTERS } from '../emulator/assembler/registers.ts';
 import { requiredRing } from '../emulator/cpu/table/rings.ts';
 
@@ -43,7 +43,7 @@ export function wordsOfTables(): Words {
   const branches: string[] = [];
   const privileged: string[] = [];
   const ordinary: string[] = [];
-  for (const [name, candidates] of new Map([...mnemonics('att'), ...mnemonics('intel')])) {
+  for (const [name, candidates] of allMnemonics()) {
     const rows = candidates.map(({ row }) => row);
     if (rows.every((row) => requiredRing(row) === 0)) privileged.push(name);
     else if (rows.every(({ branch, system }) => branch !== undefined && (branch !== 'system' || !system)))

@@ -13,7 +13,9 @@ import type { Selected } from './match.ts';
 import { candidatesOf, PREFIXES } from './mnemonics.ts';
 import type { Candidate, Syntax } from './mnemonics.ts';
 import { AssemblyError } from './model.ts';
-import type { AssemblyOperand, AssemblySymbol, Diagnostic, Expression, Position } from './model.ts';
+import type { AssemblyOperand, AssemblySymbol, CodeBits, Diagnostic, Expression, Position } from './model.ts';
+import { isRelativeKind } from './relocations.ts';
+import { isOnlyWide } from './registers.ts';
 import { fixedDistance, isDefined, localName, Sections } from './sections.ts';
 import { positionOf } from './source.ts';
 import type { Statement } from './source.ts';
@@ -45,8 +47,14 @@ export interface AssembledInstruction {
 const LABEL = /^\s*(?:([A-Za-z_.$][\w.$]*|"[^"]*")|(\d+))\s*:/;
 const ASSIGNMENT = /^\s*([A-Za-z_.$][\w.$]*)\s*(==?)(?!=)/;
 const WORD = /^\s*([A-Za-z_.][\w.]*)/;
+/** Prefixes that ask for what a mode does anyway; there are no 16-bit addresses in 64-bit code. */
+const REDUNDANT: Readonly<Record<CodeBits, ReadonlySet<string>>> = {
+  16: new Set(['data16', 'addr16']),
+  32: new Set(['data32', 'addr32']),
+  64: new Set(['data32', 'addr16']),
+};
 /** Two immediates are written in the order of the manual in both syntaxes. */
-const NOT_REVERSED = /^(enter|extrq|insertq|lcall|ljmp)/;
+const NOT_REVERSED = /^(enter|extrq|insertq)/;
 
 export class Assembler implements SymbolScope {
   readonly sections = new Sections();
@@ -54,6 +62,7 @@ export class Assembler implements SymbolScope {
   readonly diagnostics: Diagnostic[] = [];
   readonly input: Input;
   syntax: Syntax = 'att';
+  bits: CodeBits = 64;
   readonly lines = new LineMarks(this.sections);
   readonly frames = new Frames(this.sections, () => this.here());
   /** Called for every instruction. */
@@ -200,6 +209,8 @@ export class Assembler implements SymbolScope {
   #instruction(name: string, cursor: Cursor, statement: Statement, prefixes: number[]): void {
     const prefix = PREFIXES[name];
     if (prefix !== undefined) {
+      if (REDUNDANT[this.bits].has(name))
+        throw new AssemblyError(`\`${name}\` is what ${this.bits}-bit code does without it`);
       prefixes.push(prefix);
       if (cursor.done) return this.sections.bytes(prefixes);
       const start = cursor.at;
@@ -207,7 +218,7 @@ export class Assembler implements SymbolScope {
       if (next === undefined) cursor.fail(`expected an instruction after \`${name}\``, start);
       return this.#instruction(next, cursor, statement, prefixes);
     }
-    const candidates = candidatesOf(name, this.syntax);
+    const candidates = candidatesOf(this.#sized(name, prefixes), this.syntax, this.bits);
     let hint: number | undefined;
     // Branch hints: `jne,pt`.
     if (candidates && /^j/.test(name) && /^,p[nt]/.test(cursor.text.slice(cursor.at))) {
@@ -216,7 +227,9 @@ export class Assembler implements SymbolScope {
     }
     if (!candidates) {
       const end = cursor.at;
-      throw new AssemblyError(`\`${name}\` is not an instruction that is known`, { start: end - name.length, end });
+      const isElsewhere = ([16, 32, 64] as const).some((bits) => candidatesOf(name, this.syntax, bits));
+      const why = isElsewhere ? `does not exist in ${this.bits}-bit code` : 'is not an instruction that is known';
+      throw new AssemblyError(`\`${name}\` ${why}`, { start: end - name.length, end });
     }
     const isBranch = this.#isBranch(name, candidates);
     const operands = this.#operands(cursor, isBranch);
@@ -224,25 +237,37 @@ export class Assembler implements SymbolScope {
       operands.reverse();
     const all = hint === undefined ? prefixes : [...prefixes, hint];
     const { before } = candidates[0]!;
-    const selected = select(name, candidates, operands, this.syntax, before === undefined ? all : [before, ...all]);
+    const dialect = { syntax: this.syntax, bits: this.bits };
+    const selected = select(name, candidates, operands, dialect, before === undefined ? all : [before, ...all]);
     if (selected.isGuess) {
-      const how = this.syntax === 'att' ? `a suffix, for instance \`${name}l\`` : 'a size such as `dword ptr`';
+      const how =
+        this.syntax === 'att'
+          ? `a suffix, for instance \`${name}${this.bits === 16 ? 'w' : 'l'}\``
+          : 'a size such as `dword ptr`';
       this.report(
         statement,
-        new AssemblyError(`the operand size of \`${name}\` is not written and taken to be 32 bits: add ${how}`),
+        new AssemblyError(
+          `the operand size of \`${name}\` is not written and taken to be ${selected.choice.size * 8} bits: add ${how}`,
+        ),
         'warning',
       );
     }
     this.#emit(selected, statement, all);
     this.onInstruction?.({ statement, mnemonic: name, selected });
   }
+  /** `data32 ljmp` is `ljmpl` in 16-bit code, `data16 ljmp` is `ljmpw` in 32-bit code. */
+  #sized(name: string, prefixes: readonly number[]): string {
+    if (this.bits === 64 || !/^l(call|jmp)$/.test(name) || !prefixes.includes(0x66)) return name;
+    return name + (this.bits === 16 ? 'l' : 'w');
+  }
   #isBranch(name: string, candidates: readonly Candidate[]): boolean {
-    let known = this.#branches.get(name);
+    const key = `${this.bits}${name}`;
+    let known = this.#branches.get(key);
     if (known === undefined) {
       known = candidates.some(
         ({ row }) => row.operands?.some((code) => code.startsWith('J')) || /^(call|jmp)_/.test(row.op),
       );
-      this.#branches.set(name, known);
+      this.#branches.set(key, known);
     }
     return known;
   }
@@ -250,8 +275,12 @@ export class Assembler implements SymbolScope {
     const operands: AssemblyOperand[] = [];
     if (cursor.done) return operands;
     const parse = this.syntax === 'att' ? parseAttOperand : parseIntelOperand;
-    do operands.push(parse(cursor, this, isBranch));
-    while (cursor.take(','));
+    do {
+      const operand = parse(cursor, this, isBranch, this.bits);
+      if (this.bits !== 64 && operand.kind === 'register' && isOnlyWide(operand.register))
+        cursor.fail(`%${operand.register.name} does not exist in ${this.bits}-bit code`, operand.start);
+      operands.push(operand);
+    } while (cursor.take(','));
     cursor.end();
     return operands;
   }
@@ -267,6 +296,8 @@ export class Assembler implements SymbolScope {
       const jump = {
         kind: 'jump' as const,
         condition,
+        bits: this.bits,
+        width: isNarrowJump(this.bits, prefixes) ? (2 as const) : (4 as const),
         target: target.target,
         prefixes: [...prefixes],
         long: false,
@@ -278,10 +309,15 @@ export class Assembler implements SymbolScope {
     for (const byte of encoded.bytes) fragment.bytes.push(byte);
     for (const { offset, ...field } of encoded.fields) {
       const { kind } = field;
-      const base = kind === 'relative' || kind === 'branch' ? encoded.bytes.length - offset : 0;
+      const base = isRelativeKind({ kind }) ? encoded.bytes.length - offset : 0;
       fragment.fixups.push({ ...field, offset: start + offset, base, position });
     }
   }
+}
+
+/** Jumps have displacements of 16 bits in 16-bit code without prefix 66, and in 32-bit code with it. */
+function isNarrowJump(bits: CodeBits, prefixes: readonly number[]): boolean {
+  return bits !== 64 && (bits === 16) !== prefixes.includes(0x66);
 }
 
 /** A symbol set to a label plus a number is a label, too. */

@@ -89,6 +89,7 @@ function align(assembler: Assembler, cursor: Cursor, isPower: boolean, width: 1 
     fill: fill ?? (isCode ? undefined : 0),
     width,
     most: most === 0 ? Infinity : most,
+    bits: assembler.bits,
     size: 0,
   });
 }

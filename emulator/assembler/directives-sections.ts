@@ -3,7 +3,7 @@ import { SHF, SHT } from '../elf/constants.ts';
 import type { Assembler } from './assembler.ts';
 import type { Cursor } from './cursor.ts';
 import type { Directive } from './directives.ts';
-import { AssemblyError } from './model.ts';
+import { AssemblyError, type CodeBits } from './model.ts';
 
 const FLAGS: Readonly<Record<string, number>> = {
   a: SHF.alloc,
@@ -95,10 +95,11 @@ const include: Directive = (assembler, cursor, statement) => {
   else assembler.input.push(found.path, found.text);
 };
 
-const refused =
-  (what: string): Directive =>
-  () => {
-    throw new AssemblyError(`${what} is not assembled: only 64-bit code is`);
+const codeOf =
+  (bits: CodeBits): Directive =>
+  (assembler, cursor) => {
+    cursor.end();
+    assembler.bits = bits;
   };
 
 export const sectionDirectives: Readonly<Record<string, Directive>> = {
@@ -144,10 +145,12 @@ export const sectionDirectives: Readonly<Record<string, Directive>> = {
     sections.pop();
   },
   end: (assembler) => assembler.input.stop(),
-  code64: (_assembler, cursor) => cursor.end(),
-  code32: refused('32-bit code'),
-  code16: refused('16-bit code'),
-  code16gcc: refused('16-bit code'),
+  code64: codeOf(64),
+  code32: codeOf(32),
+  code16: codeOf(16),
+  code16gcc: () => {
+    throw new AssemblyError('16-bit code of a 32-bit compiler is not assembled: only `.code16` is');
+  },
   intel_syntax: (assembler, cursor) => {
     cursor.at = cursor.text.length;
     assembler.syntax = 'intel';

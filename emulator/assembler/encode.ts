@@ -3,15 +3,15 @@ import type { OpcodeRow } from '../cpu/table/row.ts';
 import { littleEndian } from '../elf/bytes.ts';
 import { number } from './expression.ts';
 import { AssemblyError } from './model.ts';
-import type { AssemblyOperand, Expression, MemoryReference } from './model.ts';
-import { GPR_BYTES } from './registers.ts';
-import type { Register } from './registers.ts';
+import type { AssemblyOperand, CodeBits, Expression, MemoryReference } from './model.ts';
+import { GPR_BYTES, isOnlyWide } from './registers.ts';
+import type { Register, RegisterClass } from './registers.ts';
 
 /** A field of an encoded instruction that an expression fills; offsets from the instruction's first byte. */
 export interface EncodedField {
   readonly offset: number;
   readonly size: 1 | 2 | 4 | 8;
-  readonly kind: 'absolute' | 'signed' | 'relative' | 'branch';
+  readonly kind: 'absolute' | 'signed' | 'relative' | 'branch' | 'near';
   readonly expression: Expression;
   /** As in Fixup. */
   readonly relaxable?: 'rex' | 'plain' | undefined;
@@ -31,6 +31,7 @@ export interface Choice {
   readonly operands: readonly (AssemblyOperand | undefined)[];
   /** Segment override, LOCK, REP and the like, as written before the mnemonic. */
   readonly prefixes: readonly number[];
+  readonly bits: CodeBits;
 }
 
 const SEGMENT_PREFIX = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
@@ -69,6 +70,14 @@ function opcodeOf({ encoding }: OpcodeRow): Opcode {
   opcodes.set(encoding, known);
   return known;
 }
+
+/** RDRAND, RDSEED and MOVBE, whose rows name the prefix that gives their size. */
+const SIZED_BY_66 = /^(rdrand|rdseed|movbe)$/;
+/** By ModRM.rm. */
+const SHORT_ADDRESSES = ['bx+si', 'bx+di', 'bp+si', 'bp+di', 'si', 'di', 'bp', 'bx'];
+
+const isNumber = (expression: Expression, value: bigint): boolean =>
+  expression.kind === 'number' && expression.value === value;
 
 /** Where an operand goes, by its code. */
 type Place = 'reg' | 'rm' | 'vvvv' | 'opcode' | 'stack' | 'is4' | 'immediate' | 'branch' | 'moffs' | 'none';
@@ -114,11 +123,12 @@ class Encoding {
   #rm: AssemblyOperand | undefined;
   #vvvv = 0;
   #opcodeRegister = 0;
-  #addressSize: 0x67 | 0 = 0;
+  #addressBits: CodeBits;
 
   constructor(readonly choice: Choice) {
     this.#opcode = opcodeOf(choice.row);
     this.#places = (choice.row.operands ?? []).map(placeOf);
+    this.#addressBits = choice.bits;
   }
 
   encode(): Encoded {
@@ -134,6 +144,7 @@ class Encoding {
     this.#reg = this.#opcode.digit ?? 0;
     operands.forEach((operand, index) => {
       const register = registerOf(operand);
+      if (register) this.#checkMode(register);
       const place = this.#places[index]!;
       if (register && GPR_BYTES[register.class] === 1) {
         if (register.needsRex) this.#rex.needed = true;
@@ -159,8 +170,16 @@ class Encoding {
   #memoryPrefixes({ base, index }: MemoryReference): void {
     if (base && base.class !== 'ip64' && base.number & 8) this.#rex.bits |= 1;
     if (index && index.number & 8) this.#rex.bits |= 2;
-    const narrow = (register: Register | undefined): boolean => register?.class === 'r32' || register?.class === 'ip32';
-    if (narrow(base) || narrow(index)) this.#addressSize = 0x67;
+    if (base) this.#checkMode(base);
+    if (index) this.#checkMode(index);
+    const isOf = (width: RegisterClass): boolean => base?.class === width || index?.class === width;
+    if (isOf('r32') || isOf('ip32')) this.#addressBits = 32;
+    else if (isOf('r16') && base?.name !== 'dx') this.#addressBits = 16;
+  }
+  #checkMode(register: Register): void {
+    const { bits } = this.choice;
+    if (bits !== 64 && isOnlyWide(register))
+      throw new AssemblyError(`%${register.name} does not exist in ${bits}-bit code`);
   }
 
   /** Whether the operand size is chosen by prefixes. */
@@ -171,14 +190,21 @@ class Encoding {
   get #isCounted(): boolean {
     return /^(loop|jrcxz)/.test(this.choice.row.op);
   }
+  /** Whether prefix 66 makes the operands of 16 bits, or of 32 in 16-bit code. */
+  get #isSizedBy66(): boolean {
+    const { row } = this.choice;
+    if (!this.#isSized) return false;
+    return row.sizes!.includes(2) || SIZED_BY_66.test(row.op);
+  }
 
   #prefixes(): void {
-    const { row, size, operands, prefixes } = this.choice;
+    const { row, size, operands, prefixes, bits } = this.choice;
     const legacy = { 0x66: false, 0xf2: false, 0xf3: false, 0xf0: false };
     for (const prefix of prefixes) {
       if (prefix in legacy) legacy[prefix as keyof typeof legacy] = true;
-      else if (prefix === 0x67) this.#addressSize = 0x67;
+      else if (prefix === 0x67) this.#addressBits = bits === 32 ? 16 : 32;
       else if (prefix >= 0x40 && prefix < 0x50) {
+        if (bits !== 64) throw new AssemblyError(`there is no REX prefix in ${bits}-bit code`);
         this.#rex.bits |= prefix & 15;
         this.#rex.needed = true;
       } else this.bytes.push(prefix);
@@ -186,13 +212,13 @@ class Encoding {
     const memory = operands.find((operand) => operand?.kind === 'memory');
     if (memory?.kind === 'memory' && memory.segment !== undefined && !isDefaultSegment(memory))
       this.bytes.push(SEGMENT_PREFIX[memory.segment]!);
-    if (this.#isCounted && size === 4) this.#addressSize = 0x67;
-    if (this.#addressSize) this.bytes.push(0x67);
+    if (this.#isCounted && size !== bits / 8) this.#addressBits = size === 4 ? 32 : 16;
+    if (this.#addressBits !== bits) this.bytes.push(0x67);
     const isWide = this.#isSized && size === 8 && !row.default64;
     if (row.vex) return this.#vex(isWide);
-    if (this.#isSized && size === 2 && row.prefix !== '66') legacy[0x66] = true;
-    const mandatory = MANDATORY[row.prefix ?? ''];
+    const mandatory = this.#isSizedBy66 && row.prefix === '66' ? undefined : MANDATORY[row.prefix ?? ''];
     if (mandatory !== undefined) legacy[mandatory as keyof typeof legacy] = true;
+    if (this.#isSizedBy66 && size === (bits === 16 ? 4 : 2)) legacy[0x66] = true;
     for (const prefix of [0x66, 0xf2, 0xf3, 0xf0] as const) if (legacy[prefix]) this.bytes.push(prefix);
     if (isWide) this.#rex.bits |= 8;
     if (!this.#rex.bits && !this.#rex.needed) return;
@@ -238,31 +264,54 @@ class Encoding {
       this.bytes.push(reg | 5);
       return this.#displacement(displacement, 4, 'relative');
     }
+    if (this.#addressBits === 16) return this.#shortAddress(memory, displacement, reg);
+    const kind = this.choice.bits === 64 ? 'signed' : 'absolute';
+    if (!base && !index && this.choice.bits !== 64) {
+      this.bytes.push(reg | 5);
+      return this.#displacement(displacement, 4, kind);
+    }
     const needsSib = index !== undefined || base === undefined || (base.number & 7) === 4;
     const scale = Math.log2(memory.scale) << 6;
     const sib = scale | ((index ? index.number & 7 : 4) << 3) | (base ? base.number & 7 : 5);
     if (!base) {
       this.bytes.push(reg | 4, sib);
-      return this.#displacement(displacement, 4, 'signed');
+      return this.#displacement(displacement, 4, kind);
     }
-    const value = displacement.kind === 'number' ? displacement.value : undefined;
-    const isZero = value === 0n && (base.number & 7) !== 5;
-    const isByte = value !== undefined && value >= -128n && value <= 127n;
+    const isZero = isNumber(displacement, 0n) && (base.number & 7) !== 5;
+    const isByte = this.#isByte(displacement, 32);
     const mod = isZero ? 0 : isByte ? 0x40 : 0x80;
     this.bytes.push(mod | reg | (needsSib ? 4 : base.number & 7));
     if (needsSib) this.bytes.push(sib);
-    if (!isZero) this.#displacement(displacement, isByte ? 1 : 4, 'signed');
+    if (!isZero) this.#displacement(displacement, isByte ? 1 : 4, kind);
   }
-  #displacement(expression: Expression, size: 1 | 4, kind: 'relative' | 'signed'): void {
+  /** SDM 2A table 2-1. */
+  #shortAddress({ base, index }: MemoryReference, displacement: Expression, reg: number): void {
+    if (!base) {
+      this.bytes.push(reg | 6);
+      return this.#displacement(displacement, 2, 'absolute');
+    }
+    const rm = SHORT_ADDRESSES.indexOf(index ? `${base.name}+${index.name}` : base.name);
+    const isZero = isNumber(displacement, 0n) && rm !== 6;
+    const isByte = this.#isByte(displacement, 16);
+    this.bytes.push((isZero ? 0 : isByte ? 0x40 : 0x80) | reg | rm);
+    if (!isZero) this.#displacement(displacement, isByte ? 1 : 2, 'absolute');
+  }
+  /** In other than 64-bit code FFFF... is -1. */
+  #isByte(displacement: Expression, width: 16 | 32): boolean {
+    if (displacement.kind !== 'number') return false;
+    const value = this.choice.bits === 64 ? displacement.value : BigInt.asIntN(width, displacement.value);
+    return value >= -128n && value <= 127n;
+  }
+  #displacement(expression: Expression, size: 1 | 2 | 4, kind: 'relative' | 'signed' | 'absolute'): void {
     this.#field(expression, size, kind);
   }
   /** A number now, or a field to be filled later. */
   #field(expression: Expression, size: 1 | 2 | 4 | 8, kind: EncodedField['kind']): void {
     // A number before (%rip) is the displacement itself; a branch to a number goes to that address.
-    const isNumber = expression.kind === 'number' && kind !== 'branch';
+    const isKnown = expression.kind === 'number' && kind !== 'branch' && kind !== 'near';
     const relaxable = kind === 'relative' ? this.#relaxable() : undefined;
-    if (!isNumber) this.fields.push({ offset: this.bytes.length, size, kind, expression, relaxable });
-    this.bytes.push(...littleEndian(isNumber ? expression.value : 0n, size));
+    if (!isKnown) this.fields.push({ offset: this.bytes.length, size, kind, expression, relaxable });
+    this.bytes.push(...littleEndian(isKnown ? expression.value : 0n, size));
   }
 
   /** MOV, TEST and arithmetic of a register with memory, CALL and JMP (AMD64 supplement, B.2). */
@@ -276,14 +325,19 @@ class Encoding {
   }
 
   #trailing(): void {
-    const { row, size, operands } = this.choice;
+    const { row, size, operands, bits } = this.choice;
     operands.forEach((operand, index) => {
       const code = row.operands![index]!;
       const place = this.#places[index]!;
       if (place === 'is4') this.bytes.push(registerOf(operand)!.number << 4);
-      else if (place === 'moffs') this.#field((operand as MemoryReference).displacement ?? number(0), 8, 'absolute');
+      else if (place === 'moffs')
+        this.#field(
+          (operand as MemoryReference).displacement ?? number(0),
+          (this.#addressBits / 8) as 2 | 4 | 8,
+          'absolute',
+        );
       else if (place === 'branch' && operand?.kind === 'target')
-        this.#field(operand.target, code === 'Jb' ? 1 : 4, 'branch');
+        this.#field(operand.target, code === 'Jb' ? 1 : size === 2 ? 2 : 4, bits === 64 ? 'branch' : 'near');
       else if (place === 'immediate' && operand?.kind === 'immediate') {
         const bytes = immediateBytes(code, size);
         this.#field(operand.value, bytes, size === 8 && bytes === 4 ? 'signed' : 'absolute');
@@ -294,7 +348,8 @@ class Encoding {
 
 /** DS, or SS where the base is RSP or RBP: writing them changes nothing, and GNU as leaves the prefix out too. */
 function isDefaultSegment({ segment, base }: MemoryReference): boolean {
-  const usesStack = base !== undefined && (base.number === 4 || base.number === 5) && /^r(32|64)$/.test(base.class);
+  const usesStack =
+    base !== undefined && (/^r(32|64)$/.test(base.class) ? base.number === 4 || base.number === 5 : base.name === 'bp');
   return segment === (usesStack ? 2 : 3);
 }
 

@@ -4,12 +4,12 @@ import { SHF } from '../elf/constants.ts';
 import { isConstant, reduce } from './expression.ts';
 import type { Distance } from './expression.ts';
 import { AssemblyError } from './model.ts';
-import type { Expression, Fragment, Position, Section } from './model.ts';
+import type { CodeBits, Expression, Fragment, Position, Section } from './model.ts';
 import { offsetOf, sectionOf } from './sections.ts';
 
-/** Bytes of jumps: JMP rel8, Jcc rel8; JMP rel32, Jcc rel32. */
-export function jumpSize({ long, condition, prefixes }: Fragment & { kind: 'jump' }): number {
-  return prefixes.length + (long ? (condition < 0 ? 5 : 6) : 2);
+/** Bytes of jumps: JMP rel8, Jcc rel8; JMP rel16 or rel32, Jcc rel16 or rel32. */
+export function jumpSize({ long, condition, prefixes, width }: Fragment & { kind: 'jump' }): number {
+  return prefixes.length + (long ? (condition < 0 ? 1 : 2) + width : 2);
 }
 
 export const distanceAfterLayout: Distance = (from, to) =>
@@ -242,24 +242,37 @@ const NOPS: readonly (readonly number[])[] = [
   [0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
 ];
 
+/** Of 16-bit code: LEA SI, [SI + disp]. */
+const NOPS_16: readonly (readonly number[])[] = [
+  [],
+  [0x90],
+  [0x66, 0x90],
+  [0x8d, 0x74, 0x00],
+  [0x8d, 0xb4, 0x00, 0x00],
+];
+
 /** More of the longest than this are jumped over. */
 const MOST_NOPS = 7;
+const MOST_NOPS_16 = 2;
 
 /** No-operations that fill a gap in code: as few as can be, the longest first, behind a jump if they are many (as GNU as does for x86-64). */
-export function nops(count: number): number[] {
-  const longest = NOPS.length - 1;
-  if (count < (MOST_NOPS + 1) * longest) return plainNops(count);
+export function nops(count: number, bits: CodeBits = 64): number[] {
+  const kinds = bits === 16 ? NOPS_16 : NOPS;
+  const longest = kinds.length - 1;
+  if (count < ((bits === 16 ? MOST_NOPS_16 : MOST_NOPS) + 1) * longest) return plainNops(count, kinds);
+  const long = bits === 16 ? [0x66, 0xe9] : [0xe9];
   const isShort = count - 2 <= 127;
-  const over = isShort ? count - 2 : count - 5;
-  return [...(isShort ? [0xeb] : [0xe9]), ...littleEndian(BigInt(over), isShort ? 1 : 4), ...plainNops(over)];
+  const over = isShort ? count - 2 : count - long.length - 4;
+  const jump = isShort ? [0xeb, over] : [...long, ...littleEndian(BigInt(over), 4)];
+  return [...jump, ...plainNops(over, kinds)];
 }
 
-function plainNops(count: number): number[] {
-  const longest = NOPS.length - 1;
+function plainNops(count: number, kinds: readonly (readonly number[])[]): number[] {
+  const longest = kinds.length - 1;
   const bytes: number[] = [];
   for (let left = count; left > 0;) {
     const size = Math.min(left, longest);
-    bytes.push(...NOPS[size]!);
+    bytes.push(...kinds[size]!);
     left -= size;
   }
   return bytes;

@@ -1,19 +1,27 @@
 /** Which row of the instruction table a mnemonic with its operands means, as GNU as would choose. */
+import { usesStack } from '../cpu/table/legacy.ts';
 import type { OpcodeRow } from '../cpu/table/row.ts';
 import { encode } from './encode.ts';
 import type { Choice, Encoded } from './encode.ts';
 import { number } from './expression.ts';
 import { AssemblyError } from './model.ts';
-import type { AssemblyOperand, Expression } from './model.ts';
+import type { AssemblyOperand, CodeBits, Expression } from './model.ts';
+import { sizesOf } from './mnemonics.ts';
 import type { Candidate, Syntax } from './mnemonics.ts';
 import { GPR_BYTES, SEGMENTS } from './registers.ts';
 
 type Operands = readonly (AssemblyOperand | undefined)[];
 
+/** How instructions are written, and for which mode. */
+export interface Dialect {
+  readonly syntax: Syntax;
+  readonly bits: CodeBits;
+}
+
 export interface Selected {
   readonly choice: Choice;
   readonly encoded: Encoded;
-  /** Nothing said what the operand size is: it is 32 bits. */
+  /** Nothing said what the operand size is: it is that of the mode, at most 32 bits. */
   readonly isGuess: boolean;
 }
 
@@ -77,8 +85,7 @@ function readsSelector({ system, op }: OpcodeRow): boolean {
 }
 
 function fits(row: OpcodeRow, code: string, operand: AssemblyOperand, size: number, syntax: Syntax): boolean {
-  const isFar = /^(call|jmp)_far$/.test(row.op);
-  const isIndirect = isFar || /^(call|jmp)_indirect$/.test(row.op);
+  const isIndirect = /^(call|jmp)_(far|indirect)$/.test(row.op) && row.operands![0] !== 'Iv';
   if (syntax === 'att' && operand.indirect !== undefined && operand.indirect !== isIndirect) return false;
   switch (operand.kind) {
     case 'immediate':
@@ -89,7 +96,7 @@ function fits(row: OpcodeRow, code: string, operand: AssemblyOperand, size: numb
     case 'memory': {
       if (code === 'DX') return operand.base?.name === 'dx';
       if (code.startsWith('O')) return !operand.base && !operand.index;
-      if (!/^[EMWQX]/.test(code) && code !== 'Y') return false;
+      if (!/^([EMWQX](?!S)|Y$)/.test(code)) return false;
       const vectorIndex = operand.index && !GPR_BYTES[operand.index.class] ? operand.index.class : undefined;
       const wantedIndex = code === 'Mx' ? (row.operands!.includes('Kqq') ? 'ymm' : 'xmm') : undefined;
       if (vectorIndex !== wantedIndex) return false;
@@ -182,20 +189,20 @@ interface Possible {
 function* choices(
   candidate: Candidate,
   written: readonly AssemblyOperand[],
-  syntax: Syntax,
+  dialect: Dialect,
   prefixes: readonly number[],
   isExchanged = false,
 ): Generator<Possible> {
   const operands = assigned(candidate, written);
   if (!operands) return;
   const codes = candidate.row.operands ?? [];
-  for (const size of candidate.row.sizes ?? [0]) {
+  for (const size of sizesOf(candidate.row, dialect.bits)) {
     if (candidate.size !== undefined && candidate.size !== size) continue;
     const isFit = operands.every(
-      (operand, index) => operand === undefined || fits(candidate.row, codes[index]!, operand, size, syntax),
+      (operand, index) => operand === undefined || fits(candidate.row, codes[index]!, operand, size, dialect.syntax),
     );
     if (!isFit) continue;
-    const choice = choiceOf(candidate, size, operands, syntax, prefixes);
+    const choice = choiceOf(candidate, size, operands, dialect, prefixes);
     yield { choice, candidate, size, isExchanged };
   }
 }
@@ -204,16 +211,17 @@ function choiceOf(
   candidate: Candidate,
   size: number,
   operands: Operands,
-  syntax: Syntax,
+  { syntax, bits }: Dialect,
   prefixes: readonly number[],
 ): Choice {
   const row = isSwapped(candidate, syntax) ? swapped(candidate.row) : candidate.row;
-  return { row, size: selectorSize(row, size, operands), operands, condition: candidate.condition ?? 0, prefixes };
+  const { condition = 0 } = candidate;
+  return { row, size: selectorSize(row, size, operands, bits), operands, condition, prefixes, bits };
 }
 
 /** SLDT, STR and MOV from a segment register store 16 bits to memory and clear the upper ones of any wider register, so that no prefix is needed; SMSW to memory likewise. */
-function selectorSize({ op }: OpcodeRow, size: number, [operand]: Operands): number {
-  if (operand?.kind === 'memory' && /^(sldt|str|smsw|mov_from_segment)$/.test(op)) return 4;
+function selectorSize({ op }: OpcodeRow, size: number, [operand]: Operands, bits: CodeBits): number {
+  if (operand?.kind === 'memory' && /^(sldt|str|smsw|mov_from_segment)$/.test(op)) return bits === 16 ? 2 : 4;
   return size === 8 && /^(sldt|str|mov_from_segment)$/.test(op) ? 4 : size;
 }
 
@@ -258,18 +266,18 @@ export function select(
   mnemonic: string,
   candidates: readonly Candidate[],
   written: readonly AssemblyOperand[],
-  syntax: Syntax,
+  dialect: Dialect,
   prefixes: readonly number[],
 ): Selected {
-  let shape = `${syntax === 'att' ? '' : '!'}${mnemonic} ${prefixes.join()}`;
+  let shape = `${dialect.syntax === 'att' ? '' : '!'}${dialect.bits}${mnemonic} ${prefixes.join()}`;
   for (const operand of written) shape += ` ${shapeOfOperand(operand)}`;
   const known = remembered.get(shape);
   if (known) {
     const ordered = known.isExchanged ? [written[1]!, written[0]!] : written;
-    const choice = choiceOf(known.candidate, known.size, assigned(known.candidate, ordered)!, syntax, prefixes);
+    const choice = choiceOf(known.candidate, known.size, assigned(known.candidate, ordered)!, dialect, prefixes);
     return { choice, encoded: known.encoded ?? encode(choice), isGuess: known.isGuess };
   }
-  const { possible, encoded, isGuess } = search(mnemonic, candidates, written, syntax, prefixes);
+  const { possible, encoded, isGuess } = search(mnemonic, candidates, written, dialect, prefixes);
   const { choice, candidate, size, isExchanged } = possible;
   if (remembered.size >= MOST_REMEMBERED) remembered.clear();
   remembered.set(shape, { candidate, size, isExchanged, isGuess, encoded: shape.includes('?') ? undefined : encoded });
@@ -286,16 +294,16 @@ function search(
   mnemonic: string,
   candidates: readonly Candidate[],
   written: readonly AssemblyOperand[],
-  syntax: Syntax,
+  dialect: Dialect,
   prefixes: readonly number[],
 ): Found {
-  const found = candidates.flatMap((candidate) => [...choices(candidate, written, syntax, prefixes)]);
+  const found = candidates.flatMap((candidate) => [...choices(candidate, written, dialect, prefixes)]);
   if (written.length === 2 && COMMUTES.test(mnemonic)) {
     const other = [written[1]!, written[0]!];
-    found.push(...candidates.flatMap((candidate) => [...choices(candidate, other, syntax, prefixes, true)]));
+    found.push(...candidates.flatMap((candidate) => [...choices(candidate, other, dialect, prefixes, true)]));
   }
   if (found.length === 0) throw new AssemblyError(mismatch(mnemonic, candidates, written));
-  const { choices: sized, isGuess } = withDefaultSize(found);
+  const { choices: sized, isGuess } = withDefaultSize(found, dialect.bits);
   let best: Found | undefined;
   let refused: AssemblyError | undefined;
   for (const possible of sized) {
@@ -327,9 +335,11 @@ function cost({ row, size, operands }: Choice, { bytes }: Encoded): number {
 }
 
 /** 90 is NOP, so XCHG EAX, EAX (which clears the upper half) has another encoding. */
-function isExchangeOfAccumulator({ row, size, operands }: Choice): boolean {
+function isExchangeOfAccumulator({ row, size, operands, bits }: Choice): boolean {
   const [first] = operands;
-  return row.encoding === '90+r' && size === 4 && first?.kind === 'register' && first.register.number === 0;
+  return (
+    bits === 64 && row.encoding === '90+r' && size === 4 && first?.kind === 'register' && first.register.number === 0
+  );
 }
 
 /** Rows whose operand size a suffix or a register must give. */
@@ -338,7 +348,10 @@ function isSized({ row }: Choice): boolean {
 }
 
 /** Where neither a register nor a suffix gives the size: the instruction's default. */
-function withDefaultSize(found: readonly Possible[]): {
+function withDefaultSize(
+  found: readonly Possible[],
+  bits: CodeBits,
+): {
   readonly choices: readonly Possible[];
   readonly isGuess: boolean;
 } {
@@ -346,9 +359,12 @@ function withDefaultSize(found: readonly Possible[]): {
   if (sizes.size < 2 || !found.every(({ choice }) => isSized(choice))) return { choices: found, isGuess: false };
   if (found.every(({ choice }) => choice.row.default64))
     return { choices: found.filter(({ choice }) => choice.size === 8), isGuess: false };
-  const choices = found.filter(({ choice }) => choice.size === 4);
+  const standard = bits === 16 ? 2 : 4;
+  const choices = found.filter(({ choice }) => choice.size === standard);
   const isOneSize = found.every(
-    ({ choice: { row } }) => row.system ?? (row.prefix !== undefined || row.op.startsWith('f')),
+    ({ choice: { row } }) =>
+      row.system ??
+      (row.branch !== undefined || usesStack(row.op) || row.prefix !== undefined || row.op.startsWith('f')),
   );
   return { choices: choices.length > 0 ? choices : found, isGuess: !isOneSize };
 }

@@ -23,6 +23,9 @@ export class AssemblyError {
   ) {}
 }
 
+/** Which code is assembled: `.code16`, `.code32`, `.code64`. */
+export type CodeBits = 16 | 32 | 64;
+
 /** How a relocation operator (`sym@PLT`) changes the meaning of a symbol. */
 export type Modifier =
   'plt' | 'gotpcrel' | 'gottpoff' | 'tpoff' | 'dtpoff' | 'tlsgd' | 'tlsld' | 'size' | 'got' | 'gotoff';
@@ -68,8 +71,8 @@ export interface Fixup {
   /** Bytes from the fragment's start. */
   readonly offset: number;
   readonly size: 1 | 2 | 4 | 8;
-  /** `relative`: to the address of the byte `base` bytes after the field's start. `signed`: absolute, sign-extended by its user. `branch`: relative, of a call or jump. */
-  readonly kind: 'absolute' | 'signed' | 'relative' | 'branch';
+  /** `relative`: to the address of the byte `base` bytes after the field's start. `signed`: absolute, sign-extended by its user. `branch`: relative, of a call or jump; `near`: the same of 16- and 32-bit code. */
+  readonly kind: 'absolute' | 'signed' | 'relative' | 'branch' | 'near';
   readonly base: number;
   readonly expression: Expression;
   /** A linker may turn the instruction's use of the global offset table into a direct one; whether it has a REX prefix. */
@@ -91,9 +94,9 @@ interface Placed {
 export type Fragment = Placed &
   (
     | { readonly kind: 'data'; bytes: number[]; readonly fixups: Fixup[] }
-    /** A jump that is short if it can be. `condition` -1: JMP. */
-    | { readonly kind: 'jump'; readonly condition: number; readonly prefixes: readonly number[]; readonly target: Expression; long: boolean; readonly position: Position }
-    | { readonly kind: 'align'; readonly to: number; readonly fill: number | undefined; readonly width: 1 | 2 | 4 | 8; readonly most: number; size: number }
+    /** A jump that is short if it can be. `condition` -1: JMP. `width`: bytes of its displacement otherwise. */
+    | { readonly kind: 'jump'; readonly condition: number; readonly bits: CodeBits; readonly width: 2 | 4; readonly prefixes: readonly number[]; readonly target: Expression; long: boolean; readonly position: Position }
+    | { readonly kind: 'align'; readonly to: number; readonly fill: number | undefined; readonly width: 1 | 2 | 4 | 8; readonly most: number; readonly bits?: CodeBits; size: number }
     | { readonly kind: 'leb128'; readonly signed: boolean; readonly expression: Expression; size: number; readonly position: Position }
     /** `count` times the value in `width` bytes. */
     | { readonly kind: 'fill'; readonly count: Expression; readonly width: number; readonly value: bigint; size: number; readonly position: Position }

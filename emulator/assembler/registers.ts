@@ -62,3 +62,7 @@ function* all(): Generator<Register> {
 export const REGISTERS: ReadonlyMap<string, Register> = new Map(
   [...all()].map((register) => [register.name, register]),
 );
+
+/** Registers of 64-bit code alone. */
+export const isOnlyWide = ({ class: kind, number: value, needsRex }: Register): boolean =>
+  kind === 'r64' || kind === 'ip64' || kind === 'ip32' || needsRex === true || (value > 7 && kind !== 'st');

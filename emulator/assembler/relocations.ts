@@ -84,17 +84,18 @@ function write(
 }
 
 function writeJump(fragment: Fragment & { kind: 'jump' }, at: number, bytes: Uint8Array): Fixup {
-  const { condition, long, prefixes, target, position } = fragment;
+  const { condition, long, prefixes, target, width, bits, position } = fragment;
   const opcode = long ? (condition < 0 ? [0xe9] : [0x0f, 0x80 | condition]) : [condition < 0 ? 0xeb : 0x70 | condition];
   bytes.set([...prefixes, ...opcode], at);
-  const size = long ? 4 : 1;
+  const size = long ? width : 1;
   const offset = jumpSize(fragment) - size;
-  return { offset, size, kind: 'branch', base: size, expression: target, position };
+  const kind = bits === 64 ? 'branch' : 'near';
+  return { offset, size, kind, base: size, expression: target, position };
 }
 
 function writeAlignment(fragment: Fragment & { kind: 'align' }, at: number, bytes: Uint8Array): void {
   const { fill, size, width } = fragment;
-  if (fill === undefined) return bytes.set(nops(size), at);
+  if (fill === undefined) return bytes.set(nops(size, fragment.bits), at);
   // Bytes before the first whole unit are zero.
   const first = size % width;
   for (let i = first; i < size; i++) bytes[at + i] = (fill >>> (8 * ((i - first) % width))) & 255;
@@ -111,7 +112,7 @@ function resolve(
   const offset = fragmentAt + fixup.offset;
   const reduced = reduce(fixup.expression, distanceAfterLayout);
   if (!reduced) throw new AssemblyError('this expression can neither be computed nor left to a linker');
-  const isRelative = fixup.kind === 'relative' || fixup.kind === 'branch';
+  const isRelative = isRelativeKind(fixup);
   if (!isRelative && isConstant(reduced)) return void put(bytes, offset, fixup, reduced.constant);
   if (isRelative && isResolvable(reduced, section, isJump)) {
     const target = BigInt(offsetOf(reduced.add!)) + reduced.constant;
@@ -128,12 +129,15 @@ function isResolvable({ add, subtract, modifier }: Reduced, section: Section, is
   return isJump ? add.binding !== 'weak' : add.binding === 'local';
 }
 
+export const isRelativeKind = ({ kind }: Pick<Fixup, 'kind'>): boolean =>
+  kind === 'relative' || kind === 'branch' || kind === 'near';
+
 function put(bytes: Uint8Array, offset: number, { size, kind }: Fixup, value: bigint): void {
   const bits = BigInt(size * 8);
   const least = -(1n << (bits - 1n));
   const most = kind === 'absolute' ? 1n << bits : 1n << (bits - 1n);
   if (value < least || value >= most) {
-    const what = kind === 'relative' || kind === 'branch' ? 'the target is too far away' : `${value} does not fit`;
+    const what = isRelativeKind({ kind }) ? 'the target is too far away' : `${value} does not fit`;
     throw new AssemblyError(`${what} (${size} byte${size === 1 ? '' : 's'})`);
   }
   bytes.set(littleEndian(value, size), offset);
@@ -143,7 +147,7 @@ function put(bytes: Uint8Array, offset: number, { size, kind }: Fixup, value: bi
 export function relocationOf(fixup: Fixup, reduced: Reduced, offset: number, section: Section): Relocation {
   const { add, subtract, modifier } = reduced;
   let { constant } = reduced;
-  let isRelative = fixup.kind === 'relative' || fixup.kind === 'branch';
+  let isRelative = isRelativeKind(fixup);
   if (isRelative) constant -= BigInt(fixup.base);
   if (subtract) {
     if (sectionOf(subtract) !== section || isRelative || !add)

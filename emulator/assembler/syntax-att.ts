@@ -2,7 +2,7 @@
 import type { Cursor } from './cursor.ts';
 import { number, parseExpression } from './expression.ts';
 import type { SymbolScope } from './expression.ts';
-import type { AssemblyOperand, Expression, MemoryReference } from './model.ts';
+import type { AssemblyOperand, CodeBits, Expression, MemoryReference } from './model.ts';
 import { REGISTERS } from './registers.ts';
 import type { Register } from './registers.ts';
 
@@ -24,7 +24,7 @@ function register(cursor: Cursor): Register {
 }
 
 /** What stands after a displacement: `(base, index, scale)`. */
-function addressing(cursor: Cursor): Pick<MemoryReference, 'base' | 'index' | 'scale'> {
+function addressing(cursor: Cursor, bits: CodeBits): Pick<MemoryReference, 'base' | 'index' | 'scale'> {
   cursor.expect('(');
   let base: Register | undefined;
   let index: Register | undefined;
@@ -41,22 +41,54 @@ function addressing(cursor: Cursor): Pick<MemoryReference, 'base' | 'index' | 's
     }
   }
   cursor.expect(')');
-  checkAddress(cursor, base, index);
+  checkAddress(cursor, bits, base, index, scale);
   return { base, index, scale };
 }
 
-export function checkAddress(cursor: Cursor, base: Register | undefined, index: Register | undefined): void {
-  const isAddress = (of: Register): boolean => /^(r64|r32|ip64|ip32)$/.test(of.class) || of.name === 'dx';
-  if (base && !isAddress(base)) cursor.fail(`${base.name} cannot be a base register in 64-bit code`);
+export function checkAddress(
+  cursor: Cursor,
+  bits: CodeBits,
+  base: Register | undefined,
+  index: Register | undefined,
+  scale = 1,
+): void {
+  const isWide = (of: Register): boolean => /^(r64|ip64|ip32)$/.test(of.class) || (of.class === 'r32' && of.number > 7);
+  const allowed = bits === 64 ? /^(r64|r32|ip64|ip32)$/ : /^(r32|r16)$/;
+  const refuse = (of: Register, what: string): never => cursor.fail(`${of.name} cannot be ${what} in ${bits}-bit code`);
+  if (base && base.name !== 'dx' && (!allowed.test(base.class) || (bits !== 64 && isWide(base))))
+    refuse(base, 'a base register');
+  const isShort = bits !== 64 && (base ?? index)?.class === 'r16';
+  if (index && !(bits === 64 ? /^(r64|r32|[xy]mm)$/ : /^(r32|r16|[xy]mm)$/).test(index.class))
+    refuse(index, 'an index register');
+  if (isShort && (base?.name !== 'dx' || index)) return checkShortAddress(cursor, base, index, scale);
   if (!index) return;
-  if (!/^(r64|r32|xmm|ymm)$/.test(index.class)) cursor.fail(`${index.name} cannot be an index register in 64-bit code`);
   if (index.number === 4 && index.class.startsWith('r')) cursor.fail(`${index.name} cannot be an index register`);
   if (base && index.class.startsWith('r') && base.class !== index.class)
     cursor.fail(`${base.name} and ${index.name} have different widths`);
 }
 
+/** 16-bit addresses (SDM 2A table 2-1). */
+function checkShortAddress(
+  cursor: Cursor,
+  base: Register | undefined,
+  index: Register | undefined,
+  scale: number,
+): void {
+  if (!base) cursor.fail('an index register of 16 bits needs a base register');
+  if (!/^(bx|bp|si|di)$/.test(base.name)) cursor.fail(`${base.name} cannot be a base register`);
+  if (!index) return;
+  if (!/^b/.test(base.name) || !/^[sd]i$/.test(index.name))
+    cursor.fail('16-bit addresses have BX or BP as base and SI or DI as index');
+  if (scale !== 1) cursor.fail('16-bit addresses have no scale');
+}
+
 /** @param isBranch a name alone is where to go, not memory to read */
-export function parseAttOperand(cursor: Cursor, scope: SymbolScope, isBranch: boolean): AssemblyOperand {
+export function parseAttOperand(
+  cursor: Cursor,
+  scope: SymbolScope,
+  isBranch: boolean,
+  bits: CodeBits,
+): AssemblyOperand {
   cursor.skip();
   const start = cursor.at;
   const indirect = cursor.take('*');
@@ -78,7 +110,7 @@ export function parseAttOperand(cursor: Cursor, scope: SymbolScope, isBranch: bo
   let displacement: Expression | undefined;
   if (!/^\(\s*[%,]/.test(cursor.text.slice(skipped(cursor)))) displacement = parseExpression(cursor, scope);
   if (cursor.peek() === '(') {
-    const address = addressing(cursor);
+    const address = addressing(cursor, bits);
     return { kind: 'memory', segment, displacement, ...address, ...extent() };
   }
   if (isBranch && !indirect && segment === undefined)

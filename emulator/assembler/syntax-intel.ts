@@ -2,7 +2,7 @@
 import { Cursor } from './cursor.ts';
 import { number, parseExpression } from './expression.ts';
 import type { SymbolScope } from './expression.ts';
-import type { AssemblyOperand, Expression } from './model.ts';
+import type { AssemblyOperand, CodeBits, Expression } from './model.ts';
 import { REGISTERS } from './registers.ts';
 import type { Register } from './registers.ts';
 import { checkAddress } from './syntax-att.ts';
@@ -122,13 +122,18 @@ function place(cursor: Cursor, address: Address, found: Register, scale: 1 | 2 |
 }
 
 /** @param isBranch a name alone is where to go, not memory to read */
-export function parseIntelOperand(cursor: Cursor, scope: SymbolScope, isBranch: boolean): AssemblyOperand {
+export function parseIntelOperand(
+  cursor: Cursor,
+  scope: SymbolScope,
+  isBranch: boolean,
+  bits: CodeBits,
+): AssemblyOperand {
   cursor.skip();
   const start = cursor.at;
   // `[qword ptr [...]]` is one reference in two pairs of brackets.
   if (/^\[\s*\w+\s+ptr\b/i.test(cursor.text.slice(start))) {
     cursor.expect('[');
-    const inner = parseIntelOperand(cursor, scope, isBranch);
+    const inner = parseIntelOperand(cursor, scope, isBranch, bits);
     cursor.expect(']');
     return { ...inner, start, end: cursor.at };
   }
@@ -162,11 +167,12 @@ export function parseIntelOperand(cursor: Cursor, scope: SymbolScope, isBranch: 
     // RSP can only be the base.
     [address.base, address.index] = [index, base];
   }
+  if (index && /^b[xp]$/.test(index.name) && scale === 1) [address.base, address.index] = [index, base];
   if (!isMemory && displacement) {
     if (isBranch) return { kind: 'target', target: displacement, ...extent() };
     if (displacement.kind === 'number') return { kind: 'immediate', value: displacement, ...extent() };
   }
-  checkAddress(cursor, address.base, address.index);
+  checkAddress(cursor, bits, address.base, address.index, scale);
   return {
     kind: 'memory',
     segment,
