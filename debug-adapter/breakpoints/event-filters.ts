@@ -151,6 +151,27 @@ export const EVENT_FILTERS: readonly EventFilter[] = [
     conditionExample: 'msr == 0xc0000100',
   },
   {
+    filter: 'stale-tlb',
+    kind: 'stale-tlb',
+    label: 'Stale TLB entry used',
+    description:
+      'An access is served by a TLB entry that no longer agrees with the tables: an invalidation is missing. Told at the first such use after each change of a table.',
+    facts: [
+      'gva',
+      'access',
+      'difference',
+      'changed',
+      'missing',
+      'hpa',
+      'now',
+      'changedBy',
+      'vpid',
+      'pcid',
+      ...COMMON_FACTS,
+    ],
+    conditionExample: 'access == "write" && mode == "dune"',
+  },
+  {
     filter: 'signal',
     kind: 'signal',
     label: 'Signal',

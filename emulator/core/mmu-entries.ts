@@ -24,8 +24,12 @@ export let quiet: bool = false;
 export let steps: u32 = 0;
 export function setQuiet(on: bool): void {
   quiet = on;
-  if (on) steps = 0;
+  if (!on) return;
+  steps = 0;
+  wouldUpdate = false;
 }
+/** The quiet walk met an entry whose accessed or dirty flag an access would have set. */
+export let wouldUpdate: bool = false;
 
 @inline export function reservedAddressBits(): u64 {
   return ADDRESS & ~((<u64>1 << load<u32>(PHYS_BITS)) - 1);
@@ -47,12 +51,14 @@ export function setQuiet(on: bool): void {
 }
 
 export function updateEntry(hpa: u64, entry: u64): void {
+  if (quiet) wouldUpdate = true;
   if (quiet || !backed(hpa)) return;
   store<u64>(<usize>RAM_BASE + <usize>hpa, entry);
   markDirty(hpa);
 }
 
 export function updateEntry32(hpa: u64, entry: u32): void {
+  if (quiet) wouldUpdate = true;
   if (quiet || !backed(hpa)) return;
   store<u32>(<usize>RAM_BASE + <usize>hpa, entry);
   markDirty(hpa);

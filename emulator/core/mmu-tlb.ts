@@ -2,24 +2,24 @@
 import {
   CODE_BITMAP, CODE_PAGES, CODE_PAGES_A_BANK, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_EMPTY, JC_SHIFT, JC_USED,
   MARKS_A_BANK, RAM_BASE, TLB,
-  TLB_ADDEND, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_MARKS, TLB_READ, TLB_SHIFT, TLB_SIBLINGS, TLB_UNCACHED,
-  TLB_WRITE,
+  TLB_ADDEND, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_GPA_SHIFT, TLB_MARKS, TLB_PARKED, TLB_READ, TLB_SHIFT,
+  TLB_SIBLINGS, TLB_UNCACHED, TLB_WRITE,
   WATCHES, WATCH_READS,
 } from '../cpu/layout';
 import {
-  walkBacked, walkExecutable, walkGlobal, walkHpa, walkPageShift, walkReadable, walkWritable,
+  walkBacked, walkExecutable, walkGlobal, walkGpa, walkHpa, walkPageShift, walkReadable, walkWritable,
 } from './mmu-walk';
 import { watchedKinds } from './mmu-watch';
 
-const NO_TAG: u64 = 0xffff_ffff_ffff_ffff;
+export const NO_TAG: u64 = 0xffff_ffff_ffff_ffff;
 const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 
 // TLB_FLAGS
-const FLAG_GLOBAL: u32 = 1;
+export const FLAG_GLOBAL: u32 = 1;
 const FLAG_2M: u32 = 2;
 const FLAG_1G: u32 = 4;
 /** The walk allowed writing and the dirty flags are set: a write tag may be handed out without another walk. */
-const FLAG_WRITABLE: u32 = 8;
+export const FLAG_WRITABLE: u32 = 8;
 const FLAG_4M: u32 = 16;
 const FLAG_LARGE: u32 = FLAG_2M | FLAG_4M | FLAG_1G;
 
@@ -85,12 +85,16 @@ export function noteCodePage(gva: u64): void {
  */
 export function allowsWrite(entry: usize, page: u64): bool {
   if (load<u64>(entry, TLB_READ) != page || !(load<u32>(entry, TLB_FLAGS) & FLAG_WRITABLE)) return false;
-  const frame = <usize>((<u32>page + load<u32>(entry, TLB_ADDEND) - <u32>RAM_BASE) >> 12);
-  if (unobserved(frame)) {
-    store<u8>(<usize>FRAME_FLAGS + frame, <u8>(<u32>load<u8>(<usize>FRAME_FLAGS + frame) | FRAME_DIRTY));
-    store<u64>(entry, page, TLB_WRITE);
-  }
+  giveWriteTag(entry, page, page);
   return true;
+}
+
+/** Gives the entry of `page` this write tag if nobody wants to see its writes. */
+export function giveWriteTag(entry: usize, page: u64, tag: u64): void {
+  const frame = <usize>((<u32>page + load<u32>(entry, TLB_ADDEND) - <u32>RAM_BASE) >> 12);
+  if (!unobserved(frame)) return;
+  store<u8>(<usize>FRAME_FLAGS + frame, <u8>(<u32>load<u8>(<usize>FRAME_FLAGS + frame) | FRAME_DIRTY));
+  store<u64>(entry, tag, TLB_WRITE);
 }
 
 /**
@@ -118,7 +122,8 @@ export function fill(gva: u64, write: bool): void {
   store<u64>(entry, walkExecutable ? page : NO_TAG, TLB_EXEC);
   store<u32>(entry, <u32>RAM_BASE + (<u32>walkHpa & 0xffff_f000) - <u32>page, TLB_ADDEND);
   const size = walkPageShift == 12 ? 0 : walkPageShift == 21 ? FLAG_2M : walkPageShift == 22 ? FLAG_4M : FLAG_1G;
-  store<u32>(entry, (walkGlobal ? FLAG_GLOBAL : 0) | (writable ? FLAG_WRITABLE : 0) | size, TLB_FLAGS);
+  const gpa = <u32>(walkGpa >> 12) << TLB_GPA_SHIFT;
+  store<u32>(entry, gpa | (walkGlobal ? FLAG_GLOBAL : 0) | (writable ? FLAG_WRITABLE : 0) | size, TLB_FLAGS);
   const bit = <u32>1 << ((<u32>base - TLB) / TLB_BANK_BYTES);
   used |= bit;
   if (size) large |= bit;
@@ -227,7 +232,7 @@ export function flushPage(bank: i32, gva: u64, which: i32): void {
   const page = gva & PAGE_MASK;
   const base = bankBase(bank);
   const entry = entryOf(base, gva);
-  if (holds(entry, page, NO_TAG) && concerns(entry, which)) clear(entry);
+  if (holds(entry, page, PAGE_MASK) && concerns(entry, which)) clear(entry);
   dropJumps(bank, page, PAGE_MASK);
   if (!(large & bit)) return;
   flushLarge(bank, gva, which, FLAG_2M);
@@ -284,7 +289,7 @@ export function dropWriteTags(pfn: i32): void {
     for (let entry = first; entry < first + 512; entry += <usize>1 << TLB_SHIFT) {
       const tag = load<u64>(entry, TLB_WRITE);
       if (tag == NO_TAG) continue;
-      if (pfn == -1 || <u32>tag + load<u32>(entry, TLB_ADDEND) == host) store<u64>(entry, NO_TAG, TLB_WRITE);
+      if (pfn == -1 || (<u32>tag & ~<u32>TLB_PARKED) + load<u32>(entry, TLB_ADDEND) == host) store<u64>(entry, NO_TAG, TLB_WRITE);
     }
   }
 }
@@ -295,4 +300,21 @@ export function banksReplaced(): void {
   large = used;
   memory.fill(largePages, 0xff, TLB_BANKS * 1024);
   memory.fill(TLB_MARKS, 1, TLB_BANKS * MARKS_A_BANK);
+}
+
+/** Every entry with its tags marked or unmarked (core/mmu-stale.ts), and no jump cache that would answer in place of the TLB. */
+export function markEntries(parked: bool): void {
+  for (let chunk = 0; chunk < TLB_BANKS * MARKS_A_BANK; chunk++) {
+    if (!load<u8>(<usize>TLB_MARKS + <usize>chunk)) continue;
+    const first = <usize>TLB + (<usize>chunk << 9);
+    for (let entry = first; entry < first + 512; entry += <usize>1 << TLB_SHIFT) {
+      for (let tag: usize = TLB_READ; tag <= <usize>TLB_EXEC; tag += 8) {
+        const page = load<u64>(entry + tag);
+        if (page != NO_TAG) store<u64>(entry + tag, parked ? page | TLB_PARKED : page & ~<u64>TLB_PARKED);
+      }
+    }
+  }
+  for (let bank = 0; bank < TLB_BANKS; bank++) {
+    if ((used >> bank) & 1) flushJumps(bank);
+  }
 }

@@ -4,15 +4,17 @@ import {
   FRAME_WATCHED, MSR_EFER, NOWHERE_HPA, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE, WATCHES,
 } from '../cpu/layout';
 import {
-  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION,
+  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION, FAULT_HELD,
   FAULT_NOT_CANONICAL,
 } from '../cpu/codes';
 import { allowsWrite, currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
 import { setAccessBytes } from './mmu-ept';
+import { checking, forgetStale, noteFill, passStale, serves, staleMet } from './mmu-stale';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 import { noteAccess } from './mmu-watch';
 
 export { noteAccess } from './mmu-watch';
+export { compareEntry, parkEntries, setChecking } from './mmu-stale';
 export { readPdptes, translateGpa, walkTrace } from './mmu-walk';
 export { banksReplaced, dropWriteTags, flushBank, flushGlobal, flushJumps, flushPage } from './mmu-tlb';
 
@@ -29,6 +31,13 @@ declare function deviceRead(hpa: f64, to: i32, bytes: i32): void;
 @external('env', 'deviceWrite')
 declare function deviceWrite(hpa: f64, from: i32, bytes: i32): void;
 
+/**
+ * Told of an access that a stale entry serves (core/mmu-stale.ts), before it happens. Not 0: whoever listens wants the instruction given up, as far as that can
+ * still be done.
+ */
+@external('env', 'staleUse')
+declare function staleUse(gva: u64, access: i32): i32;
+
 /** `host` answers of `locate`. */
 export const FAULTED: i32 = -1;
 /** The address is good but there is no memory behind it: reads all ones, writes go nowhere. */
@@ -41,10 +50,13 @@ const EFER_LMA: u64 = 0x400;
 const RFLAGS_AC: u32 = 0x40000;
 
 let careful: bool = false;
+/** A stale entry has served the careful instruction already, and that was told. */
+let staleTold: bool = false;
 
-/** While 1, stores into code and watched frames happen and call `observedWrite`; while 0 they end with FAULT_BAIL. */
+/** While 1, stores into code and watched frames happen and call `observedWrite`; while 0 they end with FAULT_BAIL. So it is with uses of stale entries. */
 export function setCareful(on: i32): void {
   careful = on != 0;
+  staleTold = false;
 }
 
 function raise(vector: u32, error: u32, gva: u64): i32 {
@@ -80,7 +92,9 @@ export function locate(gva: u64, access: i32): i32 {
   if (ordinary && load<u64>(entry + tagOffset(access & ACCESS_KIND)) == (gva & PAGE_MASK)) {
     return <i32>gva + load<i32>(entry, TLB_ADDEND);
   }
-  if (ordinary && (access & ACCESS_KIND) == ACCESS_WRITE && allowsWrite(entry, gva & PAGE_MASK)) {
+  if (ordinary && checking) {
+    if (serves(entry, gva, access)) return <i32>gva + load<i32>(entry, TLB_ADDEND);
+  } else if (ordinary && (access & ACCESS_KIND) == ACCESS_WRITE && allowsWrite(entry, gva & PAGE_MASK)) {
     return <i32>gva + load<i32>(entry, TLB_ADDEND);
   }
   if (!canonical(gva)) {
@@ -94,9 +108,32 @@ export function locate(gva: u64, access: i32): i32 {
     return FAULTED;
   }
   if (ordinary) fill(gva, (access & ACCESS_KIND) == ACCESS_WRITE);
-  if (walkBacked) return <i32>(<u32>RAM_BASE + <u32>walkHpa);
+  if (walkBacked) {
+    const host = <i32>(<u32>RAM_BASE + <u32>walkHpa);
+    if (ordinary && checking) noteFill(gva, access);
+    return host;
+  }
   store<u64>(NOWHERE_HPA, walkHpa);
   return NOWHERE;
+}
+
+/** A stale entry serves an instruction's access: true if that is not to happen now, with FAULT_* filled. */
+function stopsAtStale(gva: u64, access: i32): bool {
+  if (careful && staleTold) {
+    passStale();
+    return false;
+  }
+  if (careful) {
+    staleTold = true;
+    if (!staleUse(gva, access)) {
+      passStale();
+      return false;
+    }
+  }
+  forgetStale();
+  store<u32>(FAULT_KIND, careful ? FAULT_HELD : FAULT_BAIL);
+  store<u64>(FAULT_GVA, gva);
+  return true;
 }
 
 /** What `locate` answers where there is no RAM, unless a board has to be asked and the instruction is not executed with care: then FAULT_BAIL. */
@@ -126,6 +163,7 @@ function locateForWrite(gva: u64, bytes: i32): i32 {
   setAccessBytes(bytes);
   if (stopsAtWatch(gva, bytes, ACCESS_WRITE)) return FAULTED;
   const host = locate(gva, ACCESS_WRITE);
+  if (staleMet && stopsAtStale(gva, ACCESS_WRITE)) return FAULTED;
   if (host == NOWHERE) return nowhere(gva);
   if (host == FAULTED || careful) return host;
   if (!observed(<u32>host - <u32>RAM_BASE, bytes)) return host;
@@ -231,6 +269,7 @@ function loadFrom(gva: u64, size: i32, access: i32): i32 {
   if (access == ACCESS_WRITE) return locateForWrite(gva, bytes);
   if (stopsAtWatch(gva, bytes, access)) return FAULTED;
   const host = locate(gva, access);
+  if (staleMet && stopsAtStale(gva, access)) return FAULTED;
   return host == NOWHERE ? nowhere(gva) : host;
 }
 
@@ -337,5 +376,10 @@ export function probeWrite(gva: u64, bytes: i32): i32 {
  * writer tells of what it wrote (PhysicalMemory.touched).
  */
 export function translate(gva: u64, access: i32): i32 {
-  return locate(gva, access);
+  const host = locate(gva, access);
+  if (staleMet) {
+    staleUse(gva, access);
+    passStale();
+  }
+  return host;
 }

@@ -11,6 +11,7 @@ import {
 import { ACCESS_IMPLICIT, ACCESS_READ, ACCESS_WRITE, CC_FLAGS, FAULT_NONE } from '../cpu/codes';
 import { arithmeticFlags } from './flags';
 import { FAULTED, misaligned, NOWHERE, locate } from './mmu';
+import { forgetStale, staleMet } from './mmu-stale';
 
 /** Answers: done; and what the TLB bank depends on has changed. */
 const DONE: i32 = 1;
@@ -68,7 +69,8 @@ const BLOCKED_BY_NMI: u32 = 8;
 function place(gva: u64, bytes: i32, access: i32): usize {
   if (<i32>(gva & 0xfff) + bytes > 4096) return 0;
   const host = locate(gva, access);
-  if (host != FAULTED && host != NOWHERE) return <usize>host;
+  if (staleMet) forgetStale();
+  else if (host != FAULTED && host != NOWHERE) return <usize>host;
   store<u32>(FAULT_KIND, FAULT_NONE);
   return 0;
 }

@@ -46,6 +46,8 @@ export const FAULT_LOG_FULL = 7;
 export const FAULT_SUB_PAGE = 8;
 /** The APIC-access page: FAULT_GPA is the offset, FAULT_VECTOR the access (ACCESS_*), FAULT_ERROR its bytes. */
 export const FAULT_APIC_ACCESS = 9;
+/** Not a fault of the guest: a listener holds the careful instruction at an access that a stale TLB entry serves. Nothing has happened. */
+export const FAULT_HELD = 10;
 
 // Lazy-flag kinds (CC_OP >> 2).
 /** CC_A holds the six flags in RFLAGS positions. */

@@ -111,6 +111,10 @@ export interface Engine {
 
   /** Told of guest stores into watched frames (FRAME_WATCHED) and into decoded code, after the bytes are written. */
   onObservedWrite: (hpa: number, bytes: number) => void;
+  /** While stale TLB entries are looked for (core/mmu-stale.ts): told of a paging-structure entry that a walk has read in a frame that is not watched. */
+  onTableFound: (hpa: number, ept: boolean) => void;
+  /** Told of an access (ACCESS_*) that a stale TLB entry serves, before it happens; true asks to give up the instruction. */
+  onStaleUse: (gva: bigint, access: number) => boolean;
 
   /** Instructions executed since creation or since `retired` was set (restore). */
   retired: number;

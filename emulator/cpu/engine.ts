@@ -53,6 +53,8 @@ export class ExecutionEngine implements Engine {
   readonly blocks: BlockCache;
   supervisor: Supervisor | undefined;
   onObservedWrite: (hpa: number, bytes: number) => void = () => {};
+  onTableFound: (hpa: number, ept: boolean) => void = () => {};
+  onStaleUse: (gva: bigint, access: number) => boolean = () => false;
   retired = 0;
   /** Faults delivered in this `run` since an instruction retired, and how many had retired at the last one. */
   #fruitless = 0;
@@ -94,6 +96,8 @@ export class ExecutionEngine implements Engine {
     const env = {
       memory,
       observedWrite: (hpa: number, bytes: number) => this.#observeWrite(hpa >>> 0, bytes),
+      tableFound: (hpa: number, ept: number) => this.onTableFound(hpa >>> 0, ept === 1),
+      staleUse: (gva: bigint, access: number) => (this.onStaleUse(BigInt.asUintN(64, gva), access) ? 1 : 0),
       deviceRead: (hpa: number, to: number, bytes: number) =>
         options.device?.read(hpa, this.mem.bytes.subarray(to, to + bytes)),
       deviceWrite: (hpa: number, from: number, bytes: number) =>
@@ -256,7 +260,7 @@ export class ExecutionEngine implements Engine {
     const gva = this.#rip();
     if (gva === undefined) return 0;
     const record = blocks.goOn(gva, codeContext(this.mem), stub, this.#segments);
-    if (record > 0) return record;
+    if (record > 0) return this.stopRequested ? 0 : record;
     if (record < 0) {
       this.deliver(this.#fetchFault());
       return 0;
@@ -379,8 +383,11 @@ export class ExecutionEngine implements Engine {
   }
 
   #blockAt(gva: number, single: boolean): Block | undefined {
+    const stopping = this.stopRequested;
     const block = this.blocks.at(gva, codeContext(this.mem), single, this.#segments);
     if (!block) this.deliver(this.#fetchFault());
+    // A listener holds the fetch: a stale TLB entry served it.
+    else if (this.stopRequested && !stopping) return undefined;
     return block;
   }
   #fetchFault(): Fault {
@@ -410,7 +417,12 @@ export class ExecutionEngine implements Engine {
     this.#setRip(gva);
     if (exit !== C.EXIT_FAULT)
       throw new Error(`the interpreter left with code ${exit} at ${toBigint(gva).toString(16)}`);
-    if (this.mem.get32(L.FAULT_KIND) === C.FAULT_BAIL) return this.#carefully(gva);
+    const kind = this.mem.get32(L.FAULT_KIND);
+    if (kind === C.FAULT_BAIL) return this.#carefully(gva);
+    if (kind === C.FAULT_HELD) {
+      this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
+      return false;
+    }
     this.deliver(this.hooks.takeFault());
     return false;
   }

@@ -262,8 +262,11 @@ export const TLB_WRITE = 8; // u64
 export const TLB_EXEC = 16; // u64
 /** Linear memory offset = wrap(gva) + addend. i32 */
 export const TLB_ADDEND = 24;
-/** Bit 0 global page; bits 31:12 unused. u32 */
+/** Bit 0 global page, other bits below 5 as core/mmu-tlb.ts has them; from bit 5 the low 27 bits of the guest-physical page number. u32 */
 export const TLB_FLAGS = 28;
+export const TLB_GPA_SHIFT = 5;
+/** In a tag: the tables may have changed since the entry was filled. Such a tag matches no address (core/mmu-stale.ts). */
+export const TLB_PARKED = 1;
 /**
  * CODE_PAGES_A_BANK bytes a bank, a bit for hashes of the pages code was looked up on since the last flush: byte (bits 23:15 of the address xor bits 31:23), bit
  * (bits 14:12). Only these can be in the bank's jump cache.

@@ -53,6 +53,11 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
   const { mem, cpu, core } = engine;
   const physical = new PhysicalMemory(mem, options.ramBytes, (pfn) => engine.invalidateCode(pfn));
   const mmu = createMmu({ mem, core: core as unknown as MmuCore, events });
+  const { watch } = mmu;
+  engine.onTableFound = (hpa, ept) => watch.tableFound(hpa, ept);
+  engine.onStaleUse = (gva, access) => watch.used(gva, access);
+  engine.onObservedWrite = (hpa, bytes) => watch.written(hpa, bytes, true);
+  physical.onWatchedWrite = (hpa, bytes) => watch.written(hpa, bytes, false);
   const addCycles = (cycles: number): void => mem.add64(L.CYCLES, cycles);
   const context: CpuContext = {
     mem,

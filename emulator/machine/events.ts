@@ -16,6 +16,7 @@ export const EVENT_KINDS = [
   'cr-write',
   'msr-write',
   'tlb-flush',
+  'stale-tlb',
   'signal',
   'process',
   'console',
@@ -77,6 +78,7 @@ export class EventBus {
   #held: Held | undefined;
   #hushed: Hushed | undefined;
   readonly #listeners: { mask: number; listener: EventListener }[] = [];
+  readonly #interests: { bit: number; tell: (wanted: boolean) => void }[] = [];
   /** Supplies thread, instructions, cycles, rip, cpl, mode. Set by the machine. */
   context: () => Omit<MachineEvent, 'kind' | 'sequence' | 'summary' | 'facts'> = () => ({
     thread: 0,
@@ -148,6 +150,11 @@ export class EventBus {
     };
   }
 
+  /** Tells an emitter that has to do something for its events when the first listener comes and when the last one goes. */
+  onInterest(kind: EventKind, tell: (wanted: boolean) => void): void {
+    this.#interests.push({ bit: BIT[kind], tell });
+  }
+
   /** For snapshots. */
   save(): EventBusState {
     return structuredClone({ sequence: this.#sequence, held: this.#held, hushed: this.#hushed });
@@ -160,6 +167,8 @@ export class EventBus {
   }
 
   #update(): void {
+    const before = this.#mask;
     this.#mask = this.#listeners.reduce((mask, entry) => mask | entry.mask, 0);
+    for (const { bit, tell } of this.#interests) if ((before ^ this.#mask) & bit) tell((this.#mask & bit) !== 0);
   }
 }

@@ -38,13 +38,29 @@ export interface Walk {
 
 export interface TlbEntry {
   readonly bank: number;
+  /** Of the bank's 1,024. */
+  readonly index: number;
   readonly gva: bigint;
   readonly hpa: number;
+  /** The low 39 bits of the guest-physical address. */
+  readonly gpaLow: number;
+  /** Bytes of the guest's page that this is, or is a part of. */
+  readonly pageSize: number;
   readonly readable: boolean;
   readonly writable: boolean;
   readonly executable: boolean;
   readonly global: boolean;
+  /** Writes go through without being looked at: no watched frame, no code, no page that a snapshot wants to keep. */
+  readonly writeTag: boolean;
+  /** How it disagrees with what the tables say now; empty if it does not. */
+  readonly differences: readonly TlbDifference[];
 }
+
+/**
+ * `page`: another page or nothing there; `read`, `write`, `execute`: the tables do not give that right, which the entry does. An entry with one of these is stale.
+ * `flags`: an accessed or dirty flag has been cleared, and is not set again by accesses that the entry serves; `global`: the G flag has.
+ */
+export type TlbDifference = 'page' | 'read' | 'write' | 'execute' | 'flags' | 'global';
 
 /** What selects a TLB bank. */
 export interface BankContext {
@@ -52,8 +68,50 @@ export interface BankContext {
   readonly vpid: number;
   readonly eptp: bigint;
   readonly pcid: number;
+  /** When it was last in force. */
   readonly cr3: bigint;
   readonly user: boolean;
+  /** What else decides rights: WP SMEP SMAP NX PKE. */
+  readonly rules: readonly string[];
+}
+
+export interface TlbBank extends BankContext {
+  readonly bank: number;
+  readonly current: boolean;
+  /** Belongs to the logical CPU in force. */
+  readonly own: boolean;
+}
+
+/** An entry beside what the tables say now. */
+export interface TlbEntryDetails {
+  readonly entry: TlbEntry;
+  readonly bank: TlbBank;
+  /** The walk of the first access that the entry does not serve as the tables would, else of one that it serves. */
+  readonly walk: Walk;
+  readonly stale: boolean;
+  /** In one sentence; for an entry that agrees, too. */
+  readonly summary: string;
+  /** Which of the two translations has changed. */
+  readonly changed?: 'guest' | 'ept';
+  /** Invalidations that would drop the entry, the narrowest first. */
+  readonly missing: readonly string[];
+  /** What changed the tables, if that was recorded: while an event breakpoint for stale entries was set. */
+  readonly change?: TableChange;
+}
+
+/** A write to a paging-structure entry. */
+export interface TableChange {
+  readonly hpa: number;
+  readonly old: bigint;
+  readonly new: bigint;
+  /** The instruction, or what ran when something else wrote. */
+  readonly rip: bigint;
+  readonly cpl: number;
+  readonly mode: string;
+  readonly thread: number;
+  readonly instructions: number;
+  /** Written by an instruction of the guest rather than on its behalf. */
+  readonly byInstruction: boolean;
 }
 
 export interface Mmu {
@@ -83,6 +141,12 @@ export interface Mmu {
   /** All TLBs as plain data, and back. */
   save(): unknown;
   restore(saved: unknown): void;
-  /** What the TLB holds now. */
-  entries(): TlbEntry[];
+  /** What the TLB holds now; of the running logical CPU, or of every one. */
+  entries(cpu?: 'every'): TlbEntry[];
+  tlbBanks(): TlbBank[];
+  entryDetails(bank: number, index: number): TlbEntryDetails | undefined;
+  /** The entry in force that an access to an address would find. */
+  lookup(gva: bigint): TlbEntry | undefined;
+  /** What the last stale entry used was (EventKind `stale-tlb`). */
+  readonly lastStaleUse: TlbEntryDetails | undefined;
 }

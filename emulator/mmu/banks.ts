@@ -24,11 +24,13 @@ const PAGE_4M = 1024;
 const KEYS = 2048;
 
 const KEY_WORDS = 7;
+const ROOT_WORDS = 3;
 const CR0_WP = 1 << 16;
 const CR0_AM = 1 << 18;
 const CR0_PG = 1 << 31;
 const CR4_PSE = 1 << 4;
 const CR4_PAE = 1 << 5;
+const CR4_PGE = 1 << 7;
 const CR4_LA57 = 1 << 12;
 const CR4_PCIDE = 1 << 17;
 const CR4_SMEP = 1 << 20;
@@ -37,6 +39,31 @@ const CR4_PKE = 1 << 22;
 const EFER_LMA = 1 << 10;
 const EFER_NXE = 1 << 11;
 const RFLAGS_AC = 1 << 18;
+
+const CR0_KEYS = [
+  [WRITE_PROTECT, CR0_WP],
+  [PAGING, CR0_PG],
+] as const;
+const CR4_KEYS = [
+  [PAGE_4M, CR4_PSE],
+  [PAE, CR4_PAE],
+  [LA57, CR4_LA57],
+  [SMEP, CR4_SMEP],
+  [SMAP, CR4_SMAP],
+  [KEYS, CR4_PKE],
+] as const;
+const EFER_KEYS = [
+  [NO_EXECUTE, EFER_NXE],
+  [LONG, EFER_LMA],
+] as const;
+/** What else decides rights, as the banks' tags name it. */
+const RULES = [
+  [WRITE_PROTECT, 'WP'],
+  [SMEP, 'SMEP'],
+  [SMAP, 'SMAP'],
+  [NO_EXECUTE, 'NX'],
+  [KEYS, 'PKE'],
+] as const;
 
 /** Address-space part of a bank's key. */
 export interface BankKey {
@@ -49,6 +76,7 @@ export interface SavedBanks {
   readonly keys: Int32Array;
   readonly stamps: Float64Array;
   readonly siblings: Uint32Array;
+  readonly roots: Int32Array;
   readonly clock: number;
   /** The banks in use, entry by entry. */
   readonly entries: Uint8Array;
@@ -57,11 +85,15 @@ export interface SavedBanks {
 export class TlbBanks {
   /** Logical CPU whose TLB is in force. */
   cpu = 0;
+  /** Told when a bank is in force with other tables than last time: a MOV to CR3 that keeps the entries of a PCID. */
+  onOtherRoot: (() => void) | undefined;
   readonly #u32: Uint32Array;
   readonly #keys = new Int32Array(L.TLB_BANKS * KEY_WORDS);
   /** When a bank was last selected; 0 for one never used. */
   readonly #stamps = new Float64Array(L.TLB_BANKS);
   readonly #siblings = new Uint32Array(L.TLB_BANKS);
+  /** What each bank's tables began at when it was last in force, ROOT_WORDS each: CR3, and VMX_MODE. With PCIDs that is no part of the key. */
+  readonly #roots = new Int32Array(L.TLB_BANKS * ROOT_WORDS);
   /** The key being looked for. */
   readonly #wanted = new Int32Array(KEY_WORDS);
   /** Bit n: bank n has been used. */
@@ -91,7 +123,7 @@ export class TlbBanks {
   /** Selects the bank of the context the CPU state describes: sets TLB_BASE, JC_BASE, TLB_SIBLINGS and TLB_UNCACHED. */
   contextChanged(): void {
     this.#readKey();
-    if (this.#current >= 0 && this.#holdsWanted(this.#current)) return;
+    if (this.#current >= 0 && this.#holdsWanted(this.#current)) return this.#noteRoot();
     // An exit and the entry after it go to and fro between two.
     let bank = this.#previous;
     if (bank < 0 || !this.#serves(bank)) for (bank = 0; bank < L.TLB_BANKS && !this.#serves(bank);) bank++;
@@ -103,6 +135,16 @@ export class TlbBanks {
     this.#u32[L.JC_BASE >>> 2] = L.JC + bank * L.JC_BANK_BYTES;
     this.#u32[L.TLB_SIBLINGS >>> 2] = this.#siblings[bank]!;
     this.#u32[L.TLB_UNCACHED >>> 2] = this.#wanted[0]! & UNCACHED;
+    this.#noteRoot();
+  }
+  #noteRoot(): void {
+    const at = this.#current * ROOT_WORDS;
+    const other =
+      this.#roots[at] !== this.#u32[L.CR3 >>> 2]! << 0 || this.#roots[at + 1] !== this.#u32[(L.CR3 >>> 2) + 1]! << 0;
+    if (other) this.onOtherRoot?.();
+    this.#roots[at] = this.#u32[L.CR3 >>> 2]!;
+    this.#roots[at + 1] = this.#u32[(L.CR3 >>> 2) + 1]!;
+    this.#roots[at + 2] = this.#u32[L.VMX_MODE >>> 2]!;
   }
 
   #readKey(): void {
@@ -205,9 +247,50 @@ export class TlbBanks {
       vpid: space & 0xffff,
       pcid: space >>> 16,
       eptp: quadword(this.#keys[at + 2]!, this.#keys[at + 3]!),
-      cr3: quadword(this.#keys[at + 4]!, this.#keys[at + 5]!),
+      cr3: this.root(bank),
       user: (this.#keys[at]! & USER) !== 0,
+      rules: RULES.filter(([bit]) => this.#keys[at]! & bit).map(([, name]) => name),
     };
+  }
+
+  /** Number of the bank in force. */
+  get current(): number {
+    return this.#current;
+  }
+  /** CR3 when the bank was last in force. */
+  root(bank: number): bigint {
+    return quadword(this.#roots[bank * ROOT_WORDS]!, this.#roots[bank * ROOT_WORDS + 1]!);
+  }
+
+  /**
+   * Calls `look` with that in the state which decides a walk for the context of a bank. Where a control is no part of what tags the bank, it is as if on.
+   * PDPTE registers are those that a MOV to CR3 would load now. Nothing but walks may be done meanwhile.
+   */
+  within<T>(bank: number, look: () => T): T {
+    if (bank === this.#current) return look();
+    const { mem } = this;
+    const saved = mem.bytes.slice(L.STATE, L.STATE + L.STATE_SIZE);
+    const fault = mem.bytes.slice(L.FAULT_KIND, L.FAULT_QUALIFICATION + 8);
+    const [mode, , low, high, , , pkru] = this.#keys.subarray(bank * KEY_WORDS, (bank + 1) * KEY_WORDS);
+    const bits = (pairs: readonly (readonly [number, number])[]): number =>
+      pairs.reduce((value, [key, bit]) => (mode! & key ? value | bit : value), 0);
+    mem.set32(L.CPL, mode! & USER ? 3 : 0);
+    mem.set32(L.CR0, bits(CR0_KEYS));
+    mem.set32(L.CR4, bits(CR4_KEYS) | CR4_PGE);
+    mem.set32(L.MSR_EFER, bits(EFER_KEYS));
+    mem.set32(L.SYSTEM_FLAGS, 0);
+    mem.set64(L.EPTP, quadword(low!, high!));
+    mem.set64(L.CR3, this.root(bank));
+    mem.set32(L.VMX_MODE, this.#roots[bank * ROOT_WORDS + 2]!);
+    mem.set32(L.PKRU, pkru!);
+    try {
+      if (mode! & PAE && !(mode! & LONG) && this.core.readPdptes(this.root(bank)) === 0)
+        for (let index = 0; index < 4; index++) mem.set64(L.PDPTE + index * 8, mem.get64(L.EXCHANGE + index * 8));
+      return look();
+    } finally {
+      mem.bytes.set(saved, L.STATE);
+      mem.bytes.set(fault, L.FAULT_KIND);
+    }
   }
 
   /** Every bank with its contents, as plain data. What a TLB holds is visible to the guest: stale entries are part of the state. */
@@ -217,6 +300,7 @@ export class TlbBanks {
       keys: this.#keys.slice(),
       stamps: this.#stamps.slice(),
       siblings: this.#siblings.slice(),
+      roots: this.#roots.slice(),
       clock: this.#clock,
       entries: this.mem.bytes.slice(L.TLB, L.TLB + used * L.TLB_BANK_BYTES),
     };
@@ -228,6 +312,7 @@ export class TlbBanks {
     this.#keys.set(saved.keys);
     this.#stamps.set(saved.stamps);
     this.#siblings.set(saved.siblings);
+    this.#roots.set(saved.roots);
     this.#clock = saved.clock;
     for (let bank = 0; bank < L.TLB_BANKS; bank++) if (this.#stamps[bank]! > 0) this.#prepare(bank);
     this.mem.bytes.set(saved.entries, L.TLB);

@@ -13,6 +13,12 @@ export interface MmuCore {
   flushPage(bank: number, gva: bigint, which: number): void;
   /** Drops the write tags of a frame, of all frames with -1. */
   dropWriteTags(pfn: number): void;
+  /** How the entry at an address disagrees with the tables in force (core/mmu-stale.ts); 0 if it does not. */
+  compareEntry(entry: number): number;
+  /** 1: uses of stale entries are told from now on. */
+  setChecking(on: number): void;
+  /** While that is on: the tables have changed. */
+  parkEntries(): void;
   /** After the TLB area was written from outside. */
   banksReplaced(): void;
 }

@@ -1,10 +1,11 @@
 /** Memory management as the TypeScript side sees it: bank selection, invalidation, and reading what tables and TLB hold. */
-import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
 import type { EventBus } from '../machine/events.ts';
-import type { Mmu, TlbEntry, Walk } from './api.ts';
+import type { Mmu, TlbBank, TlbEntry, TlbEntryDetails, Walk } from './api.ts';
 import { type BankKey, type SavedBanks, TlbBanks } from './banks.ts';
 import type { MmuCore } from './core.ts';
+import { StaleWatch } from './stale-watch.ts';
+import { TlbListing } from './tlb-listing.ts';
 import { peek, traceWalk } from './walk.ts';
 
 export interface MmuParts {
@@ -20,15 +21,18 @@ const NOT_GLOBAL = 2;
 
 /** Bits of an EPTP that tag translations (SDM 3C 29.4.1, EP4TA). */
 const EP4TA = 0x000f_ffff_ffff_f000n;
-const NO_TAG = 0xffff_ffff_ffff_ffffn;
 
 export class MemoryManagement implements Mmu {
   readonly banks: TlbBanks;
+  readonly watch: StaleWatch;
   readonly #parts: MmuParts;
+  readonly #listing: TlbListing;
 
   constructor(parts: MmuParts) {
     this.#parts = parts;
     this.banks = new TlbBanks(parts.mem, parts.core);
+    this.#listing = new TlbListing(parts.mem, parts.core, this.banks);
+    this.watch = new StaleWatch({ ...parts, banks: this.banks, mmu: this });
   }
 
   walk(gva: bigint, access: 'read' | 'write' | 'execute', user?: boolean): Walk {
@@ -128,38 +132,27 @@ export class MemoryManagement implements Mmu {
   }
 
   save(): unknown {
-    return this.banks.save();
+    return this.watch.plainly(() => this.banks.save());
   }
   restore(saved: unknown): void {
     this.banks.restore(saved as SavedBanks);
+    this.watch.restored();
   }
 
-  entries(): TlbEntry[] {
-    const found: TlbEntry[] = [];
-    this.banks.forEach((bank) => {
-      for (let index = 0; index < L.TLB_ENTRIES; index++) {
-        const entry = this.#entry(bank, L.TLB + bank * L.TLB_BANK_BYTES + (index << L.TLB_SHIFT));
-        if (entry) found.push(entry);
-      }
-    });
-    return found;
+  entries(cpu?: 'every'): TlbEntry[] {
+    return this.#listing.entries(cpu);
   }
-
-  #entry(bank: number, at: number): TlbEntry | undefined {
-    const { mem } = this.#parts;
-    const tags = [L.TLB_READ, L.TLB_WRITE, L.TLB_EXEC].map((tag) => mem.get64(at + tag));
-    const gva = tags.find((tag) => tag !== NO_TAG);
-    if (gva === undefined) return undefined;
-    const host = (Number(gva & 0xffff_ffffn) + mem.get32(at + L.TLB_ADDEND)) >>> 0;
-    return {
-      bank,
-      gva,
-      hpa: host - L.RAM_BASE,
-      readable: tags[0] !== NO_TAG,
-      writable: tags[1] !== NO_TAG,
-      executable: tags[2] !== NO_TAG,
-      global: (mem.get32(at + L.TLB_FLAGS) & 1) !== 0,
-    };
+  tlbBanks(): TlbBank[] {
+    return this.#listing.banks();
+  }
+  entryDetails(bank: number, index: number): TlbEntryDetails | undefined {
+    return this.#listing.details(bank, index, (walk) => this.watch.changeOf(walk));
+  }
+  lookup(gva: bigint): TlbEntry | undefined {
+    return this.#listing.lookup(gva);
+  }
+  get lastStaleUse(): TlbEntryDetails | undefined {
+    return this.watch.last;
   }
 
   #each(matches: (key: BankKey) => boolean, action: (bank: number, key: BankKey) => void): void {

@@ -13,6 +13,9 @@ export class PhysicalMemory {
     public onCodeWrite: (pfn: number) => void = () => {},
   ) {}
 
+  /** Told when something other than the guest has written a watched frame (FRAME_WATCHED). */
+  onWatchedWrite: (hpa: number, bytes: number) => void = () => {};
+
   /** A window on RAM. Writers must call `touched` afterwards. */
   slice(hpa: number, bytes: number): Uint8Array {
     return this.mem.bytes.subarray(L.RAM_BASE + hpa, L.RAM_BASE + hpa + bytes);
@@ -48,7 +51,9 @@ export class PhysicalMemory {
   touched(hpa: number, bytes: number): void {
     const last = Math.floor((hpa + bytes - 1) / PAGE_SIZE);
     for (let pfn = Math.floor(hpa / PAGE_SIZE); pfn <= last; pfn++) {
-      this.mem.bytes[L.FRAME_FLAGS + pfn]! |= L.FRAME_DIRTY;
+      const flags = this.mem.bytes[L.FRAME_FLAGS + pfn]!;
+      this.mem.bytes[L.FRAME_FLAGS + pfn] = flags | L.FRAME_DIRTY;
+      if (flags & L.FRAME_WATCHED) this.onWatchedWrite(hpa, bytes);
       const bitmap = (L.CODE_BITMAP >>> 2) + pfn * 2;
       if (this.mem.u32[bitmap]! | this.mem.u32[bitmap + 1]!) this.onCodeWrite(pfn);
     }

@@ -46,13 +46,26 @@ export interface TestMachine {
 
 let compiled: WebAssembly.Module | undefined;
 
-function instantiate(memory: WebAssembly.Memory, observed: TestMachine['observed']): SlowPaths {
+/** What the core calls. Set once memory management is there. */
+interface Hooks {
+  watch?: MemoryManagement['watch'];
+}
+
+function instantiate(memory: WebAssembly.Memory, observed: TestMachine['observed'], hooks: Hooks): SlowPaths {
+  const calls: Record<string, (...args: never[]) => unknown> = {
+    observedWrite: (hpa: number, bytes: number) => {
+      observed.push({ hpa, bytes });
+      hooks.watch?.written(hpa, bytes, true);
+    },
+    tableFound: (hpa: number, ept: number) => hooks.watch?.tableFound(hpa, ept === 1),
+    staleUse: (gva: bigint, access: number) => (hooks.watch?.used(BigInt.asUintN(64, gva), access) ? 1 : 0),
+  };
   compiled ??= new WebAssembly.Module(readFileSync(CORE));
   const imports: Record<string, Record<string, WebAssembly.ImportValue>> = {};
   for (const { module, name, kind } of WebAssembly.Module.imports(compiled)) {
     const values = (imports[module] ??= {});
     if (kind === 'memory') values[name] = memory;
-    else if (name === 'observedWrite') values[name] = (hpa: number, bytes: number) => observed.push({ hpa, bytes });
+    else if (calls[name]) values[name] = calls[name];
     else values[name] = () => assertNever(`${module}.${name}`);
   }
   return new WebAssembly.Instance(compiled, imports).exports as unknown as SlowPaths;
@@ -67,7 +80,8 @@ export function createTestMachine(): TestMachine {
   const memory = new WebAssembly.Memory({ initial: (L.RAM_BASE + RAM_BYTES) >> 16 });
   const observed: TestMachine['observed'] = [];
   const mem = new LinearMemory(memory);
-  const core = instantiate(memory, observed);
+  const hooks: Hooks = {};
+  const core = instantiate(memory, observed, hooks);
   const physical = new PhysicalMemory(mem, RAM_BYTES);
   mem.set32(L.RAM_SIZE, RAM_BYTES);
   mem.set32(L.PHYS_BITS, 39);
@@ -79,6 +93,8 @@ export function createTestMachine(): TestMachine {
   mem.set64(L.MSR_EFER, 0xd01n);
   const events = new EventBus();
   const mmu = createMmu({ mem, core, events });
+  hooks.watch = mmu.watch;
+  physical.onWatchedWrite = (hpa, bytes) => mmu.watch.written(hpa, bytes, false);
 
   const build = (
     root: number,

@@ -173,7 +173,7 @@ describe('TLB', () => {
   });
 
   describe('write tags', () => {
-    const tag = (): boolean => m.mmu.entries().some((entry) => entry.gva === PLAIN && entry.writable);
+    const tag = (): boolean => m.mmu.entries().some((entry) => entry.gva === PLAIN && entry.writeTag);
     const pfn = Number(OLD >> 12n);
     beforeEach(() => m.map(PLAIN, OLD | 0x27n));
 

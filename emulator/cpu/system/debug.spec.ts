@@ -234,7 +234,7 @@ describe('data breakpoints', () => {
     const { traps, machine } = trapsOf(`${watch(WRITES, LEN[1])} ${set('dr7', 0)} mov byte ptr [r14], 1\n`);
     assert.deepEqual(traps, []);
     assert.equal(machine.context.mem.get32(L.WATCHES), 0);
-    assert.ok(machine.context.mmu.entries().some(({ gva, writable }) => gva === BigInt(DATA) && writable));
+    assert.ok(machine.context.mmu.entries().some(({ gva, writeTag }) => gva === BigInt(DATA) && writeTag));
   });
 
   it('of ports are there with CR4.DE only', () => {
