@@ -93,20 +93,30 @@ export function sseDot(size: i32, immediate: i32, aLow: u64, aHigh: u64, bLow: u
 
 // ---- string compares (SDM 1, 12.11 and SDM 2B "Imm8 control byte operation")
 
-const operands = memory.data(32);
+/** The first operand of a string compare, for its elements one by one. */
+const elements = memory.data(16);
 
-/** Element `i` of operand `which`, sign-extended if the format says so. */
-@inline function element(which: usize, i: i32, format: i32): i32 {
-  const at = operands + (which << 4);
-  if (format & 1) return format & 2 ? load<i16>(at + (<usize>i << 1)) : load<u16>(at + (<usize>i << 1));
-  return format & 2 ? load<i8>(at + <usize>i) : load<u8>(at + <usize>i);
+/** Bits of imm[1:0]: elements are words, elements are signed. */
+const WORDS = 1;
+const SIGNED = 2;
+
+/** A bit for each element that is equal. */
+@inline function equal(a: v128, b: v128, format: i32): i32 {
+  return format & WORDS ? i16x8.bitmask(i16x8.eq(a, b)) : i8x16.bitmask(i8x16.eq(a, b));
+}
+/** A bit for each element of `a` that is not below that of `b`. */
+@inline function notBelow(a: v128, b: v128, format: i32): i32 {
+  if (format & WORDS) return i16x8.bitmask(format & SIGNED ? i16x8.ge_s(a, b) : i16x8.ge_u(a, b));
+  return i8x16.bitmask(format & SIGNED ? i8x16.ge_s(a, b) : i8x16.ge_u(a, b));
+}
+/** Element `i` of the first operand in every lane. */
+@inline function everywhere(i: i32, format: i32): v128 {
+  return format & WORDS ? v128.load_splat<u16>(elements + (<usize>i << 1)) : v128.load_splat<u8>(elements + <usize>i);
 }
 
 /** Elements before the first zero one. */
-function implicitLength(which: usize, count: i32, format: i32): i32 {
-  let length = 0;
-  while (length < count && element(which, length, format) != 0) length++;
-  return length;
+@inline function implicitLength(value: v128, count: i32, format: i32): i32 {
+  return ctz(equal(value, i64x2.splat(0), format) | (1 << count));
 }
 
 const EQUAL_ANY = 0;
@@ -114,28 +124,27 @@ const RANGES = 1;
 const EQUAL_EACH = 2;
 
 /** IntRes1: a bit for each element of b. */
-function aggregate(how: i32, format: i32, count: i32, lengthA: i32, lengthB: i32): i32 {
+function aggregate(how: i32, format: i32, count: i32, a: v128, b: v128, lengthA: i32, lengthB: i32): i32 {
+  const validB = (1 << lengthB) - 1;
   let result = 0;
-  for (let j = 0; j < count; j++) {
-    let holds = false;
-    if (how == EQUAL_EACH) {
-      const validA = j < lengthA;
-      const validB = j < lengthB;
-      holds = validA && validB ? element(0, j, format) == element(1, j, format) : validA == validB;
-    } else if (how == EQUAL_ANY || how == RANGES) {
-      if (j >= lengthB) break;
-      const value = element(1, j, format);
-      if (how == EQUAL_ANY) for (let i = 0; i < lengthA && !holds; i++) holds = element(0, i, format) == value;
-      else
-        for (let i = 0; i + 1 < lengthA && !holds; i += 2)
-          holds = value >= element(0, i, format) && value <= element(0, i + 1, format);
-    } else {
-      holds = true;
-      for (let i = 0; i < lengthA && i + j < count && holds; i++)
-        holds = i + j < lengthB && element(0, i, format) == element(1, i + j, format);
-    }
-    if (holds) result |= 1 << j;
+  if (how == EQUAL_EACH) {
+    const validA = (1 << lengthA) - 1;
+    return (equal(a, b, format) & validA & validB) | (~(validA | validB) & ((1 << count) - 1));
   }
+  v128.store(elements, a);
+  if (how == EQUAL_ANY) {
+    for (let i = 0; i < lengthA; i++) result |= equal(everywhere(i, format), b, format);
+    return result & validB;
+  }
+  if (how == RANGES) {
+    for (let i = 0; i + 1 < lengthA; i += 2)
+      result |= notBelow(b, everywhere(i, format), format) & notBelow(everywhere(i + 1, format), b, format);
+    return result & validB;
+  }
+  // Ordered: element i of a stands at j + i in b, or beyond the last element that there is room for.
+  const beyond = ~0 << count;
+  result = ~beyond;
+  for (let i = 0; i < lengthA; i++) result &= ((equal(everywhere(i, format), b, format) & validB) | beyond) >> i;
   return result;
 }
 
@@ -149,15 +158,13 @@ const HIGH_END = 0x40;
 
 /** IntRes2; flags at INTEGER_RESULT. Lengths below 0: up to the first zero element. */
 function compareStrings(immediate: i32, aLow: u64, aHigh: u64, bLow: u64, bHigh: u64, la: i32, lb: i32): i32 {
-  store<u64>(operands, aLow);
-  store<u64>(operands + 8, aHigh);
-  store<u64>(operands + 16, bLow);
-  store<u64>(operands + 24, bHigh);
+  const a = i64x2.replace_lane(i64x2.splat(aLow), 1, aHigh);
+  const b = i64x2.replace_lane(i64x2.splat(bLow), 1, bHigh);
   const format = immediate & 3;
-  const count = format & 1 ? 8 : 16;
-  const lengthA = la < 0 ? implicitLength(0, count, format) : min(la, count);
-  const lengthB = lb < 0 ? implicitLength(1, count, format) : min(lb, count);
-  let result = aggregate((immediate >> 2) & 3, format, count, lengthA, lengthB);
+  const count = format & WORDS ? 8 : 16;
+  const lengthA = la < 0 ? implicitLength(a, count, format) : min(la, count);
+  const lengthB = lb < 0 ? implicitLength(b, count, format) : min(lb, count);
+  let result = aggregate((immediate >> 2) & 3, format, count, a, b, lengthA, lengthB);
   const polarity = immediate & MASKED_NEGATIVE;
   if (polarity == NEGATIVE) result ^= (1 << count) - 1;
   else if (polarity == MASKED_NEGATIVE) result ^= (1 << lengthB) - 1;

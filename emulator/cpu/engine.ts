@@ -1,8 +1,8 @@
 /**
  * The driver of the interpreter: enters it, resolves what it could not (links, lookups, faults, system instructions), keeps counts exact.
  *
- * `enter(record, budget)` executes whole blocks while at least BUDGET_MARGIN instructions are left; the rest of a budget, and instructions under
- * TF or an interrupt shadow, are stepped singly. So neither costs anything otherwise.
+ * `enter(record, budget)` executes whole blocks while at least BUDGET_MARGIN instructions are left, and one block if fewer are. Instructions of a block that
+ * the budget is too short for, and those under TF or an interrupt shadow, are stepped singly. So neither costs anything otherwise.
  */
 import * as C from './codes.ts';
 import { Boundary } from './boundary.ts';
@@ -151,7 +151,7 @@ export class ExecutionEngine implements Engine {
       }
       const gva = this.#rip();
       if (gva === undefined) continue;
-      if (left < BUDGET_MARGIN || this.#stepsSingly()) {
+      if (this.#stepsSingly()) {
         if (this.#breakpoints.has(gva)) return this.#settle(RunStop.Breakpoint);
         this.#single(gva);
       } else if (this.#runBlocks(gva, Math.min(left, LONGEST_SLICE))) return this.#settle(RunStop.Breakpoint);
@@ -234,10 +234,15 @@ export class ExecutionEngine implements Engine {
   /** Runs blocks until something is to be done that the run loop must look at; true at a breakpoint. */
   #runBlocks(gva: number, budget: number): boolean {
     const { mem, translator } = this;
-    let record = this.#blockAt(gva, false)?.record ?? 0;
+    const block = this.#blockAt(gva, false);
+    if (block && block.count > budget) {
+      this.#single(gva);
+      return false;
+    }
+    let record = block?.record ?? 0;
     const end = this.retired + budget;
-    for (let left = budget; record > 0 && left >= BUDGET_MARGIN; left = end - this.retired) {
-      translator?.prepare();
+    for (let left = budget; record > 0 && this.#suffices(left, record); left = end - this.retired) {
+      if (left >= BUDGET_MARGIN) translator?.prepare();
       this.#slice = left;
       let exit = this.#enter(record, left);
       while (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
@@ -248,6 +253,10 @@ export class ExecutionEngine implements Engine {
       else return this.#afterBlocks(exit, mem.get32(L.OP));
     }
     return false;
+  }
+  /** Whether a budget is enough for the block at a record. Below the margin the interpreter comes back after one. */
+  #suffices(budget: number, record: number): boolean {
+    return budget >= BUDGET_MARGIN || this.blocks.holding(record).count <= budget;
   }
   /** The record that a stub stands for. */
   #follow(stub: number): number {
