@@ -41,6 +41,7 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
   }
   if (!isSettled(look)) rememberChecks(vmcs);
   const tags = secondaryControls(vmcs);
+  const blocking = mem.get32(L.INTERRUPTIBILITY);
   loadGuest(context, vmcs);
   mem.set32(L.NON_ROOT, 1);
   putInForce(context, vmcs);
@@ -49,6 +50,9 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
   if (!(tags & Secondary.Vpid)) context.mmu.invalidateVpid(1, 0, 0n);
   const loaded = loadMsrs(context, vmcs, Field.entryMsrLoadAddress, Field.entryMsrLoadCount);
   if (!loaded.ok) {
+    // Blocking by NMI is what it was (SDM 3C 27.8).
+    mem.set32(L.INTERRUPTIBILITY, blocking);
+    mem.set32(L.VMX_MODE, 0);
     failEntry(context, vmcs, ExitReason.EntryFailureMsrLoading, BigInt(loaded.entry));
     return SUCCEED;
   }

@@ -10,7 +10,7 @@ import { Rights, updateDerived } from './descriptors.ts';
 import { controlRegisterEvent } from './events.ts';
 import { ExitReason, Primary, Secondary, exit, primary, secondary } from './exits.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
-import { hex, readOperand, writeGpr, writeOperand } from './memory.ts';
+import { hex, linearAddress, readOperand, writeGpr, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { commitPdptes, inPae, isPae, pdpteFault, readPdptes } from './pdptes.ts';
 import { readTpr, writeTpr } from './tpr.ts';
@@ -292,7 +292,7 @@ export function lmsw(context: CpuContext, instruction: Instruction): SystemOutco
       const memory = operand.kind === 'memory';
       return exit(context, instruction, ExitReason.CrAccess, {
         qualification: (3n << 4n) | (memory ? 1n << 6n : 0n) | (source << 16n),
-        ...(memory ? { guestLinearAddress: 0n } : {}),
+        ...(memory ? { guestLinearAddress: linearAddress(context, operand, 2) } : {}),
       });
     }
   }

@@ -4,7 +4,7 @@ import type { Instruction, MemoryOperand, Operand } from '../instruction.ts';
 import { Segment } from '../state.ts';
 import { Field } from '../../vmx/fields.ts';
 import { underSupervisor } from './descriptors.ts';
-import { ExitReason, Primary, exit, primary } from './exits.ts';
+import { ExitReason, Primary, exit, memoryInformation, primary } from './exits.ts';
 import { generalProtection, undefinedOpcode } from './fault.ts';
 import { hex, linearAddress, readLinear, writeGpr, writeLinear } from './memory.ts';
 import type { Bytes } from './memory.ts';
@@ -122,6 +122,7 @@ export const stringIo =
       return exit(context, instruction, ExitReason.IoInstruction, {
         qualification: qualification(access),
         guestLinearAddress: gva,
+        instructionInformation: stringInformation(operand, isInput),
       });
     }
     if (isInput) {
@@ -134,6 +135,13 @@ export const stringIo =
     replaceLow(context, RCX, count - 1n, mask);
     return count === 1n ? 'next' : 'moved';
   };
+
+/** VM-exit instruction information (SDM 3C table 28-8): address size, and the segment of OUTS. */
+function stringInformation(operand: MemoryOperand, isInput: boolean): number {
+  return memoryInformation(operand) & (isInput ? ADDRESS_SIZE : ADDRESS_SIZE | SEGMENT);
+}
+const ADDRESS_SIZE = 0x380;
+const SEGMENT = 0x3_8000;
 
 function advancePointer(context: CpuContext, register: number, bytes: number, mask: bigint): void {
   const step = systemFlags(context) & Flag.DF ? -bytes : bytes;
