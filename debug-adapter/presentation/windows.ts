@@ -13,6 +13,6 @@ export function windowNames(areas: readonly Area[], physBits: number): (hva: big
   if (!stack) return () => '';
   const mapped = areas.filter(({ end, name }) => end <= stack.start && !name.startsWith('[h'));
   const top = mapped.reduce((highest, { end }) => (end > highest ? end : highest), 0n);
-  const layout = layoutOf(physBits, top, stack.end);
+  const layout = layoutOf(physBits, Number(top), Number(stack.end));
   return (hva) => windowOfHva(layout, hva)?.name ?? '';
 }

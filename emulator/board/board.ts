@@ -406,8 +406,8 @@ export class Board implements Personality, BoardBus {
   poke(): number {
     return 0;
   }
-  layout(): { mmapBase: bigint; startStack: bigint } {
-    return { mmapBase: 0n, startStack: 0n };
+  layout(): { mmapBase: number; startStack: number } {
+    return { mmapBase: 0, startStack: 0 };
   }
   explanations(): ReadonlyMap<number, Explanation> {
     return this.#explanations;

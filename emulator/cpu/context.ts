@@ -44,6 +44,15 @@ export interface CoreExports {
   /** Moves fields of the VMCS at `region` to the state page by a list of moves (core/moves.ts), or from there. */
   loadFields(moves: number, end: number, region: number): void;
   saveFields(moves: number, end: number, region: number): void;
+  /**
+   * The common VM exits and entries (core/vm-transitions.ts), of the VMCS whose region is at this offset: 0 not done, 1 done but for what TypeScript knows of (TLB bank,
+   * cycles, events). An exit whose information is written, with RFLAGS.RF as it is saved; the exit of the EPT violation in FAULT_*; VMRESUME.
+   */
+  exitGuest(region: number, resume: number): number;
+  exitByViolation(region: number): number;
+  enterGuest(region: number): number;
+  /** In non-root operation: 1 if a virtual interrupt may be due. */
+  mayInterrupt(region: number): number;
   /** The common case of event delivery (core/transfer.ts): 0 not done; bit 0 done; bit 1 the context has changed. */
   enterHandler(vector: number, type: number, errorCode: number, length: number): number;
   /** The common case of IRETQ; answers the same. */

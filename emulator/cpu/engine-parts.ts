@@ -37,6 +37,8 @@ export interface EngineHooks {
   deliver(fault: Fault): void;
   /** Takes the fault in FAULT_*. */
   takeFault(): Fault;
+  /** Takes the common VM exit of the EPT violation in FAULT_*; false, with nothing changed, if it is not one. */
+  exitByViolation(): boolean;
   /** An event to deliver before the next instruction. */
   pendingInterrupt(): Fault | undefined;
   /** VM exits that are due between two instructions, ahead of an NMI (or not) and of other interrupts; true if one was taken. */

@@ -107,6 +107,7 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
         gva: mem.get64(L.FAULT_GVA),
       };
     },
+    exitByViolation: () => false,
     pendingInterrupt: () => undefined,
     boundary: () => false,
     idle: () => {},

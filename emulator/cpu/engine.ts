@@ -249,7 +249,7 @@ export class ExecutionEngine implements Engine {
       this.#count(left - (mem.get32(L.BUDGET) | 0));
       if (exit === C.EXIT_UNLINKED) record = this.#follow(mem.get32(L.OP));
       else if (exit === C.EXIT_LOOKUP) record = this.#goOn(0);
-      else if (exit === C.EXIT_SYSTEM) record = this.#afterSystem(mem.get32(L.OP));
+      else if (exit === C.EXIT_SYSTEM || exit === C.EXIT_FAULT) record = this.#afterLeaving(exit, mem.get32(L.OP));
       else return this.#afterBlocks(exit, mem.get32(L.OP));
     }
     return false;
@@ -280,10 +280,10 @@ export class ExecutionEngine implements Engine {
     blocks.connect(blocks.generation === generation ? stub : 0, block);
     return block.record;
   }
-  /** Executes the system instruction at a record. The record to go on with, or 0 if the run loop must look at something first. */
-  #afterSystem(op: number): number {
+  /** Executes the system instruction at a record, or delivers its fault. The record to go on with, or 0 if the run loop must look at something first. */
+  #afterLeaving(exit: number, op: number): number {
     const { mem } = this;
-    this.#afterBlocks(C.EXIT_SYSTEM, op);
+    this.#afterBlocks(exit, op);
     const plain = mem.get32(L.PENDING_EVENTS) === 0 && mem.get32(L.ACTIVITY) === 0;
     if (!plain || this.stopRequested || this.#fruitless > MOST_FRUITLESS || this.#stepsSingly()) return 0;
     return this.#segments === undefined ? this.blocks.cachedNext() || this.#goOn(0) : this.#goOn(0);
@@ -432,7 +432,8 @@ export class ExecutionEngine implements Engine {
       this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
       return false;
     }
-    this.deliver(this.hooks.takeFault());
+    if (kind === C.FAULT_EPT_VIOLATION) this.#deliverViolation();
+    else this.deliver(this.hooks.takeFault());
     return false;
   }
 
@@ -499,6 +500,17 @@ export class ExecutionEngine implements Engine {
   }
 
   deliver(fault: Fault): void {
+    this.#beginDelivery();
+    this.hooks.deliver(fault);
+    this.#endDelivery();
+  }
+  /** As `deliver`, of the EPT violation in FAULT_*. */
+  #deliverViolation(): void {
+    this.#beginDelivery();
+    if (!this.hooks.exitByViolation()) this.hooks.deliver(this.hooks.takeFault());
+    this.#endDelivery();
+  }
+  #beginDelivery(): void {
     this.mem.set32(L.WATCH_HITS, 0);
     this.#repetition?.giveUp();
     this.#repetition = undefined;
@@ -506,7 +518,8 @@ export class ExecutionEngine implements Engine {
     this.#fruitless = this.retired === this.#deliveredAt ? this.#fruitless + 1 : 0;
     this.#deliveredAt = this.retired;
     this.mem.set32(L.PENDING_EVENTS, this.mem.get32(L.PENDING_EVENTS) & ~L.APIC_REDIRECTED);
-    this.hooks.deliver(fault);
+  }
+  #endDelivery(): void {
     this.#boundary.afterDelivery();
     if (!(this.mem.get32(L.PENDING_EVENTS) & L.APIC_REDIRECTED)) this.#boundary.interrupt();
   }

@@ -246,7 +246,10 @@ export const EXCHANGE_SIZE = 0x1000;
 /** A byte for every 512 bytes of the TLB banks that may hold entries: what a flush has to look at. 64 a bank. */
 export const TLB_MARKS = 0x4000;
 export const MARKS_A_BANK = 64;
-/** Moves between a VMCS and the state page (vmx/transfer.ts, core/moves.ts): constant, written when VT-x is made. Up to 0x800 bytes. */
+/**
+ * What the core knows of a VMCS beside cpu/vmcs-region.ts (vmx/transfer.ts writes it once, core/vm-transitions.ts reads it): eight u32, then what they tell of. Start and
+ * end of the moves of the guest's state, of the host's, of the words that an entry watches; offset in the region of what these were. Up to 0x800 bytes.
+ */
 export const VMCS_MOVES = 0x4400;
 
 // ---------------------------------------------------------------- TLB

@@ -90,6 +90,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     system: (insn) => executeSystem(context, insn),
     deliver: (fault) => deliver(context, fault),
     takeFault: () => explainAlignment(context, takeCoreFault(context)),
+    exitByViolation: () => vmx.exitByViolation(),
     pendingInterrupt: () => options.pendingInterrupt(context),
     boundary: (nmi) => vmx.boundary(nmi),
     idle: () => context.board ?? vmx.expireTimer(),

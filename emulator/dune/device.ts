@@ -41,6 +41,7 @@ export function createDuneDevice(context: CpuContext, services: KernelServices, 
     options,
     ept: new Ept(context.physical, services, accessedDirty),
     state: newState(),
+    latest: { mmapBase: 0, startStack: 0, layout: undefined },
   };
   context.onPortAccess = (access) => lintPort(dune, access);
   context.onGuestException = (fault) => lintException(dune, fault);

@@ -1,24 +1,26 @@
 /** Extended page tables of one vCPU: real tables in frames of host memory, filled one violation at a time. */
 import { PAGE_SIZE, type PhysicalMemory } from '../mmu/physical.ts';
 
-export const READ = 1n;
-export const WRITE = 2n;
-export const EXECUTE = 4n;
-const RIGHTS = 7n;
+// In the low half of an entry.
+const READ = 1;
+const WRITE = 2;
+const EXECUTE = 4;
 /** Memory type write-back, bits 5:3. */
-const WRITE_BACK = 6n << 3n;
-const UNCACHEABLE = 0n << 3n;
+const WRITE_BACK = 6 << 3;
+const UNCACHEABLE = 0 << 3;
 /** Ignore the guest's PAT. */
-const IGNORE_PAT = 1n << 6n;
-const LARGE = 1n << 7n;
-const ACCESSED = 1n << 8n;
-const DIRTY = 1n << 9n;
+const IGNORE_PAT = 1 << 6;
+const LOW_LARGE = 1 << 7;
+const ACCESSED = 1 << 8;
+const DIRTY = 1 << 9;
 /** Software bit: the leaf maps a raw page frame (vvar, device memory) that has no page structure behind it. */
-const RAW_FRAME = 1n << 10n;
+const RAW_FRAME = 1 << 10;
+const LOW_RIGHTS = READ | WRITE | EXECUTE;
+// Whole entries.
+const RIGHTS = 7n;
+const LARGE = 1n << 7n;
 const ADDRESS = 0x000f_ffff_ffff_f000n;
-/** The same in the halves of an entry. */
-const LOW_RIGHTS = 7;
-const LOW_LARGE = 0x80;
+/** The address in the halves. */
 const LOW_ADDRESS = ~0xfff;
 const HIGH_ADDRESS = 0xf_ffff;
 
@@ -43,8 +45,6 @@ export interface Backing {
   readonly hpa: number;
   /** 4096, 2 MB or 1 GB. */
   readonly pageSize: number;
-  /** The leaf is writable (and dirty): the access was a write. */
-  readonly write: boolean;
   readonly special: boolean;
 }
 
@@ -73,31 +73,42 @@ export class Ept {
 
   /**
    * Maps the page that holds `gpa`. 'replaced' means an entry that translated before is gone or points elsewhere, so that
-   * cached translations must be flushed; an upgrade from read-only to writable is not (the violation itself drops them).
+   * cached translations must be flushed; an upgrade from read-only to writable is not (the violation itself drops them). RAM is below 4 GB, so that all
+   * that these tables hold is in the low halves of their entries.
+   * @param write the leaf is writable (and dirty): the access was a write
    */
-  map(tables: EptState, gpa: number, backing: Backing): 'mapped' | 'replaced' | 'no-memory' {
-    const level = backing.pageSize === COVERS[3] ? 3 : backing.pageSize === COVERS[2] ? 2 : 1;
+  map(tables: EptState, gpa: number, backing: Backing, write: boolean): 'mapped' | 'replaced' | 'no-memory' {
+    const { physical } = this;
+    const level = backing.pageSize === PAGE_SIZE ? 1 : backing.pageSize === COVERS[2] ? 2 : 3;
+    const high = Math.floor(gpa / TWO_32);
     let table = tables.root;
     for (let at = 4; at > level; at--) {
-      const slot = entryAt(table, at, gpa);
-      let entry = this.physical.read64(slot);
-      if ((entry & RIGHTS) === 0n || (entry & LARGE) !== 0n) {
-        const frame = this.frames.allocateFrame();
-        if (frame < 0) return 'no-memory';
-        tables.frames.push(frame);
-        if ((entry & RIGHTS) !== 0n) this.#split(entry, at, frame);
-        entry = BigInt(frame) | RIGHTS;
-        this.physical.write64(slot, entry);
-      }
-      table = Number(entry & ADDRESS);
+      const slot = table + indexOf(at, gpa | 0, high) * 8;
+      const entry = physical.read32(slot);
+      table = (entry & LOW_ADDRESS) >>> 0;
+      if ((entry & LOW_RIGHTS) !== 0 && (entry & LOW_LARGE) === 0) continue;
+      table = this.#addTable(tables, slot, entry, at);
+      if (table < 0) return 'no-memory';
     }
-    const slot = entryAt(table, level, gpa);
-    const old = this.physical.read64(slot);
-    const leaf = this.#leaf(backing, level);
-    this.physical.write64(slot, leaf);
-    if ((old & RIGHTS) === 0n) return 'mapped';
-    if (level > 1 && (old & LARGE) === 0n) this.#freeTables(tables, Number(old & ADDRESS), level - 1);
-    return (old & ADDRESS) === (leaf & ADDRESS) && (level === 1 || (old & LARGE) !== 0n) ? 'mapped' : 'replaced';
+    const slot = table + indexOf(level, gpa | 0, high) * 8;
+    const old = physical.read32(slot);
+    const leaf = this.#leaf(backing, level, write);
+    physical.write32(slot + 4, 0);
+    physical.write32(slot, leaf);
+    if ((old & LOW_RIGHTS) === 0) return 'mapped';
+    if (level > 1 && (old & LOW_LARGE) === 0) this.#freeTables(tables, (old & LOW_ADDRESS) >>> 0, level - 1);
+    const same = ((old ^ leaf) & LOW_ADDRESS) === 0;
+    return same && (level === 1 || (old & LOW_LARGE) !== 0) ? 'mapped' : 'replaced';
+  }
+
+  /** The HPA of a new table for an entry that holds none; -1 if there is no memory for it. */
+  #addTable(tables: EptState, slot: number, entry: number, level: number): number {
+    const frame = this.frames.allocateFrame();
+    if (frame < 0) return -1;
+    tables.frames.push(frame);
+    if ((entry & LOW_RIGHTS) !== 0) this.#split(this.physical.read64(slot), level, frame);
+    this.physical.write64(slot, BigInt(frame) | RIGHTS);
+    return frame;
   }
 
   /** Drops every leaf in [start, end). True if there was one. A larger leaf that overlaps goes whole. */
@@ -131,12 +142,12 @@ export class Ept {
     return -1;
   }
 
-  #leaf(backing: Backing, level: number): bigint {
-    const rights = backing.special ? READ : READ | EXECUTE;
-    let leaf = BigInt(backing.hpa) | rights | (backing.special ? UNCACHEABLE | RAW_FRAME : WRITE_BACK) | IGNORE_PAT;
-    if (backing.write) leaf |= WRITE;
-    if (this.accessedDirty) leaf |= backing.write ? ACCESSED | DIRTY : ACCESSED;
-    return level > 1 ? leaf | LARGE : leaf;
+  /** The low half. */
+  #leaf({ hpa, special }: Backing, level: number, write: boolean): number {
+    let leaf = hpa | IGNORE_PAT | (special ? READ | UNCACHEABLE | RAW_FRAME : READ | EXECUTE | WRITE_BACK);
+    if (write) leaf |= WRITE;
+    if (this.accessedDirty) leaf |= write ? ACCESSED | DIRTY : ACCESSED;
+    return (level > 1 ? leaf | LOW_LARGE : leaf) >>> 0;
   }
 
   /** Fills a new table with the parts of a large leaf. */
@@ -176,12 +187,16 @@ export class Ept {
   }
 }
 
+const TWO_32 = 2 ** 32;
+
+/** Index of the entry for a GPA, given in halves, in the table of a level. */
+function indexOf(level: number, low: number, high: number): number {
+  if (level === 1) return (low >>> 12) & 511;
+  if (level === 2) return (low >>> 21) & 511;
+  return level === 3 ? (low >>> 30) | ((high & 127) << 2) : (high >>> 7) & 511;
+}
+
 /** HPA of the entry for a GPA in the table of a level. */
 function entryAt(table: number, level: number, gpa: number): number {
   return table + (Math.floor(gpa / COVERS[level]!) % 512) * 8;
-}
-
-/** GPA of the first byte of the page of this size. */
-export function pageBase(address: number, pageSize = PAGE_SIZE): number {
-  return address - (address % pageSize);
 }

@@ -6,13 +6,12 @@ import type { Thread } from '../linux/api.ts';
 import type { Explanation } from '../machine/api.ts';
 import { DuneRet } from './config.ts';
 import { finish, saveGuest } from './enter.ts';
-import { pageBase } from './ept.ts';
-import { explainEntryFailure, explainEptViolation, explainExit, explainWrmsr } from './explain.ts';
+import { explainEntryFailure, explainEptViolation, explainExit, explainWrmsr, type EptRefusal } from './explain.ts';
 import { X2APIC_ICR, sendIpi } from './ipi.ts';
 import { diagnose, hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
-import { check, read, read32, write } from './vcpu.ts';
+import { check, read, read32, readAddress, write } from './vcpu.ts';
 import { vmcall } from './vmcall.ts';
-import { gpaToHva, windowOfGpa, type Layout } from './windows.ts';
+import { gpaToHva, hvaOfGpa, windowOfGpa } from './windows.ts';
 
 const RAX = 0;
 const RCX = 1;
@@ -114,32 +113,41 @@ function wrmsr(dune: Dune, thread: Thread, vcpu: Vcpu): void {
 }
 
 /** Exit-qualification bits (SDM 3C table 28-7). */
-const WRITE = 1n << 1n;
-const FETCH = 1n << 2n;
-const ADDRESS_WIDTH = 1n << 6n;
-const LINEAR_VALID = 1n << 7n;
+const WRITE = 1 << 1;
+const FETCH = 1 << 2;
+const ADDRESS_WIDTH = 1 << 6;
+const LINEAR_VALID = 1 << 7;
 
 function eptViolation(dune: Dune, thread: Thread, vcpu: Vcpu): void {
-  const { context, services } = dune;
-  const qualification = read(dune, Field.exitQualification);
-  const gpa = Number(read(dune, Field.guestPhysicalAddress));
-  const layout = layoutOfProcess(dune, thread.pid);
-  const refuse = (why: Parameters<typeof explainEptViolation>[3], ret?: DuneRet): void => {
-    announce(dune, layout, qualification, gpa, false);
-    stop(dune, thread, vcpu, explainEptViolation(dune, thread, layout, why), ret);
-  };
-  if (qualification & ADDRESS_WIDTH || !(qualification & LINEAR_VALID)) return refuse('qualification');
-  const hva = gpaToHva(layout, BigInt(gpa));
-  if (hva === undefined) return refuse('no-window', DuneRet.EptViolation);
-  const write = (qualification & WRITE) !== 0n;
-  const page = services.userPage(thread.pid, hva, write);
-  if (!page) return refuse('linux-refused', DuneRet.EptViolation);
-  const { pageSize, special } = page;
-  const mapped = dune.ept.map(vcpu.ept, gpa, { hpa: pageBase(page.hpa, pageSize), pageSize, write, special });
-  if (mapped === 'no-memory') return refuse('no-memory', DuneRet.EptViolation);
-  if (mapped === 'replaced') check('INVEPT', context.vmx.invept(1, dune.ept.pointer(vcpu.ept)));
-  reinject(dune);
-  announce(dune, layout, qualification, gpa, true);
+  const qualification = read32(dune, Field.exitQualification);
+  const gpa = readAddress(dune, Field.guestPhysicalAddress);
+  const refusal = mapViolated(dune, thread, vcpu, qualification, gpa);
+  if (refusal === undefined) reinject(dune);
+  announce(dune, thread, qualification, gpa, refusal === undefined);
+  if (refusal === undefined) return;
+  const explanation = explainEptViolation(dune, thread, layoutOfProcess(dune, thread.pid), refusal);
+  if (refusal === 'qualification') stop(dune, thread, vcpu, explanation);
+  else stop(dune, thread, vcpu, explanation, DuneRet.EptViolation);
+}
+
+/** Maps the page behind a GPA; why not, if that cannot be. */
+function mapViolated(
+  dune: Dune,
+  thread: Thread,
+  vcpu: Vcpu,
+  qualification: number,
+  gpa: number,
+): EptRefusal | undefined {
+  if (qualification & ADDRESS_WIDTH || !(qualification & LINEAR_VALID)) return 'qualification';
+  const hva = hvaOfGpa(layoutOfProcess(dune, thread.pid), gpa);
+  if (hva < 0) return 'no-window';
+  const write = (qualification & WRITE) !== 0;
+  const page = dune.services.userPage(thread.pid, hva, write);
+  if (!page) return 'linux-refused';
+  const mapped = dune.ept.map(vcpu.ept, gpa, page, write);
+  if (mapped === 'no-memory') return 'no-memory';
+  if (mapped === 'replaced') check('INVEPT', dune.context.vmx.invept(1, dune.ept.pointer(vcpu.ept)));
+  return undefined;
 }
 
 const VALID = 1 << 31;
@@ -159,14 +167,15 @@ function reinject(dune: Dune): void {
   write(dune, Field.entryInterruptionInformation, (vectoring & ~NMI_UNBLOCKING) >>> 0);
 }
 
-function announce(dune: Dune, layout: Layout, qualification: bigint, gpa: number, resolved: boolean): void {
+function announce(dune: Dune, thread: Thread, qualification: number, gpa: number, resolved: boolean): void {
   if (!dune.context.events.wants('ept-violation')) return;
   dune.context.events.emit('ept-violation', () => {
+    const layout = layoutOfProcess(dune, thread.pid);
     const gva = read(dune, Field.guestLinearAddress);
     const hva = gpaToHva(layout, BigInt(gpa)) ?? 0n;
     const window = windowOfGpa(layout, BigInt(gpa))?.name ?? 'none';
     const access = accessOf(qualification);
-    const facts = { gpa, gva, hva, access, resolved, window, qualification };
+    const facts = { gpa, gva, hva, access, resolved, window, qualification: BigInt(qualification) };
     const end = resolved ? 'mapped' : 'not resolvable';
     return {
       summary: `EPT violation: ${access} of GVA ${hex(gva)}, GPA ${hex(gpa)} (${window} window), HVA ${hex(hva)}: ${end}`,
@@ -175,6 +184,6 @@ function announce(dune: Dune, layout: Layout, qualification: bigint, gpa: number
   });
 }
 
-export function accessOf(qualification: bigint): 'read' | 'write' | 'execute' {
+function accessOf(qualification: number): 'read' | 'write' | 'execute' {
   return qualification & FETCH ? 'execute' : qualification & WRITE ? 'write' : 'read';
 }

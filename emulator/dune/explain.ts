@@ -11,7 +11,7 @@ import { guestCpl, inGuest } from './guest-context.ts';
 import { hex, type Dune } from './state.ts';
 import { read } from './vcpu.ts';
 import { walkLines } from '../mmu/walk-text.ts';
-import { gpaToHva, windowOfGpa, windowsOf, type Layout } from './windows.ts';
+import { gpaToHva, windowOfGpa, type Layout } from './windows.ts';
 
 export { explainExit, explainWrmsr } from './explain-exit.ts';
 
@@ -104,7 +104,7 @@ function linuxSide(dune: Dune, thread: Thread, layout: Layout, gpa: bigint): Lin
 }
 
 function windowTable(layout: Layout): string {
-  return `windows: ${windowsOf(layout)
+  return `windows: ${layout.windows
     .map((window) => `${window.name} GPA ${hex(window.gpa)}..${hex(window.gpa + window.bytes)}`)
     .join(', ')}`;
 }

@@ -10,7 +10,7 @@ import type { EventBody } from '../machine/events.ts';
 import type { Thread } from '../linux/api.ts';
 import { DuneRet } from './config.ts';
 import { diagnoseOnce, hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
-import { windowOfHva, windowsOf } from './windows.ts';
+import { windowOfHva } from './windows.ts';
 
 const RSP = 4;
 const RESERVED_BIT = 8;
@@ -90,9 +90,7 @@ function lintReservedBit(dune: Dune, gva: bigint): void {
     const layout = layoutOfProcess(dune, vcpu.pid);
     const address = step.entry & ADDRESS;
     const entry = `the ${entryName(step)} at gpa:${hex(step.gpa)} = ${hex(step.entry)}`;
-    const windows = windowsOf(layout)
-      .map(({ name, hva, bytes }) => `${name} ${hex(hva)}..${hex(hva + bytes)}`)
-      .join(', ');
+    const windows = layout.windows.map(({ name, hva, bytes }) => `${name} ${hex(hva)}..${hex(hva + bytes)}`).join(', ');
     const missed = windowOfHva(layout, address)
       ? `As a Linux address it has to go through dune_va_to_pa()`
       : `As a Linux address it lies in no window (${windows}), so Dune cannot map it`;

@@ -20,6 +20,8 @@ export interface Dune {
   readonly options: DuneOptions;
   readonly ept: Ept;
   state: ModuleState;
+  /** The windows that were asked for last: what they follow from, and they. */
+  readonly latest: { mmapBase: number; startStack: number; layout: Layout | undefined };
 }
 
 export interface ModuleState {
@@ -104,7 +106,13 @@ export function newState(): ModuleState {
 
 export function layoutOfProcess(dune: Dune, pid: number): Layout {
   const { mmapBase, startStack } = dune.services.layout(pid);
-  return layoutOf(dune.options.physBits, mmapBase, startStack);
+  const { latest } = dune;
+  if (latest.mmapBase !== mmapBase || latest.startStack !== startStack || !latest.layout) {
+    latest.layout = layoutOf(dune.options.physBits, mmapBase, startStack);
+    latest.mmapBase = mmapBase;
+    latest.startStack = startStack;
+  }
+  return latest.layout;
 }
 
 /** "0x1f" */

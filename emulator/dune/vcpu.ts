@@ -122,6 +122,13 @@ export function read32(dune: Dune, field: number): number {
   return value;
 }
 
+/** As `read` of a field that holds a physical address. */
+export function readAddress(dune: Dune, field: number): number {
+  const value = dune.context.vmx.vmreadAddress(field);
+  if (value < 0) throw new Error(`VMREAD ${hex(field)} failed`);
+  return value;
+}
+
 /** Frames of a logical CPU; undefined when RAM is exhausted. */
 export function cpuFrames(dune: Dune, cpu: number): CpuFrames | undefined {
   const { state, services, context } = dune;

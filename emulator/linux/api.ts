@@ -76,22 +76,27 @@ export interface DuneDevice {
   restore(saved: unknown): void;
 }
 
+export interface UserPage {
+  /** HPA of its first byte. */
+  readonly hpa: number;
+  /** 4096 or 2 MB. */
+  readonly pageSize: number;
+  /** It has no page structure (vvar, device memory). */
+  readonly special: boolean;
+}
+
 /** What the module may ask of the kernel. */
 export interface KernelServices {
   /** HPA of a zeroed frame; throws nothing, returns -1 when RAM is exhausted. */
   allocateFrame(): number;
   freeFrame(hpa: number): void;
-  /** get_user_pages: the frame behind an address of the process, faulting it in as Linux would. `pageSize` is the backing page's size (4096, 2 MB). Undefined = Linux refuses (no VMA, PROT_NONE, read-only). */
-  userPage(
-    pid: number,
-    hva: bigint,
-    write: boolean,
-  ): { hpa: number; pageSize: number; writable: boolean; special: boolean } | undefined;
+  /** get_user_pages: the page behind an address of the process, faulting it in as Linux would. Undefined = Linux refuses (no VMA, PROT_NONE, read-only). */
+  userPage(pid: number, hva: number, write: boolean): UserPage | undefined;
   /** Copies through the process's own mappings, faulting pages in. False = EFAULT. */
   copyIn(pid: number, hva: bigint, bytes: number): Uint8Array | undefined;
   copyOut(pid: number, hva: bigint, data: Uint8Array): boolean;
   /** mm->mmap_base and mm->start_stack at exec. */
-  layout(pid: number): { mmapBase: bigint; startStack: bigint };
+  layout(pid: number): { mmapBase: number; startStack: number };
   /** Dispatches a Linux system call for a thread in Dune mode (VMCALL). */
   syscall(thread: Thread, number: number, args: readonly bigint[]): SyscallResult;
   /** fork, vfork, clone from Dune mode: the child starts in Linux mode with this context page. Returns the child's tid or -errno. */
@@ -136,7 +141,7 @@ export interface Kernel extends Supervisor {
   /** A debugger's write: returns bytes written. */
   poke(pid: number, hva: bigint, data: Uint8Array): number;
   /** mm->mmap_base and mm->start_stack at exec. */
-  layout(pid: number): { mmapBase: bigint; startStack: bigint };
+  layout(pid: number): { mmapBase: number; startStack: number };
   /** Why a thread was killed by a signal, or what its Dune device says of its abnormal end. */
   explanations(): ReadonlyMap<number, Explanation>;
   /** Plain data of every kernel object. */

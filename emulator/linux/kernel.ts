@@ -64,18 +64,34 @@ export function createKernel(
   });
   context.random64 = () => random64(linux);
   engine.supervisor = {
-    syscall: () => withTask(linux, (task) => enterSyscall(linux, task)),
-    exception: (fault) => withTask(linux, (task) => handleException(linux, task, fault)),
-    vmExit: () => withTask(linux, (task) => linux.dune?.vmExit(task)),
+    syscall() {
+      const task = entering(linux);
+      enterSyscall(linux, task);
+      leave(linux, task);
+    },
+    exception(fault) {
+      const task = entering(linux);
+      handleException(linux, task, fault);
+      leave(linux, task);
+    },
+    vmExit() {
+      const task = entering(linux);
+      linux.dune?.vmExit(task);
+      leave(linux, task);
+    },
   };
   return { services, ...engine.supervisor, ...kernelOf(linux) };
 }
 
-/** Runs a kernel entry of the running thread, then goes back to it the way it has to. */
-function withTask(linux: Linux, entry: (task: Task) => void): void {
+/** The running thread, which enters the kernel. */
+function entering(linux: Linux): Task {
   const task = linux.state.tasks.get(linux.state.currentTid);
   if (!task) throw new Error('the kernel was entered with no thread running');
-  entry(task);
+  return task;
+}
+
+/** After what the thread entered for is done: back to it the way it has to be. */
+function leave(linux: Linux, task: Task): void {
   settle(linux, task);
   if (task.wait || task.exited) linux.engine.requestStop();
   else if (task.vcpu === 0) {

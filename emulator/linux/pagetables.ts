@@ -20,6 +20,10 @@ export const PTE_NX_HIGH = 0x80000000;
 
 /** Levels as the SDM counts: 4 PML4, 3 PDPT, 2 PD, 1 PT. */
 const SPAN = [0, PAGE, HUGE_PAGE, 0x40000000, 0x8000000000];
+/** Address bits of the low half of entries: of tables and 4 KB pages, of 2 MB pages. */
+export const PAGE_ADDRESS = 0xffff_f000;
+export const HUGE_ADDRESS = 0xffe0_0000;
+const TWO_32 = 2 ** 32;
 
 export interface Tables {
   readonly memory: PhysicalMemory;
@@ -37,25 +41,36 @@ export interface Leaf {
   readonly size: number;
 }
 
-function slot(table: number, va: number, level: number): number {
-  return table + (Math.floor(va / SPAN[level]!) % 512) * 8;
+/** HPA of the entry for an address, given in halves, in the table of a level. */
+function slot(table: number, low: number, high: number, level: number): number {
+  if (level === 1) return table + ((low >>> 9) & 0xff8);
+  if (level === 2) return table + ((low >>> 18) & 0xff8);
+  return level === 3 ? table + ((low >>> 30) | ((high & 127) << 2)) * 8 : table + ((high >>> 7) & 511) * 8;
+}
+
+/** HPA of the entry of the leaf that maps an address, 4 KB or 2 MB (PTE_PS); 0 if there is none. The leaf may be hidden (PROT_NONE). */
+export function leafEntry(memory: PhysicalMemory, root: number, va: number): number {
+  const high = Math.floor(va / TWO_32);
+  let table = root;
+  for (let level = 4; level > 1; level--) {
+    const at = slot(table, va | 0, high, level);
+    const low = memory.read32(at);
+    if ((low & PTE_HELD) === 0) return 0;
+    if (level === 2 && (low & PTE_PS) !== 0) return at;
+    table = (low & PAGE_ADDRESS) >>> 0;
+  }
+  const at = slot(table, va | 0, high, 1);
+  return (memory.read32(at) & PTE_HELD) === 0 ? 0 : at;
 }
 
 /** The leaf that maps an address; it may be hidden (PROT_NONE). */
 export function lookup(memory: PhysicalMemory, root: number, va: number): Leaf | undefined {
-  let table = root;
-  for (let level = 4; level >= 1; level--) {
-    const entryHpa = slot(table, va, level);
-    const low = memory.read32(entryHpa);
-    if ((low & PTE_HELD) === 0) return undefined;
-    if (level === 1 || (level === 2 && (low & PTE_PS) !== 0)) {
-      const size = SPAN[level]!;
-      const nx = (memory.read32(entryHpa + 4) & PTE_NX_HIGH) !== 0;
-      return { entryHpa, low, nx, hpa: ((low & 0xfffff000) >>> 0) - (((low & 0xfffff000) >>> 0) % size), size };
-    }
-    table = (low & 0xfffff000) >>> 0;
-  }
-  return undefined;
+  const entryHpa = leafEntry(memory, root, va);
+  if (entryHpa === 0) return undefined;
+  const low = memory.read32(entryHpa);
+  const nx = (memory.read32(entryHpa + 4) & PTE_NX_HIGH) !== 0;
+  const huge = (low & PTE_PS) !== 0;
+  return { entryHpa, low, nx, hpa: (low & (huge ? HUGE_ADDRESS : PAGE_ADDRESS)) >>> 0, size: huge ? HUGE_PAGE : PAGE };
 }
 
 export interface LeafRights {
@@ -72,10 +87,11 @@ export function mapPage(
   size: number,
   rights: LeafRights,
 ): boolean {
+  const high = Math.floor(va / TWO_32);
   let table = root;
   const leafLevel = size === HUGE_PAGE ? 2 : 1;
   for (let level = 4; level > leafLevel; level--) {
-    const at = slot(table, va, level);
+    const at = slot(table, va | 0, high, level);
     const low = memory.read32(at);
     if (low & PTE_P) {
       table = (low & 0xfffff000) >>> 0;
@@ -86,7 +102,7 @@ export function mapPage(
     memory.write32(at, (fresh | PTE_P | PTE_W | PTE_U) >>> 0);
     table = fresh;
   }
-  const at = slot(table, va, leafLevel);
+  const at = slot(table, va | 0, high, leafLevel);
   if (leafLevel === 2) dropEmptyTable(memory, frames, at);
   memory.write32(at + 4, rights.executable ? 0 : PTE_NX_HIGH);
   memory.write32(at, (hpa | PTE_P | PTE_U | (rights.writable ? PTE_W : 0) | (leafLevel === 2 ? PTE_PS : 0)) >>> 0);

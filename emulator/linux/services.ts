@@ -1,11 +1,11 @@
 /** What the Dune module asks of the kernel (KernelServices). */
-import type { KernelServices } from './api.ts';
+import type { KernelServices, UserPage } from './api.ts';
 import { describeAddress } from './describe.ts';
 import { syscallFromDune } from './dispatch.ts';
 import { clone } from './fork.ts';
-import { HUGE_PAGE, allocateFrame, release } from './frames.ts';
+import { HUGE_PAGE, PAGE, allocateFrame, release } from './frames.ts';
 import { fault } from './mm.ts';
-import { PTE_P, PTE_W, lookup } from './pagetables.ts';
+import { HUGE_ADDRESS, PAGE_ADDRESS, PTE_P, PTE_PS, PTE_W, leafEntry } from './pagetables.ts';
 import { signalPending } from './post.ts';
 import { returnToUser } from './signals.ts';
 import type { Linux, Process, Task } from './state.ts';
@@ -66,32 +66,31 @@ export function createServices(linux: Linux): KernelServices {
 }
 
 /** mm->mmap_base and mm->start_stack at exec. */
-export function layoutBases(linux: Linux, pid: number): { mmapBase: bigint; startStack: bigint } {
+export function layoutBases(linux: Linux, pid: number): { mmapBase: number; startStack: number } {
   const mm = linux.state.processes.get(pid)?.mm;
-  return { mmapBase: BigInt(mm?.mmapBase ?? 0), startStack: BigInt(mm?.startStack ?? 0) };
+  return mm ?? { mmapBase: 0, startStack: 0 };
 }
 
 const IOCTL = 16;
 
 /** get_user_pages: honours the area's read and write rights, grows the stack, breaks copy-on-write. */
-function userPage(linux: Linux, process: Process, hva: bigint, write: boolean): ReturnType<KernelServices['userPage']> {
-  if (hva >= BigInt(TASK_SIZE)) return undefined;
-  const address = Number(hva);
+function userPage(linux: Linux, process: Process, hva: number, write: boolean): UserPage | undefined {
+  if (hva >= TASK_SIZE) return undefined;
+  const { mm } = process;
+  const { memory } = linux;
+  const wanted = write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
+  const needed = write ? PTE_P | PTE_W : PTE_P;
   for (let attempt = 0; attempt < 3; attempt++) {
-    const vma = findVma(process.mm.vmas, address);
-    const wanted = write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC;
-    const leaf = lookup(linux.memory, process.mm.root, address);
-    if (vma && (vma.prot & wanted) !== 0 && leaf && (leaf.low & PTE_P) !== 0 && (!write || (leaf.low & PTE_W) !== 0)) {
-      const inner = address % leaf.size;
-      const hpa = leaf.hpa + (inner - (inner % 4096));
-      return {
-        hpa,
-        pageSize: leaf.size === HUGE_PAGE ? HUGE_PAGE : 4096,
-        writable: (leaf.low & PTE_W) !== 0,
-        special: false,
-      };
+    const vma = findVma(mm.vmas, hva);
+    const at = vma !== undefined && (vma.prot & wanted) !== 0 ? leafEntry(memory, mm.root, hva) : 0;
+    if (at !== 0) {
+      const low = memory.read32(at);
+      if ((low & needed) === needed)
+        return low & PTE_PS
+          ? { hpa: (low & HUGE_ADDRESS) >>> 0, pageSize: HUGE_PAGE, special: false }
+          : { hpa: (low & PAGE_ADDRESS) >>> 0, pageSize: PAGE, special: false };
     }
-    if (fault(linux, process, address, write ? 'write' : 'read')) return undefined;
+    if (fault(linux, process, hva, write ? 'write' : 'read')) return undefined;
   }
   return undefined;
 }

@@ -41,6 +41,8 @@ export interface Vmx {
   vmread(encoding: number): bigint | VmxStatus;
   /** VMREAD of which the low 32 bits are wanted; -1 where it fails. */
   vmread32(encoding: number): number;
+  /** VMREAD of a physical address, or another value below 2^53; -1 where it fails. */
+  vmreadAddress(encoding: number): number;
   vmwrite(encoding: number, value: bigint): VmxStatus;
   /** On success the CPU is in non-root operation. A failed entry for guest state or MSRs takes a VM exit (reason bit 31) instead. */
   vmlaunch(): VmxStatus;
@@ -63,6 +65,8 @@ export interface Vmx {
   convertViolation(fault: EptFault): Fault | undefined;
   /** In non-root operation: does this event exit? If so the exit has been taken, or a listener has held it. */
   interceptEvent(fault: Fault): boolean;
+  /** In non-root operation: takes the common VM exit of the EPT violation in FAULT_*; false, with nothing changed, if the whole way has to be gone. */
+  exitByViolation(): boolean;
   /**
    * Takes a VM exit: saves guest state, fills the information fields, loads host state, tells the supervisor. False if a listener held
    * its event: the guest stands at the start of the instruction, only the information fields are written.

@@ -25,6 +25,15 @@ const VALID = 0x8000_0000;
 const DELIVER_ERROR_CODE = 0x800;
 const OTHER_EVENT = 7;
 
+/** The common VMRESUME; false, with nothing changed, if this is not one. */
+export function enterPlainly(context: CpuContext, vmcs: CurrentVmcs): boolean {
+  if (context.core.enterGuest(vmcs.region()) === 0) return false;
+  context.engine.contextChanged();
+  context.addCycles(CPU_COSTS.vmEntry);
+  reportEntry(context, vmcs, false);
+  return true;
+}
+
 export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): VmxStatus {
   const { mem } = context;
   if (vmcs.pointer < 0 || vmcs.isShadow) return { kind: 'fail-invalid' };

@@ -35,13 +35,36 @@ export function takeExit(
   if (reportExit(context, vmcs) && isRepeatable(context, reason, information)) return false;
   context.onVmExit(exitReasonName(reason));
   context.addCycles(CPU_COSTS.vmExit);
-  saveGuest(context, vmcs, savedResumeFlag(context, reason, information));
+  const resume = savedResumeFlag(context, reason, information);
+  if (context.core.exitGuest(vmcs.region(), resume) !== 0) {
+    context.engine.contextChanged();
+    context.engine.supervisor?.vmExit();
+    return true;
+  }
+  leaveWithChecks(context, vmcs, resume);
+  return true;
+}
+
+/** The information fields are written; every case. */
+export function leaveWithChecks(context: CpuContext, vmcs: CurrentVmcs, resume: number): void {
+  saveGuest(context, vmcs, resume);
   saveInForce(context, vmcs);
   vmcs.write32(Field.entryInterruptionInformation, vmcs.read32(Field.entryInterruptionInformation) & ~VALID);
   if (storeMsrs(context, vmcs)) leaveGuest(context, vmcs);
   else abort(context, vmcs, ABORT_SAVING_MSRS);
+}
+
+/** As `takeExit` for the EPT violation that the core has left in FAULT_*; false, with nothing changed, if it is not a common one or somebody listens. */
+export function exitByViolation(context: CpuContext, vmcs: CurrentVmcs): boolean {
+  if (context.vectoring !== undefined || context.events.wants('vm-exit')) return false;
+  if (context.core.exitByViolation(vmcs.region()) === 0) return false;
+  context.onVmExit(EPT_VIOLATION);
+  context.addCycles(CPU_COSTS.vmExit);
+  context.engine.contextChanged();
+  context.engine.supervisor?.vmExit();
   return true;
 }
+const EPT_VIOLATION = exitReasonName(ExitReason.EptViolation);
 
 /** Whether executing the instruction again leads to the same exit: not for traps, interrupts, and exits amid event delivery. */
 function isRepeatable(context: CpuContext, reason: number, information: ExitInformation): boolean {

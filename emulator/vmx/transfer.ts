@@ -5,8 +5,9 @@ import { type LinearMemory, Segment } from '../cpu/state.ts';
 import { commitPdptes, inPae, readPdptes } from '../cpu/system/pdptes.ts';
 import { readRflags, writeRflags } from '../cpu/system/rflags.ts';
 import { Entry, Exit } from './controls.ts';
+import { WATCHED } from './checks/index.ts';
 import { Field } from './fields.ts';
-import { type CurrentVmcs, slotOf } from './vmcs.ts';
+import { type CurrentVmcs, REMEMBERED, slotOf } from './vmcs.ts';
 
 const RSP = L.GPR + 4 * 8;
 const GUEST_SEGMENTS = ['Es', 'Cs', 'Ss', 'Ds', 'Fs', 'Gs', 'Ldtr', 'Tr'] as const;
@@ -38,7 +39,8 @@ const segmentMoves: Move[] = GUEST_SEGMENTS.flatMap((name, index): Move[] => {
 });
 
 /** What every entry loads and every exit saves; CR0, RFLAGS and what depends on controls apart. */
-const GUEST = plan(L.VMCS_MOVES, [
+const HEADER_BYTES = 32;
+const GUEST = plan(L.VMCS_MOVES + HEADER_BYTES, [
   [Field.guestCr3, L.CR3, 8],
   [Field.guestCr4, L.CR4, 8],
   ...segmentMoves,
@@ -79,6 +81,11 @@ const DR7_WRITABLE = 0xffff_2fff;
 /** To be called once for a machine. */
 export function installMoves({ u32 }: LinearMemory): void {
   for (const { words, start } of [GUEST, HOST]) u32.set(words, start >>> 2);
+  // The core has byte offsets where WATCHED has those of words.
+  const watched = WATCHED.map((value, index) => (index % 2 === 0 ? value << 2 : value));
+  u32.set(watched, HOST.end >>> 2);
+  const header = [GUEST.start, GUEST.end, HOST.start, HOST.end, HOST.end, HOST.end + watched.byteLength, REMEMBERED];
+  u32.set(header, L.VMCS_MOVES >>> 2);
 }
 
 function load({ core }: CpuContext, vmcs: CurrentVmcs, { start, end }: Plan): void {

@@ -4,29 +4,86 @@
  */
 import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
-import { VMCS_FIELDS } from './fields.ts';
+import * as R from '../cpu/vmcs-region.ts';
+import { Field, VMCS_FIELDS, type FieldName } from './fields.ts';
 
 const ABORT = 4;
-const LAUNCH_STATE = 8;
-const CHECKED = 12;
-const SLOTS = 16;
+const LAUNCH_STATE = R.REGION_LAUNCHED;
+const CHECKED = R.REGION_CHECKED;
 
 const CLEAR = 0;
 const LAUNCHED = 1;
+
+/** Slots that the core knows. */
+const FIXED: readonly (readonly [FieldName, number])[] = [
+  ['pinBasedControls', R.SLOT_PIN],
+  ['primaryControls', R.SLOT_PRIMARY],
+  ['secondaryControls', R.SLOT_SECONDARY],
+  ['exitControls', R.SLOT_EXIT],
+  ['entryControls', R.SLOT_ENTRY],
+  ['vpid', R.SLOT_VPID],
+  ['eptPointer', R.SLOT_EPTP],
+  ['tscOffset', R.SLOT_TSC_OFFSET],
+  ['tscMultiplier', R.SLOT_TSC_MULTIPLIER],
+  ['virtualApicAddress', R.SLOT_VIRTUAL_APIC],
+  ['postedInterruptDescriptorAddress', R.SLOT_POSTED_DESCRIPTOR],
+  ['entryInterruptionInformation', R.SLOT_ENTRY_INTERRUPTION],
+  ['entryMsrLoadCount', R.SLOT_ENTRY_LOAD_COUNT],
+  ['exitMsrStoreCount', R.SLOT_EXIT_STORE_COUNT],
+  ['exitMsrLoadCount', R.SLOT_EXIT_LOAD_COUNT],
+  ['vmcsLinkPointer', R.SLOT_LINK_POINTER],
+  ['exitReason', R.SLOT_EXIT_REASON],
+  ['exitQualification', R.SLOT_QUALIFICATION],
+  ['guestLinearAddress', R.SLOT_GUEST_LINEAR],
+  ['guestPhysicalAddress', R.SLOT_GUEST_PHYSICAL],
+  ['exitInterruptionInformation', R.SLOT_EXIT_INTERRUPTION],
+  ['exitInterruptionErrorCode', R.SLOT_EXIT_ERROR],
+  ['idtVectoringInformation', R.SLOT_VECTORING],
+  ['idtVectoringErrorCode', R.SLOT_VECTORING_ERROR],
+  ['exitInstructionLength', R.SLOT_INSTRUCTION_LENGTH],
+  ['exitInstructionInformation', R.SLOT_INSTRUCTION_INFORMATION],
+  ['guestCr0', R.SLOT_GUEST_CR0],
+  ['guestRflags', R.SLOT_GUEST_RFLAGS],
+  ['guestDr7', R.SLOT_GUEST_DR7],
+  ['guestDebugctl', R.SLOT_GUEST_DEBUGCTL],
+  ['guestPat', R.SLOT_GUEST_PAT],
+  ['guestEfer', R.SLOT_GUEST_EFER],
+  ['guestPendingDebugExceptions', R.SLOT_GUEST_PENDING_DEBUG],
+  ['guestInterruptStatus', R.SLOT_GUEST_INTERRUPT_STATUS],
+  ['guestRip', R.SLOT_GUEST_RIP],
+  ['guestCsAccessRights', R.SLOT_GUEST_CS_RIGHTS],
+  ['hostCr0', R.SLOT_HOST_CR0],
+  ['hostPat', R.SLOT_HOST_PAT],
+  ['hostEfer', R.SLOT_HOST_EFER],
+  ['hostEsSelector', R.SLOT_HOST_SELECTORS],
+  ['hostCsSelector', R.SLOT_HOST_SELECTORS + 8],
+  ['hostSsSelector', R.SLOT_HOST_SELECTORS + 16],
+  ['hostDsSelector', R.SLOT_HOST_SELECTORS + 24],
+  ['hostFsSelector', R.SLOT_HOST_SELECTORS + 32],
+  ['hostGsSelector', R.SLOT_HOST_SELECTORS + 40],
+  ['hostTrSelector', R.SLOT_HOST_TR],
+  ['hostFsBase', R.SLOT_HOST_FS_BASE],
+  ['hostGsBase', R.SLOT_HOST_GS_BASE],
+  ['hostTrBase', R.SLOT_HOST_TR_BASE],
+];
 
 /** Offset of a field's slot in the region by encoding / 2; 0 for none. */
 const SLOT_OF = new Uint16Array(0x4000);
 const WIDTH_OF = new Uint8Array(0x4000);
 const IMPLEMENTED = VMCS_FIELDS.filter((field) => field.implemented);
-IMPLEMENTED.forEach((field, index) => {
-  SLOT_OF[field.encoding >> 1] = SLOTS + index * 8;
-  WIDTH_OF[field.encoding >> 1] = field.bits;
-});
+for (const [name, slot] of FIXED) SLOT_OF[Field[name] >> 1] = slot;
+let nextSlot = R.SLOT_OTHERS;
+for (const { encoding, bits } of IMPLEMENTED) {
+  WIDTH_OF[encoding >> 1] = bits;
+  if (SLOT_OF[encoding >> 1] !== 0) continue;
+  SLOT_OF[encoding >> 1] = nextSlot;
+  nextSlot += 8;
+}
 
 const SHADOW = 0x8000_0000;
 
 /** Offset of what the entry checks remember (checks/index.ts), to the end of the region. */
-export const REMEMBERED = SLOTS + IMPLEMENTED.length * 8;
+export const REMEMBERED = nextSlot;
 
 /** Whether this processor has the field (its high half, if bit 0 is set). */
 export function hasField(encoding: number): boolean {

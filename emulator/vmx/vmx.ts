@@ -23,9 +23,9 @@ import { isShadowed } from './shadowing.ts';
 import { SETTLED_WRITES, violatedGroup } from './checks/index.ts';
 import { AREA_CHECK, violatedLoads } from './checks/msr-load.ts';
 import { changesRows } from './checks/segments.ts';
-import { enter } from './entry.ts';
+import { enter, enterPlainly } from './entry.ts';
 import { VmxError } from './errors.ts';
-import { takeExit } from './exit.ts';
+import { exitByViolation, takeExit } from './exit.ts';
 import { Field, vmcsField } from './fields.ts';
 import { exitOfEvent, msrExits } from './intercepts.ts';
 import { hasOtherLevel, showOtherLevel } from './other-level.ts';
@@ -108,6 +108,11 @@ class VirtualMachineExtensions implements Vmx {
     return this.#vmcs.read32(encoding);
   }
 
+  vmreadAddress(encoding: number): number {
+    if (this.#vmcs.pointer < 0 || !hasField(encoding)) return -1;
+    return this.#vmcs.address(encoding);
+  }
+
   vmwrite(encoding: number, value: bigint): VmxStatus {
     if (this.#vmcs.pointer < 0) return FAIL_INVALID;
     if (!hasField(encoding)) return this.fail(VmxError.UnsupportedField);
@@ -125,6 +130,7 @@ class VirtualMachineExtensions implements Vmx {
     return this.#enter(false);
   }
   #enter(launch: boolean): VmxStatus {
+    if (!launch && this.#vmcs.pointer >= 0 && enterPlainly(this.#context, this.#vmcs)) return SUCCEED;
     const status = enter(this.#context, this.#vmcs, launch);
     if (status.kind === 'succeed' && this.#context.cpu.nonRoot) this.#exitAfter(this.#apic.entered());
     return status;
@@ -201,6 +207,10 @@ class VirtualMachineExtensions implements Vmx {
     return true;
   }
 
+  exitByViolation(): boolean {
+    return exitByViolation(this.#context, this.#vmcs);
+  }
+
   exit(reason: number, information: ExitInformation = {}): boolean {
     return takeExit(this.#context, this.#vmcs, reason, information);
   }
@@ -265,6 +275,8 @@ class VirtualMachineExtensions implements Vmx {
     if (left > 0n) this.#context.addCycles(Number(left));
   }
   deliverVirtualInterrupt(): boolean {
+    const { core, mem } = this.#context;
+    if (mem.get32(L.NON_ROOT) === 0 || core.mayInterrupt(this.#vmcs.region()) === 0) return false;
     return this.#apic.deliverPending();
   }
 

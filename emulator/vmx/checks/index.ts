@@ -57,7 +57,7 @@ const UNSTEADY: Readonly<Record<CheckGroup, readonly CheckRow[]>> = {
 /** No row is about CF PF AF ZF SF OF. */
 const CHECKED_RFLAGS = ~0x8d5;
 /** Words in the region, each with a mask, that the volatile rows but the unsteady ones depend on. */
-const WATCHED = Int32Array.from(
+export const WATCHED = Int32Array.from(
   [
     ...new Set(
       Object.values(VOLATILE).flatMap((rows) => rows.filter((row) => !isUnsteady(row)).flatMap((row) => row.fields)),

@@ -60,6 +60,7 @@ export class EmulatedHost {
           gva: mem.get64(L.FAULT_GVA),
         };
       },
+      exitByViolation: () => false,
       pendingInterrupt: () => undefined,
       boundary: () => false,
       idle: () => undefined,
