@@ -6,6 +6,7 @@ import {
   baseName,
   findPrograms,
   isElfProgram,
+  isMultibootKernel,
   isNewer,
   isSource,
   isWholeProgram,
@@ -20,10 +21,12 @@ export class DuneConfigurationProvider implements vscode.DebugConfigurationProvi
   async provideDebugConfigurations(folder: vscode.WorkspaceFolder | undefined): Promise<vscode.DebugConfiguration[]> {
     if (!folder) return [];
     const programs = await findPrograms(folder, MOST_OFFERED);
-    return programs.map((program) => ({
-      ...launch(program),
-      name: `Dune: ${vscode.workspace.asRelativePath(program)}`,
-    }));
+    return Promise.all(
+      programs.map(async (program) => ({
+        ...(await launch(program)),
+        name: `Dune: ${vscode.workspace.asRelativePath(program)}`,
+      })),
+    );
   }
 
   /** Fills in what F5 without a launch.json leaves open. */
@@ -71,11 +74,12 @@ async function configurationFor(file: vscode.Uri): Promise<vscode.DebugConfigura
   if (file.scheme !== 'file') return explain(`Build ${baseName(file)} first: there is no compiler in this window.`);
   // Messages name a task by its label; only the file in front has one that is known by it.
   const isInFront = activeFile()?.toString() === file.toString();
-  return { ...launch(program), preLaunchTask: isInFront ? `dune: build ${baseName(file)}` : buildDefinition(file) };
+  return { ...(await launch(program)), preLaunchTask: isInFront ? `dune: build ${baseName(file)}` : buildDefinition(file) };
 }
 
-function launch(program: vscode.Uri): vscode.DebugConfiguration {
-  return { type: 'dune', request: 'launch', name: `Debug ${baseName(program)}`, program: pathOf(program) };
+async function launch(program: vscode.Uri): Promise<vscode.DebugConfiguration> {
+  const machine = (await isMultibootKernel(program)) ? { machine: 'bare' } : {};
+  return { type: 'dune', request: 'launch', name: `Debug ${baseName(program)}`, program: pathOf(program), ...machine };
 }
 
 function explain(message: string): undefined {

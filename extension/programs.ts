@@ -5,6 +5,8 @@ const SOURCE = /\.(c|cc|cpp|cxx|s|S)$/;
 const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46];
 /** Offset of e_type's low byte in an ELF header: 2 is ET_EXEC, 3 is ET_DYN (static-PIE). */
 const E_TYPE = 16;
+const MULTIBOOT_MAGIC = 0x1badb002;
+const MULTIBOOT_SEARCH = 8192;
 /** Larger files are not looked into: there is no way to read only the first bytes. */
 const LARGEST_PROGRAM = 64 * 1024 * 1024;
 
@@ -40,6 +42,21 @@ export async function isElfProgram(uri: vscode.Uri): Promise<boolean> {
     const image = await vscode.workspace.fs.readFile(uri);
     const isExecutable = image[E_TYPE] === 2 || image[E_TYPE] === 3;
     return isExecutable && ELF_MAGIC.every((byte, index) => image[index] === byte);
+  } catch {
+    return false;
+  }
+}
+
+/** A kernel for a bare machine: it has a Multiboot 1 header in its first 8 KB. */
+export async function isMultibootKernel(uri: vscode.Uri): Promise<boolean> {
+  try {
+    const image = await vscode.workspace.fs.readFile(uri);
+    const view = new DataView(image.buffer, image.byteOffset, Math.min(image.byteLength, MULTIBOOT_SEARCH));
+    for (let at = 0; at + 12 <= view.byteLength; at += 4) {
+      if (view.getUint32(at, true) !== MULTIBOOT_MAGIC) continue;
+      if ((MULTIBOOT_MAGIC + view.getUint32(at + 4, true) + view.getUint32(at + 8, true)) >>> 0 === 0) return true;
+    }
+    return false;
   } catch {
     return false;
   }

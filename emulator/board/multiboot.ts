@@ -47,7 +47,7 @@ export interface LoadedKernel {
 interface Segment {
   readonly offset: number;
   readonly physical: number;
-  readonly virtual: number;
+  readonly virtual: bigint;
   readonly fileBytes: number;
   readonly memoryBytes: number;
 }
@@ -127,23 +127,24 @@ function readElf(view: DataView, fail: (what: string) => never): Kernel {
   const size = view.getUint16(wide ? 54 : 42, true);
   const count = view.getUint16(wide ? 56 : 44, true);
   if (table + size * count > view.byteLength) fail('its program headers lie beyond the end of the file.');
+  const address = (at: number): bigint => (wide ? view.getBigUint64(at, true) : BigInt(view.getUint32(at, true)));
   const segments: Segment[] = [];
   for (let at = table; at < table + size * count; at += size) {
     if (view.getUint32(at, true) !== PT_LOAD) continue;
     const field = (narrow: number, ofWide: number): number => word(at + (wide ? ofWide : narrow));
     segments.push({
       offset: field(4, 8),
-      virtual: field(8, 16),
+      virtual: address(at + (wide ? 16 : 8)),
       physical: field(12, 24),
       fileBytes: field(16, 32),
       memoryBytes: field(20, 40),
     });
   }
   if (segments.length === 0) fail('it has no segment to load.');
-  const entry = word(24);
+  const entry = address(24);
   // The entry is a virtual address: kernels linked high name their entry by it.
-  const home = segments.find(({ virtual, memoryBytes }) => entry >= virtual && entry < virtual + memoryBytes);
-  return { entry: home ? entry - home.virtual + home.physical : entry, segments };
+  const home = segments.find(({ virtual, memoryBytes }) => entry >= virtual && entry < virtual + BigInt(memoryBytes));
+  return { entry: Number(home ? entry - home.virtual : entry) + (home?.physical ?? 0), segments };
 }
 
 function readFlat(view: DataView, header: number, fail: (what: string) => never): Kernel {
@@ -153,7 +154,7 @@ function readFlat(view: DataView, header: number, fail: (what: string) => never)
   const offset = header - (at! - load!);
   const fileBytes = loadEnd ? loadEnd - load! : view.byteLength - offset;
   const memoryBytes = Math.max(fileBytes, bssEnd ? bssEnd - load! : 0);
-  return { entry: entry!, segments: [{ offset, physical: load!, virtual: load!, fileBytes, memoryBytes }] };
+  return { entry: entry!, segments: [{ offset, physical: load!, virtual: BigInt(load!), fileBytes, memoryBytes }] };
 }
 
 /** RAM as the memory map tells it: base and bytes. */

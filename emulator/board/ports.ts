@@ -140,8 +140,9 @@ export class Ports {
     if (value & 4) this.devices.exit(0);
   }
   #shutdownText(value: number): void {
-    const expected = SHUTDOWN.charCodeAt(this.state.shutdown);
-    this.state.shutdown = value === expected ? this.state.shutdown + 1 : 0;
+    const { shutdown } = this.state;
+    if (value === SHUTDOWN.charCodeAt(shutdown)) this.state.shutdown = shutdown + 1;
+    else this.state.shutdown = value === SHUTDOWN.charCodeAt(0) ? 1 : 0;
     if (this.state.shutdown === SHUTDOWN.length) this.devices.exit(0);
   }
 }

@@ -79,6 +79,8 @@ export class Uart {
 
   #receiveByte(): number {
     const byte = this.state.received.shift() ?? 0;
+    // Without a FIFO the next byte arrives only now, and is an interrupt of its own.
+    if (!this.state.fifo) this.setLine(false);
     this.#update();
     return byte;
   }

@@ -3,45 +3,17 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadAssets } from '../../debug-adapter/hosting/node/assets.ts';
-import { nodeHostFiles } from '../../debug-adapter/hosting/node/host-files.ts';
 import type { Machine, MachineOptions } from '../../emulator/machine/api.ts';
-import { createMachine } from '../../emulator/machine/machine.ts';
+import { boot as start, finish as finishRun, type Run } from './support.ts';
 
 const examples = fileURLToPath(new URL('../../examples', import.meta.url));
 const kernel = join(examples, 'bare-timer/bare-timer');
 const expected = readFileSync(join(examples, 'bare-timer/expected.txt'), 'utf8');
 
-function boot(options: Partial<MachineOptions> = {}): { machine: Machine; output: () => string } {
-  let text = '';
-  const machine = createMachine(loadAssets(), {
-    machine: 'bare',
-    program: { path: kernel, image: readFileSync(kernel) },
-    args: [],
-    env: [],
-    cwd: '/',
-    grants: [],
-    files: nodeHostFiles,
-    syscalls: 'modern',
-    physBits: 46,
-    cpus: 1,
-    memory: 32 << 20,
-    seed: 1,
-    aslr: false,
-    output: (_fd, data) => (text += Buffer.from(data).toString('latin1')),
-    ...options,
-  });
-  return { machine, output: () => text };
-}
+const boot = (options: Partial<MachineOptions> = {}): Run => start(kernel, options);
 
 function finish(machine: Machine, slice: () => number): void {
-  for (let turn = 0; turn < 100_000; turn++) {
-    const stop = machine.run(slice());
-    if (stop.kind === 'budget') continue;
-    assert.deepEqual(stop, { kind: 'exited', status: 3 });
-    return;
-  }
-  assert.fail('the kernel does not end');
+  assert.deepEqual(finishRun(machine, slice), { kind: 'exited', status: 3 });
 }
 
 describe('a kernel on the bare board', () => {
@@ -52,19 +24,19 @@ describe('a kernel on the bare board', () => {
   it('runs the same in slices of any length, interpreted, and with processors that sleep beside it', () => {
     const whole = boot();
     finish(whole.machine, () => 1e9);
-    assert.equal(whole.output(), expected);
+    assert.equal(whole.text(), expected);
     let seed = 7;
     const random = (): number => 1 + ((seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) % 300);
     for (const options of [{}, { translate: false }]) {
       const sliced = boot(options);
       finish(sliced.machine, random);
-      assert.equal(sliced.output(), expected);
+      assert.equal(sliced.text(), expected);
       assert.equal(sliced.machine.digest(), whole.machine.digest());
       assert.deepEqual(sliced.machine.stats(), whole.machine.stats());
     }
     const several = boot({ cpus: 3 });
     finish(several.machine, random);
-    assert.equal(several.output(), expected);
+    assert.equal(several.text(), expected);
     assert.deepEqual(
       several.machine.threads().map(({ state }) => state),
       ['running', 'blocked', 'blocked'],

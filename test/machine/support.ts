@@ -22,11 +22,16 @@ export interface Run {
   text(): string;
 }
 
+/** A bare board with a kernel; its image is read from the path if it is not given. */
+export function boot(path: string, options: Partial<MachineOptions> = {}): Run {
+  return start(path, { machine: 'bare', memory: 32 << 20, ...options });
+}
+
 export function start(path: string, options: Partial<MachineOptions> = {}): Run {
   assets ??= loadAssets(join(root, 'dist'));
   const chunks: Uint8Array[] = [];
   const machine = createMachine(assets, {
-    program: { path, image: new Uint8Array(readFileSync(path)) },
+    program: options.program ?? { path, image: new Uint8Array(readFileSync(path)) },
     args: [],
     env: [],
     cwd: '/',
