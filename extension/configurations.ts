@@ -74,7 +74,10 @@ async function configurationFor(file: vscode.Uri): Promise<vscode.DebugConfigura
   if (file.scheme !== 'file') return explain(`Build ${baseName(file)} first: there is no compiler in this window.`);
   // Messages name a task by its label; only the file in front has one that is known by it.
   const isInFront = activeFile()?.toString() === file.toString();
-  return { ...(await launch(program)), preLaunchTask: isInFront ? `dune: build ${baseName(file)}` : buildDefinition(file) };
+  return {
+    ...(await launch(program)),
+    preLaunchTask: isInFront ? `dune: build ${baseName(file)}` : buildDefinition(file),
+  };
 }
 
 async function launch(program: vscode.Uri): Promise<vscode.DebugConfiguration> {

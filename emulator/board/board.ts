@@ -22,7 +22,7 @@ import { FwCfg } from './fw-cfg.ts';
 import type { FwCfgState } from './fw-cfg.ts';
 import { IoApic } from './io-apic.ts';
 import type { IoApicState } from './io-apic.ts';
-import { DeliveryMode, Register } from './local-apic.ts';
+import { DeliveryMode, Register } from './apic-registers.ts';
 import type { InterruptMessage } from './local-apic.ts';
 import { MemoryMap } from './memory-map.ts';
 import { loadKernel } from './multiboot.ts';

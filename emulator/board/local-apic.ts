@@ -1,44 +1,7 @@
 /** The local APIC of a logical processor: xAPIC and x2APIC (SDM 3A chapter 12). Its state is plain data. */
+import { DeliveryMode, Register, UNREADABLE_MSRS, WRITABLE } from './apic-registers.ts';
+import { ApicTimer, TimerMode, freshTimer, type ApicTimerState } from './apic-timer.ts';
 import { Bits256, type Words } from './bits256.ts';
-
-/** Registers by number: offset / 16 in the xAPIC's page, MSR - 800h in x2APIC mode (SDM 3A table 12-6). */
-export const enum Register {
-  Id = 0x02,
-  Version = 0x03,
-  Tpr = 0x08,
-  Apr = 0x09,
-  Ppr = 0x0a,
-  Eoi = 0x0b,
-  Rrd = 0x0c,
-  Ldr = 0x0d,
-  Dfr = 0x0e,
-  Svr = 0x0f,
-  Isr = 0x10,
-  Tmr = 0x18,
-  Irr = 0x20,
-  Esr = 0x28,
-  Icr = 0x30,
-  IcrHigh = 0x31,
-  LvtTimer = 0x32,
-  LvtThermal = 0x33,
-  LvtPerformance = 0x34,
-  LvtLint0 = 0x35,
-  LvtLint1 = 0x36,
-  LvtError = 0x37,
-  InitialCount = 0x38,
-  CurrentCount = 0x39,
-  Divide = 0x3e,
-  SelfIpi = 0x3f,
-}
-
-export const enum DeliveryMode {
-  Fixed = 0,
-  Lowest = 1,
-  Nmi = 4,
-  Init = 5,
-  Startup = 6,
-  ExtInt = 7,
-}
 
 /** Off (APIC_BASE.EN = 0), xAPIC, or x2APIC. */
 export type ApicMode = 'off' | 'xapic' | 'x2apic';
@@ -65,12 +28,7 @@ export interface LocalApicState {
   icrHigh: number;
   /** LVT entries from LvtTimer to LvtError. */
   readonly lvt: number[];
-  initialCount: number;
-  divide: number;
-  /** Cycles of this CPU at which the timer began to count from `initialCount`; meaningless while it stands. */
-  timerStart: number;
-  timerRuns: boolean;
-  deadlineTsc: bigint;
+  readonly timer: ApicTimerState;
   readonly irr: Words;
   readonly isr: Words;
   readonly tmr: Words;
@@ -94,9 +52,6 @@ export interface ApicBoard {
 const MASKED = 0x10000;
 const SOFTWARE_ENABLE = 0x100;
 const SUPPRESS_EOI = 0x1000;
-const TIMER_MODE_SHIFT = 17;
-const PERIODIC = 1;
-const TSC_DEADLINE = 2;
 /** Integrated APIC, six LVT entries, EOI broadcasts can be suppressed. */
 const VERSION = 0x0105_0014;
 // ESR (12.5.3)
@@ -104,24 +59,6 @@ const SEND_ILLEGAL_VECTOR = 0x20;
 const RECEIVE_ILLEGAL_VECTOR = 0x40;
 const ILLEGAL_REGISTER = 0x80;
 const ALL32 = 0xffff_ffff;
-
-/** What can be written to a register: bits that it keeps; the others are reserved. */
-const WRITABLE: Readonly<Partial<Record<number, number>>> = {
-  [Register.Tpr]: 0xff,
-  [Register.Eoi]: 0,
-  [Register.Svr]: 0x13ff & ~0x200,
-  [Register.Esr]: 0,
-  [Register.Icr]: 0xccfff,
-  [Register.LvtTimer]: 0x700ff,
-  [Register.LvtThermal]: 0x107ff,
-  [Register.LvtPerformance]: 0x107ff,
-  [Register.LvtLint0]: 0x1a7ff,
-  [Register.LvtLint1]: 0x1a7ff,
-  [Register.LvtError]: 0x100ff,
-  [Register.InitialCount]: ALL32,
-  [Register.Divide]: 0xb,
-  [Register.SelfIpi]: 0xff,
-};
 
 export function freshApic(): LocalApicState {
   return {
@@ -134,11 +71,7 @@ export function freshApic(): LocalApicState {
     icrLow: 0,
     icrHigh: 0,
     lvt: new Array<number>(6).fill(MASKED),
-    initialCount: 0,
-    divide: 0,
-    timerStart: 0,
-    timerRuns: false,
-    deadlineTsc: 0n,
+    timer: freshTimer(),
     irr: Bits256.empty(),
     isr: Bits256.empty(),
     tmr: Bits256.empty(),
@@ -147,11 +80,14 @@ export function freshApic(): LocalApicState {
 
 export class LocalApic {
   state = freshApic();
+  readonly timer: ApicTimer;
 
   constructor(
     readonly id: number,
     readonly board: ApicBoard,
-  ) {}
+  ) {
+    this.timer = new ApicTimer(board, () => this.state);
+  }
 
   /** As firmware leaves the first CPU's: the 8259s on LINT0, NMI on LINT1. */
   connectLints(): void {
@@ -168,6 +104,13 @@ export class LocalApic {
 
   /** 32 bits; ICR in x2APIC mode is read whole by `readMsr`. */
   read(register: number): number {
+    const value = this.#value(register);
+    if (value === undefined) this.#error(ILLEGAL_REGISTER);
+    return value ?? 0;
+  }
+
+  /** Undefined: there is no such register. */
+  #value(register: number): number | undefined {
     const { state } = this;
     if (register >= Register.LvtTimer && register <= Register.LvtError)
       return state.lvt[register - Register.LvtTimer]! >>> 0;
@@ -194,18 +137,17 @@ export class LocalApic {
       case Register.IcrHigh:
         return state.icrHigh;
       case Register.InitialCount:
-        return state.initialCount;
+        return state.timer.initialCount;
       case Register.CurrentCount:
-        return this.#currentCount();
+        return this.timer.count();
       case Register.Divide:
-        return state.divide;
+        return state.timer.divide;
       case Register.Apr:
       case Register.Rrd:
       case Register.Eoi:
         return 0;
       default:
-        this.#error(ILLEGAL_REGISTER);
-        return 0;
+        return undefined;
     }
   }
 
@@ -248,19 +190,8 @@ export class LocalApic {
   readMsr(register: number): bigint | undefined {
     const { state } = this;
     if (register === Register.Icr) return BigInt(state.icrLow) | (BigInt(state.icrHigh) << 32n);
-    const absent: number[] = [
-      Register.Apr,
-      Register.Eoi,
-      Register.Rrd,
-      Register.Dfr,
-      Register.IcrHigh,
-      Register.SelfIpi,
-    ];
-    const known =
-      (register >= Register.Isr && register < Register.Esr) ||
-      WRITABLE[register] !== undefined ||
-      [Register.Id, Register.Version, Register.Ppr, Register.Ldr, Register.CurrentCount].includes(register);
-    return known && !absent.includes(register) ? BigInt(this.read(register)) : undefined;
+    const value = UNREADABLE_MSRS.has(register) ? undefined : this.#value(register);
+    return value === undefined ? undefined : BigInt(value);
   }
 
   /** Why the MSR cannot take the value; undefined if it can. */
@@ -303,12 +234,10 @@ export class LocalApic {
         this.accept(value, false);
         break;
       case Register.InitialCount:
-        if (this.#timerMode === TSC_DEADLINE) break;
-        state.initialCount = value;
-        this.#startTimer();
+        this.timer.start(value);
         break;
       case Register.Divide:
-        this.#storeDivide(value);
+        this.timer.divide(value);
         break;
     }
   }
@@ -411,75 +340,28 @@ export class LocalApic {
 
   // ---------------------------------------------------------------- timer
 
-  get #timerMode(): number {
-    return (this.state.lvt[0]! >> TIMER_MODE_SHIFT) & 3;
-  }
-  /** Cycles a count (12.5.4): the timer counts what the TSC counts. */
-  get #divisor(): number {
-    const code = (this.state.divide & 3) | ((this.state.divide >> 1) & 4);
-    return code === 7 ? 1 : 2 << code;
-  }
-
   #storeLvt(register: number, value: number): void {
-    const { state } = this;
-    const before = this.#timerMode;
+    const { state, timer } = this;
+    const before = timer.mode;
     state.lvt[register - Register.LvtTimer] = state.svr & SOFTWARE_ENABLE ? value : value | MASKED;
-    if ((before === TSC_DEADLINE) === (this.#timerMode === TSC_DEADLINE)) return;
-    state.timerRuns = false;
-    state.initialCount = 0;
-    state.deadlineTsc = 0n;
-  }
-
-  #startTimer(): void {
-    const { state } = this;
-    state.timerRuns = state.initialCount !== 0;
-    state.timerStart = this.board.cycles();
-  }
-
-  /** The count goes on from where it is. */
-  #storeDivide(value: number): void {
-    const { state } = this;
-    const count = this.#currentCount();
-    state.divide = value;
-    if (state.timerRuns) state.timerStart = this.board.cycles() - (state.initialCount - count) * this.#divisor;
-  }
-
-  #currentCount(): number {
-    const { state } = this;
-    if (!state.timerRuns || this.#timerMode === TSC_DEADLINE) return 0;
-    const elapsed = Math.floor((this.board.cycles() - state.timerStart) / this.#divisor);
-    if (this.#timerMode === PERIODIC) return state.initialCount - (elapsed % state.initialCount);
-    return Math.max(0, state.initialCount - elapsed);
+    if ((before === TimerMode.TscDeadline) !== (timer.mode === TimerMode.TscDeadline)) timer.disarm();
   }
 
   get deadlineMsr(): bigint {
-    return this.#timerMode === TSC_DEADLINE ? this.state.deadlineTsc : 0n;
+    return this.timer.deadline;
   }
   set deadlineMsr(value: bigint) {
-    if (this.#timerMode === TSC_DEADLINE) this.state.deadlineTsc = value;
+    this.timer.deadline = value;
     this.board.changed();
   }
 
   /** Cycles of this CPU at which the timer expires; Infinity if it stands. */
   expires(): number {
-    const { state } = this;
-    if (this.#timerMode === TSC_DEADLINE) {
-      if (state.deadlineTsc === 0n) return Infinity;
-      return Number(BigInt.asIntN(64, state.deadlineTsc - this.board.tscAdjust()));
-    }
-    return state.timerRuns ? state.timerStart + state.initialCount * this.#divisor : Infinity;
+    return this.timer.expires();
   }
 
   /** Lets the timer expire if it is time. */
   tick(): void {
-    const { state } = this;
-    const now = this.board.cycles();
-    if (now < this.expires()) return;
-    if (this.#timerMode === TSC_DEADLINE) state.deadlineTsc = 0n;
-    else if (this.#timerMode === PERIODIC) {
-      const period = state.initialCount * this.#divisor;
-      state.timerStart += Math.floor((now - state.timerStart) / period) * period;
-    } else state.timerRuns = false;
-    this.#local(Register.LvtTimer);
+    if (this.timer.tick()) this.#local(Register.LvtTimer);
   }
 }
