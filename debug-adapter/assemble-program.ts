@@ -22,22 +22,30 @@ const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) 
 /**
  * The program made of a source and of further objects and archives. Throws RequestError with what is wrong and where.
  * @param path of the source, absolute, as the debugger's client knows it
+ * @param includeFolders where included files are looked for that do not lie beside what includes them
  */
 export function assembleProgram(
   files: HostFiles,
   path: string,
   source: Uint8Array,
   libraries: readonly LinkInput[],
+  includeFolders: readonly string[] = [],
 ): Uint8Array {
-  const beside = (name: string, from: string): string => joinPath(folderOf(from), name);
+  const find = (name: string, from: string): { path: string; bytes: Uint8Array } | undefined => {
+    for (const folder of [folderOf(from), ...includeFolders]) {
+      const at = joinPath(folder, name);
+      const bytes = files.readFile(at);
+      if (bytes) return { path: at, bytes };
+    }
+    return undefined;
+  };
   const { object, diagnostics } = assembleObject(path, TEXT.decode(source), {
     debugDirectory: folderOf(path),
     include: (name, from) => {
-      const at = beside(name, from);
-      const found = files.readFile(at);
-      return found ? { path: at, text: TEXT.decode(found) } : undefined;
+      const found = find(name, from);
+      return found && { path: found.path, text: TEXT.decode(found.bytes) };
     },
-    incbin: (name, from) => files.readFile(beside(name, from)) ?? undefined,
+    incbin: (name, from) => find(name, from)?.bytes,
   });
   if (!object) {
     const errors = diagnostics.filter(({ severity }) => severity === 'error');

@@ -71,7 +71,13 @@ export class Debuggee {
         `The program ${path} does not exist or cannot be read: check "program", or build it first.`,
       );
     const image = isAssemblySource(path)
-      ? assembleProgram(host.files, path, file, await readLibraries(host, cwd, options.libraries))
+      ? assembleProgram(
+          host.files,
+          path,
+          file,
+          await readLibraries(host, cwd, options.libraries),
+          options.includePath.map((folder) => joinPath(cwd, folder)),
+        )
       : file;
     const output = new Output(session);
     const machine = createMachine(await host.assets(), {

@@ -75,6 +75,13 @@ export const LAUNCH_ATTRIBUTES = {
     ),
     [],
   ),
+  includePath: v.optional(
+    v.pipe(
+      v.array(v.string()),
+      v.description('Folders where an assembly source finds what it includes, after the folder of what includes.'),
+    ),
+    [],
+  ),
   args: v.optional(v.pipe(v.array(v.string()), v.description('Arguments of the program.')), []),
   env: v.optional(
     v.pipe(

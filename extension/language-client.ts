@@ -5,8 +5,21 @@ import { READ_FILE, type InitializationOptions } from '../language-server/protoc
 
 const LANGUAGE = 'gas';
 
-function encodingHints(): InitializationOptions {
-  return { encodingHints: vscode.workspace.getConfiguration('dune.assembly').get('encodingHints', 'off') };
+function settings(): InitializationOptions {
+  const assembly = vscode.workspace.getConfiguration('dune.assembly');
+  return {
+    encodingHints: assembly.get('encodingHints', 'off'),
+    includeFolders: assembly.get<string[]>('includePath', []).flatMap(foldersOf),
+  };
+}
+
+/** A folder, in each workspace folder if it is relative. */
+function foldersOf(path: string): string[] {
+  const folders = vscode.workspace.workspaceFolders?.map(({ uri }) => uri) ?? [];
+  const found = path.startsWith('/')
+    ? [folders[0]?.with({ path }) ?? vscode.Uri.file(path)]
+    : folders.map((folder) => vscode.Uri.joinPath(folder, path));
+  return found.map((uri) => `${uri.toString().replace(/\/$/, '')}/`);
 }
 
 export async function clientOptions(extension: vscode.Uri): Promise<LanguageClientOptions> {
@@ -16,10 +29,10 @@ export async function clientOptions(extension: vscode.Uri): Promise<LanguageClie
     (bytes) => new TextDecoder().decode(bytes),
     () => '',
   );
-  const initializationOptions: InitializationOptions = { libduneHeader, ...encodingHints() };
+  const initializationOptions: InitializationOptions = { libduneHeader, ...settings() };
   return {
     documentSelector: [{ language: LANGUAGE }],
-    synchronize: { fileEvents: vscode.workspace.createFileSystemWatcher('**/*.{s,S,asm,inc}') },
+    synchronize: { fileEvents: vscode.workspace.createFileSystemWatcher('**/*.{s,S,asm,inc,h}') },
     initializationOptions,
   };
 }
@@ -30,11 +43,11 @@ export async function startClient(client: BaseLanguageClient): Promise<vscode.Di
     vscode.workspace.fs.readFile(vscode.Uri.parse(uri)).then(base64, () => null),
   );
   await client.start();
-  const settings = vscode.workspace.onDidChangeConfiguration((event) => {
+  const changes = vscode.workspace.onDidChangeConfiguration((event) => {
     if (event.affectsConfiguration('dune.assembly'))
-      void client.sendNotification('workspace/didChangeConfiguration', { settings: encodingHints() });
+      void client.sendNotification('workspace/didChangeConfiguration', { settings: settings() });
   });
-  return vscode.Disposable.from(settings, { dispose: () => void client.stop() });
+  return vscode.Disposable.from(changes, { dispose: () => void client.stop() });
 }
 
 /** Bytes a `String.fromCharCode` may take at once. */

@@ -80,7 +80,9 @@ async function hasEntry(uri: vscode.Uri, seen: Set<string>): Promise<boolean> {
 
 /** What `.include` and `.incbin` of an assembly source name. */
 export function includedPaths(text: string): string[] {
-  return [...text.matchAll(/^[ \t]*\.inc(?:lude|bin)[ \t]+"([^"]+)"/gim)].map((match) => match[1]!);
+  return [...text.matchAll(/^[ \t]*(?:\.inc(?:lude|bin)|#[ \t]*include)[ \t]+["<]([^">]+)[">]/gim)].map(
+    (match) => match[1]!,
+  );
 }
 
 /** As it stands in an editor, or in the file; undefined if there is none. */

@@ -17,6 +17,7 @@ interface LaunchArguments {
   cwd?: string;
   stdin?: string;
   libraries?: string[];
+  includePath?: string[];
   grants?: (string | { path: string; write?: boolean })[];
 }
 
@@ -77,6 +78,7 @@ export class WorkerAdapter implements vscode.DebugAdapter {
       program: path(program),
       cwd: path(launch.cwd ?? this.#base.with({ path: folderOf(path(program)) }).path),
       ...(launch.libraries ? { libraries: launch.libraries.map(path) } : {}),
+      ...(launch.includePath ? { includePath: launch.includePath.map(path) } : {}),
       ...(grants ? { grants } : {}),
     };
     this.#post({ kind: 'dap', message: { ...message, arguments: sent } });
@@ -100,7 +102,13 @@ export class WorkerAdapter implements vscode.DebugAdapter {
   }
 
   /** The program, what its source includes, libraries, and what its folder holds. */
-  async #filesOf({ program = '', libraries = [], grants = [], stdin = '' }: LaunchArguments): Promise<HandedFile[]> {
+  async #filesOf({
+    program = '',
+    libraries = [],
+    includePath = [],
+    grants = [],
+    stdin = '',
+  }: LaunchArguments): Promise<HandedFile[]> {
     const files = new Map<string, HandedFile>();
     let bytes = 0;
     const add = async (uri: vscode.Uri): Promise<Uint8Array | undefined> => {
@@ -120,9 +128,10 @@ export class WorkerAdapter implements vscode.DebugAdapter {
     const addSource = async (uri: vscode.Uri): Promise<void> => {
       if (files.has(uri.path)) return;
       const content = await add(uri);
-      if (!content || !/\.(s|asm|inc)$/i.test(uri.path)) return;
+      if (!content || !/\.(s|asm|inc|h)$/i.test(uri.path)) return;
       for (const path of includedPaths(new TextDecoder().decode(content)))
-        await addSource(vscode.Uri.joinPath(uri, '..', path));
+        for (const folder of [vscode.Uri.joinPath(uri, '..'), ...includePath.map(at)])
+          await addSource(vscode.Uri.joinPath(folder, path));
     };
     const addFolder = async (uri: vscode.Uri, depth: number): Promise<void> => {
       const entries = await vscode.workspace.fs.readDirectory(uri).then(

@@ -4,6 +4,8 @@ import type { AssembleOptions } from '../emulator/assembler/assembler.ts';
 import { jumpSize } from '../emulator/assembler/layout.ts';
 import type { Selected } from '../emulator/assembler/match.ts';
 import type { AssemblySymbol, Diagnostic, Fragment, Section } from '../emulator/assembler/model.ts';
+import { unexpanded } from '../emulator/assembler/index.ts';
+import { isPreprocessed, preprocess, type InactiveLines } from '../emulator/assembler/preprocess.ts';
 import { contentsOf, type Contents } from '../emulator/assembler/relocations.ts';
 
 export interface AnalysedInstruction {
@@ -19,6 +21,8 @@ export interface AnalysedInstruction {
 
 export class Analysis {
   readonly diagnostics: readonly Diagnostic[];
+  /** Lines that conditions of the preprocessor leave out. */
+  readonly inactive: readonly InactiveLines[];
   readonly symbols: ReadonlyMap<string, AssemblySymbol>;
   /** Of the document itself, by line from 0. */
   readonly instructions = new Map<number, AnalysedInstruction[]>();
@@ -26,6 +30,9 @@ export class Analysis {
 
   constructor(uri: string, text: string, options: AssembleOptions) {
     const assembler = new Assembler(options);
+    const preprocessed = isPreprocessed(uri)
+      ? preprocess(uri, text, { include: (...of) => options.include?.(...of) })
+      : undefined;
     assembler.onInstruction = ({ statement, mnemonic, selected }) => {
       const { file, line } = statement.from ?? statement;
       if (file !== uri) return;
@@ -38,7 +45,7 @@ export class Analysis {
       if (known) known.push(made);
       else this.instructions.set(line, [made]);
     };
-    assembler.assemble(uri, text);
+    assembler.assemble(uri, preprocessed?.text ?? text);
     const { diagnostics, sections } = assembler;
     this.#contents = new Map(
       sections.all.map((section) => [
@@ -46,7 +53,8 @@ export class Analysis {
         contentsOf(section, (position, message) => diagnostics.push({ ...position, severity: 'error', message })),
       ]),
     );
-    this.diagnostics = diagnostics;
+    this.diagnostics = preprocessed ? unexpanded(diagnostics, preprocessed) : diagnostics;
+    this.inactive = preprocessed?.inactive.filter(({ file }) => file === uri) ?? [];
     this.symbols = assembler.symbols;
   }
 

@@ -2,7 +2,7 @@
 import { InlayHintKind, type CodeLens, type InlayHint, type Range } from 'vscode-languageserver-types';
 import { rangeOf } from './navigation.ts';
 import { isFunction } from './outline.ts';
-import { resolvePath, type Source } from './source.ts';
+import type { Source } from './source.ts';
 import type { Token } from './lexer.ts';
 
 export const SEMANTIC_LEGEND = {
@@ -25,7 +25,9 @@ export function semanticTokens(source: Source, range?: Range): number[] {
   const typeOf = ({ kind, name }: Token): readonly [string, number] | undefined => {
     switch (kind) {
       case 'mnemonic':
-        return macros.has(name.toLowerCase()) ? ['macro', 0] : undefined;
+        return macros.has(name.toLowerCase()) || (source.document.isPreprocessed && isConstant(name))
+          ? ['macro', 0]
+          : undefined;
       case 'macro':
         return ['macro', DECLARATION];
       case 'parameter':
@@ -89,9 +91,7 @@ export function codeLenses(source: Source): CodeLens[] {
   if (!/\.(s|S|asm)$/.test(source.uri)) return [];
   const own = source.index.definition(ENTRY);
   // Where the entry is included, the lens stands over the directive.
-  const include = source.index.includes.find(({ path }) =>
-    source.other(resolvePath(source.uri, path))?.definition(ENTRY),
-  );
+  const include = source.index.includes.find(({ path }) => source.included(path)?.definition(ENTRY));
   const entry = own ?? include;
   if (!entry) return [];
   const command = { title: '$(debug-alt) Debug', command: 'dune.debugFile', arguments: [source.uri] };

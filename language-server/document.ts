@@ -1,4 +1,5 @@
 /** A source as lines of tokens. An edit lexes what it touched; the rest is kept. */
+import { isPreprocessed } from '../emulator/assembler/preprocess.ts';
 import { lexLine, START, type LexerState, type Token } from './lexer.ts';
 
 export interface Line {
@@ -20,7 +21,12 @@ export class Document {
   lines: Line[] = [];
   version = -1;
 
-  constructor(readonly uri: string) {}
+  /** Read by the C preprocessor. */
+  readonly isPreprocessed: boolean;
+
+  constructor(readonly uri: string) {
+    this.isPreprocessed = isPreprocessed(uri) || /\.h$/.test(uri);
+  }
 
   get text(): string {
     return this.lines.map(({ text }) => text).join('\n');
@@ -48,7 +54,7 @@ export class Document {
     let state = first > 0 ? old[first - 1]!.after : START;
     let next = first;
     const lex = (line: string): void => {
-      const { tokens, after } = lexLine(line, state);
+      const { tokens, after } = lexLine(line, state, this.isPreprocessed);
       made.push({ text: line, tokens, before: state, after });
       state = after;
     };

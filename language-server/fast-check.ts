@@ -13,6 +13,7 @@ export function isPlain({ tokens, before, after }: Line, isMacro: (name: string)
   return (
     before === after &&
     !before.inComment &&
+    !before.inDirective &&
     tokens.every(({ kind, name }) => {
       switch (kind) {
         case 'mnemonic':
@@ -21,6 +22,7 @@ export function isPlain({ tokens, before, after }: Line, isMacro: (name: string)
         case 'localLabel':
         case 'constant':
         case 'directive':
+        case 'preprocessor':
         case 'macro':
         case 'macroParameter':
         case 'parameter':
@@ -32,15 +34,15 @@ export function isPlain({ tokens, before, after }: Line, isMacro: (name: string)
   );
 }
 
-const OPENS = /^\.(macro|rept|irpc?|if\w*)$/i;
-const CLOSES = /^\.(endm|endmacro|endr|endif)$/i;
+const OPENS = /^(\.(macro|rept|irpc?|if\w*)|#if(n?def)?)$/i;
+const CLOSES = /^(\.(endm|endmacro|endr|endif)|#endif)$/i;
 
 /** Whether a line stands in a macro, a repetition or a conditional part. */
 function isInBlock(document: Document, line: number): boolean {
   let depth = 0;
   for (let number = 0; number < line; number++)
     for (const { kind, name } of document.lines[number]!.tokens) {
-      if (kind !== 'directive') continue;
+      if (kind !== 'directive' && kind !== 'preprocessor') continue;
       if (OPENS.test(name)) depth++;
       else if (CLOSES.test(name)) depth--;
     }
@@ -76,10 +78,19 @@ export function fastCheck(
   analysis: Analysis,
   diagnostics: readonly Diagnostic[],
   isMacro: (name: string) => boolean,
+  /** Names that the preprocessor replaces. */
+  isDefined: (name: string) => boolean = () => false,
 ): Diagnostic[] | undefined {
   const lines = document.lines.slice(first, first + added);
+  if (
+    lines.some(({ tokens }) =>
+      tokens.some(({ kind, name }) => /^(symbol|mnemonic|register|word)$/.test(kind) && isDefined(name)),
+    )
+  )
+    return undefined;
   if (lines.length > 50 || ![...old, ...lines].every((line) => isPlain(line, isMacro))) return undefined;
   if (isInBlock(document, first)) return undefined;
+  if (analysis.inactive.length > 0 && added !== removed) return undefined;
   const symbols: Record<string, bigint> = {};
   for (const { tokens } of lines)
     for (const { kind, name } of tokens) {

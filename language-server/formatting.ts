@@ -30,6 +30,7 @@ class Writer {
 /** A line in columns; as it is if it has several statements, or is a comment, or belongs to the preprocessor. */
 export function formatLine({ text, tokens, before, after }: Line, withSpaces: boolean): string {
   const trimmed = text.trimEnd();
+  if (before.inDirective || tokens[0]?.kind === 'preprocessor') return trimmed;
   if (before.inComment || after.inComment || tokens.some(({ statement }) => statement > 0)) return trimmed;
   const comment = tokens.find(({ kind }) => kind === 'comment');
   const inner = tokens.some(({ kind, end }) => kind === 'comment' && end < trimmed.length);

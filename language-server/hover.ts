@@ -32,7 +32,7 @@ function textOf(
     case 'mnemonic':
     case 'macro':
     case 'prefix':
-      return macroText(source, token.name) ?? mnemonicText(source, line, token);
+      return macroText(source, token.name) ?? defineText(source, line, token.name) ?? mnemonicText(source, line, token);
     case 'directive':
       return directiveText(token.name);
     case 'register':
@@ -44,7 +44,7 @@ function textOf(
     case 'symbol':
     case 'label':
     case 'constant':
-      return symbolText(source, line, token.name, library);
+      return defineText(source, line, token.name) ?? symbolText(source, line, token.name, library);
     default:
       return undefined;
   }
@@ -52,10 +52,12 @@ function textOf(
 
 function mnemonicText(source: Source, line: number, { name, start }: Token): string | undefined {
   const { syntax, bits } = source.document.lines[line]!.before;
-  const own = (source.analysis.instructions.get(line) ?? []).filter(({ isExpanded }) => !isExpanded);
-  const order = source.document.lines[line]!.tokens.filter(({ kind }) => kind === 'mnemonic').findIndex(
-    (other) => other.start === start,
+  const own = (source.analysis.instructions.get(line) ?? []).filter(
+    (of) => !of.isExpanded && of.mnemonic === name.toLowerCase(),
   );
+  const order = source.document.lines[line]!.tokens.filter(
+    (of) => of.kind === 'mnemonic' && of.name.toLowerCase() === name.toLowerCase(),
+  ).findIndex((other) => other.start === start);
   const instruction = own[order];
   const text = instructionText(name, { syntax, bits }, instruction?.selected.choice.row);
   if (!text || !instruction) return text;
@@ -72,6 +74,23 @@ function macroText(source: Source, name: string): string | undefined {
   if (macro.end - macro.line >= 12) body.push('\t…');
   return ['```gas', ...body, '```'].join('\n');
 }
+
+/** A macro of the preprocessor: its definition, and the value if it is a number. */
+function defineText(source: Source, at: number, name: string): string | undefined {
+  const found = source.definition(name);
+  if (found?.occurrence.token.kind !== 'constant') return undefined;
+  const { lines } = source.other(found.uri)?.document ?? source.document;
+  const { line } = found.occurrence;
+  if (lines[line]!.tokens[0]?.name !== '#define') return undefined;
+  let end = line;
+  while (lines[end]!.after.inDirective && end + 1 < lines.length && end < line + 12) end++;
+  const text = lines.slice(line, end + 1).map((of) => of.text);
+  const value = VALUE_OF_DEFINE.exec(text.join(' ').trim())?.[1];
+  const number = value === undefined ? undefined : valueOf(value);
+  const said = number === undefined ? [] : [numberText(source, at, number)];
+  return [['```c', ...text, '```'].join('\n'), ...said].join('\n\n');
+}
+const VALUE_OF_DEFINE = /^#\s*define\s+\w+\s+\(?(0[xX][\da-fA-F]+|\d+)[uUlL]*\)?\s*(?:\/[*/].*)?$/;
 
 function directiveText(name: string): string | undefined {
   const known = DIRECTIVE_DOCUMENTS.get(name.toLowerCase());

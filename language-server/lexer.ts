@@ -10,6 +10,8 @@ export type TokenKind =
   /** The name before `=`, or after `.set` and its like. */
   | 'constant'
   | 'directive'
+  /** `#define` and its like, in a source that the C preprocessor reads. */
+  | 'preprocessor'
   | 'mnemonic'
   | 'prefix'
   | 'register'
@@ -43,14 +45,16 @@ export interface LexerState {
   readonly inComment: boolean;
   readonly syntax: Syntax;
   readonly bits: CodeBits;
+  /** The line goes on one of the preprocessor. */
+  readonly inDirective: boolean;
 }
 
-export const START: LexerState = { inComment: false, syntax: 'att', bits: 64 };
+export const START: LexerState = { inComment: false, syntax: 'att', bits: 64, inDirective: false };
 
 /** Each state is one object, so that equal states are identical. */
 const STATES = new Map<string, LexerState>([[keyOf(START), START]]);
-function keyOf({ inComment, syntax, bits }: LexerState): string {
-  return `${inComment} ${syntax} ${bits}`;
+function keyOf({ inComment, syntax, bits, inDirective }: LexerState): string {
+  return `${inComment} ${syntax} ${bits} ${inDirective}`;
 }
 function stateOf(state: LexerState): LexerState {
   const key = keyOf(state);
@@ -92,6 +96,8 @@ class Lexer {
   directive = '';
   /** Names of the statement so far, after its first word. */
   names = 0;
+  /** Of the `#define` in this line. */
+  readonly parameters = new Set<string>();
 
   constructor(
     readonly text: string,
@@ -125,9 +131,57 @@ export interface LexedLine {
   readonly after: LexerState;
 }
 
-export function lexLine(text: string, before: LexerState): LexedLine {
+const PREPROCESSOR =
+  /[ \t]*(#[ \t]*(?:include|define|undef|if|ifdef|ifndef|elif|else|endif|error|warning|pragma|line)\b)/y;
+
+/** The `#define` at the start of a line, and what it defines. */
+function preprocessorLine(lexer: Lexer): void {
+  const found = lexer.match(PREPROCESSOR)!;
+  lexer.at += found.length - found.trimStart().length;
+  const name = found.trim().replace(/\s/g, '');
+  lexer.add('preprocessor', found.trim().length, name);
+  lexer.atStart = false;
+  lexer.directive = name;
+  if (name === '#include') {
+    const path = lexer.match(/[ \t]*<[^>]*>/y);
+    if (!path) return;
+    lexer.at += path.length - path.trimStart().length;
+    return lexer.add('string', path.trim().length);
+  }
+  if (/^#(error|warning|pragma|line)$/.test(name)) {
+    lexer.add('comment', lexer.text.length - lexer.at, '');
+    return;
+  }
+  if (name !== '#define') return;
+  const defined = lexer.match(/[ \t]*[A-Za-z_]\w*/y);
+  if (!defined) return;
+  lexer.at += defined.length - defined.trimStart().length;
+  lexer.add('constant', defined.trim().length);
+  lexer.names++;
+  const list = lexer.match(/\([^)]*\)?/y);
+  if (!list) return;
+  const end = lexer.at + list.length;
+  for (const { index, 0: parameter } of list.matchAll(/[A-Za-z_]\w*|\.\.\./g)) {
+    lexer.at = end - list.length + index;
+    lexer.add('macroParameter', parameter.length);
+    lexer.parameters.add(parameter);
+  }
+  lexer.at = end;
+}
+
+/** @param isPreprocessed lines that begin with `#` may be the C preprocessor's */
+export function lexLine(text: string, before: LexerState, isPreprocessed = false): LexedLine {
   const lexer = new Lexer(text, before.syntax, before.bits);
   let { inComment } = before;
+  let isDirective = before.inDirective;
+  if (isDirective) {
+    lexer.atStart = false;
+    lexer.directive = '#define';
+    lexer.names = 1;
+  } else if (isPreprocessed && !inComment && lexer.followedBy(PREPROCESSOR, 0)) {
+    isDirective = true;
+    preprocessorLine(lexer);
+  }
   while (lexer.at < text.length) {
     if (inComment) {
       const end = text.indexOf('*/', lexer.at);
@@ -147,14 +201,20 @@ export function lexLine(text: string, before: LexerState): LexedLine {
       continue;
     }
     const character = text[lexer.at]!;
-    if (character === '#' || text.startsWith('//', lexer.at)) lexer.add('comment', text.length - lexer.at, '');
+    if ((character === '#' && !isDirective) || text.startsWith('//', lexer.at))
+      lexer.add('comment', text.length - lexer.at, '');
     else if (character === ';') lexer.endStatement();
     else if (lexer.atStart) first(lexer);
     else operand(lexer, character);
   }
   const { syntax, bits, tokens } = lexer;
-  const isSame = inComment === before.inComment && syntax === before.syntax && bits === before.bits;
-  return { tokens, after: isSame ? before : stateOf({ inComment, syntax, bits }) };
+  const inDirective = isDirective && /\\\r?$/.test(text);
+  const isSame =
+    inComment === before.inComment &&
+    syntax === before.syntax &&
+    bits === before.bits &&
+    inDirective === before.inDirective;
+  return { tokens, after: isSame ? before : stateOf({ inComment, syntax, bits, inDirective }) };
 }
 
 /** Labels, and the word that says what the statement is. */
@@ -237,6 +297,10 @@ function kindOfName(lexer: Lexer, name: string): TokenKind {
     if (REGISTERS.has(name.toLowerCase())) return 'register';
     return SIZE_WORDS.test(name) ? 'word' : 'symbol';
   }
+  if (lexer.parameters.has(name)) return 'macroParameter';
+  if (/^#(undef|ifdef|ifndef|if|elif)$/.test(directive)) return name === 'defined' ? 'word' : 'symbol';
+  if (directive === '#define' && names > 0 && REGISTERS.has(name.toLowerCase()) && syntax === 'intel')
+    return 'register';
   if (directive === '.macro') return names === 0 ? 'macro' : /^(req|vararg)$/i.test(name) ? 'word' : 'macroParameter';
   if (directive === '.irp' || directive === '.irpc') return names === 0 ? 'macroParameter' : 'symbol';
   if (directive === '.purgem') return 'macro';

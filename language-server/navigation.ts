@@ -1,7 +1,7 @@
 /** What stands at a place, where it is defined and used: definition, references, highlights, rename. */
 import type { Location, Position, Range, TextEdit, WorkspaceEdit } from 'vscode-languageserver-types';
 import type { Token } from './lexer.ts';
-import { resolvePath, type Source } from './source.ts';
+import type { Source } from './source.ts';
 
 export interface Place {
   readonly uri: string;
@@ -30,7 +30,7 @@ export function placesOf(source: Source, { line, character }: Position): Place[]
       return localPlaces(source, line, token);
     case 'macro':
     case 'mnemonic':
-      return macroPlaces(source, token.name);
+      return source.macro(token.name) ? macroPlaces(source, token.name) : symbolPlaces(source, token.name);
     case 'parameter':
     case 'macroParameter':
       return parameterPlaces(source, line, token.name);
@@ -121,7 +121,7 @@ export function definition(source: Source, position: Position): Location[] {
   if (!token) return [];
   if (token.kind === 'string') {
     const included = source.index.includes.find((include) => include.line === position.line);
-    const other = included && source.other(resolvePath(source.uri, included.path));
+    const other = included && source.included(included.path);
     return other ? [{ uri: other.uri, range: rangeOf(0, { start: 0, end: 0 }) }] : [];
   }
   return placesOf(source, position)

@@ -126,8 +126,8 @@ export function workspaceSymbols(sources: Iterable<Source>, query: string): Work
   );
 }
 
-const OPENS = /^\.(macro|rept|irpc?|if\w*)$/i;
-const CLOSES = /^\.(endm|endmacro|endr|endif)$/i;
+const OPENS = /^(\.(macro|rept|irpc?|if\w*)|#if(n?def)?)$/i;
+const CLOSES = /^(\.(endm|endmacro|endr|endif)|#endif)$/i;
 
 export function foldingRanges(source: Source): FoldingRange[] {
   const ranges: FoldingRange[] = [];
@@ -143,7 +143,7 @@ export function foldingRanges(source: Source): FoldingRange[] {
       comment = -1;
     }
     for (const { kind, name } of tokens) {
-      if (kind !== 'directive') continue;
+      if (kind !== 'directive' && kind !== 'preprocessor') continue;
       if (OPENS.test(name)) open.push(line);
       else if (CLOSES.test(name)) {
         const start = open.pop();

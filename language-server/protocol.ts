@@ -9,4 +9,6 @@ export interface InitializationOptions {
   /** Text of libdune/dune.h. */
   readonly libduneHeader?: string;
   readonly encodingHints?: EncodingHints;
+  /** Folders where included files are looked for after the one of what includes them: URIs that end in `/`. */
+  readonly includeFolders?: readonly string[];
 }

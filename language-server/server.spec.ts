@@ -84,6 +84,7 @@ describe('language server', () => {
     await client.initialize({
       libduneHeader: readFileSync(join(root, 'libdune/dune.h'), 'utf8'),
       encodingHints: 'bytes',
+      includeFolders: [`${pathToFileURL(join(here, 'testdata/include')).href}/`],
     });
   });
   after(() => client.dispose());
@@ -172,6 +173,94 @@ describe('language server', () => {
     await transcript.ask('textDocument/signatureHelp', 'write_msr LSTAR, |7');
     await transcript.ask('textDocument/signatureHelp', '.globl	|_start');
     golden('completion', transcript.text);
+  });
+
+  it('sees preprocessed sources as the preprocessor does', async () => {
+    const transcript = await open('kernel.S');
+    for (const name of ['include/broken.inc', 'include/kernel.h']) {
+      const uri = pathToFileURL(join(here, 'testdata', name)).href;
+      transcript.say(`diagnostics of ${name}`, client.diagnostics.get(uri) ?? 'none');
+    }
+    for (const place of [
+      '|LOAD(',
+      '(MSR_|EFER)',
+      '$EFER|_LME',
+      '$MSR|_EFER',
+      '|PUSH(STACK)',
+      '$STA|CK, %esp',
+      '|store',
+      'LONG|_LINE(1',
+      '|hlt',
+      '|_start:',
+    ])
+      await transcript.ask('textDocument/hover', place);
+    for (const place of ['|LOAD(', '$EFER|_LME', '"ker|nel.h', '<bro|ken', '|store', '(STA|CK)'])
+      await transcript.ask('textDocument/definition', place);
+    await transcript.ask('textDocument/references', '$STA|CK', { context: { includeDeclaration: true } });
+    await transcript.ask('textDocument/rename', '|PUSH(STACK)', { newName: 'PUSH_ALL' });
+    await transcript.ask('textDocument/rename', '$EFER|_LME', { newName: 'LONG_MODE' });
+    await transcript.ask('textDocument/documentSymbol', '');
+    await transcript.ask('textDocument/foldingRange', '');
+    await transcript.ask('textDocument/semanticTokens/full', '');
+    const range = { start: { line: 12, character: 0 }, end: { line: 30, character: 0 } };
+    await transcript.ask('textDocument/inlayHint', '', { range });
+    await transcript.ask('textDocument/codeLens', '');
+    const items = await client.request<{ label: string; detail?: string }[]>('textDocument/completion', {
+      textDocument: { uri: transcript.uri },
+      position: transcript.position('$STA|CK, %esp'),
+    });
+    const wanted = items.filter(({ label }) => /^(STACK|EFER_LME|MSR_EFER|PUSH|LOAD)$/.test(label));
+    transcript.say(
+      'completion',
+      wanted.map(({ label, detail }) => `${label} | ${detail}`),
+    );
+    const edits = await client.request<{ range: object }[]>('textDocument/formatting', {
+      textDocument: { uri: transcript.uri },
+      options: { tabSize: 8, insertSpaces: false },
+    });
+    transcript.say('textDocument/formatting', edits);
+    golden('preprocessed', transcript.text);
+  });
+
+  it('follows an included file through edits, and takes back what it said of it', async () => {
+    const [main, part] = ['file:///included/main.s', 'file:///included/part.inc'];
+    const shown = (uri: string): string[] => (client.diagnostics.get(uri) ?? []).map(({ message }) => message);
+    await client.open(part, '\tmov\t%eax\n');
+    await client.open(main, '\t.include "part.inc"\n\tnop\n');
+    const wrong = '`mov` takes 2 operands, not 1';
+    assert.deepEqual([shown(main), shown(part)], [[`part.inc:1: ${wrong}`], [wrong]]);
+    const fixed = client.next(main, 1);
+    await client.edit(part, 2, 0, 5, 9, '%eax, %ebx');
+    await fixed;
+    assert.deepEqual([shown(main), shown(part)], [[], []]);
+  });
+
+  it('says the same of a keystroke in a preprocessed source as of the whole', async () => {
+    const uri = 'file:///typing.S';
+    let text = '#define N 300\n#define OP mov\n#if 0\nbad\n#endif\nf:\tmov\t$N, %eax\n1:\tnop\n\tret\n';
+    await client.open(uri, text);
+    let version = 1;
+    const type = async (line: number, from: number, to: number, insert: string): Promise<void> => {
+      const lines = text.split('\n');
+      lines[line] = lines[line]!.slice(0, from) + insert + lines[line]!.slice(to);
+      text = lines.join('\n');
+      const diagnostics = await client.edit(uri, ++version, line, from, to, insert);
+      const errors = diagnostics.filter(({ severity }) => severity !== 4);
+      assert.deepEqual(
+        errors.map(({ message, range }) => `${range.start.line}:${range.start.character} ${message}`).sort(),
+        assembleObject(uri, text)
+          .diagnostics.map(({ message, line: at, column }) => `${at}:${column} ${message}`)
+          .sort(),
+        text,
+      );
+    };
+    await type(7, 1, 4, 'OP\t%eax, %rbx');
+    await type(7, 1, 3, 'add');
+    await type(7, 0, 0, '\tmov\t$N, %al\n\tmvo\n');
+    await type(3, 0, 3, 'worse');
+    await type(2, 4, 5, '1');
+    await type(2, 4, 5, '0 ');
+    await type(8, 1, 4, 'OP(%eax');
   });
 
   it('knows the modes of boot code', async () => {

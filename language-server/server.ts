@@ -52,17 +52,21 @@ export function serve(connection: Connection, { schedule }: Timers): void {
       const text = await connection.sendRequest<string | null>(READ_FILE, { uri });
       return text === null ? undefined : Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     },
-    publish: (uri, version, diagnostics) => void connection.sendDiagnostics({ uri, version, diagnostics }),
+    publish: (uri, version, diagnostics) =>
+      void connection.sendDiagnostics({ uri, diagnostics, ...(version === undefined ? {} : { version }) }),
   });
 
   connection.onInitialize(({ initializationOptions }): InitializeResult => {
     const options = initializationOptions as InitializationOptions | undefined;
     if (options?.libduneHeader) library = librarySymbols(options.libduneHeader);
     if (options?.encodingHints) encodingHints = options.encodingHints;
+    if (options?.includeFolders) workspace.folders = options.includeFolders;
     return { capabilities: CAPABILITIES, serverInfo: { name: 'dune-assembly' } };
   });
   connection.onDidChangeConfiguration(({ settings }) => {
-    encodingHints = (settings as InitializationOptions | undefined)?.encodingHints ?? encodingHints;
+    const options = settings as InitializationOptions | undefined;
+    encodingHints = options?.encodingHints ?? encodingHints;
+    if (options?.includeFolders) workspace.folders = options.includeFolders;
     void connection.languages.inlayHint.refresh();
   });
 

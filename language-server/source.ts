@@ -29,6 +29,8 @@ export class Source {
     readonly bytes: FileBytes,
     /** The source of another document, open or not. */
     readonly other: (uri: string) => Source | undefined,
+    /** Where files that are not beside a source are looked for: folders, as URIs that end in `/`. */
+    readonly folders: () => readonly string[] = () => [],
   ) {
     this.document = new Document(uri);
   }
@@ -57,11 +59,33 @@ export class Source {
 
   #options(): AssembleOptions {
     const include = (path: string, from: string): Included | undefined => {
-      const uri = resolvePath(from, path);
-      const text = this.files(uri);
-      return text === undefined ? undefined : { path: uri, text };
+      for (const uri of this.candidates(path, from)) {
+        const text = this.files(uri);
+        if (text !== undefined) return { path: uri, text };
+      }
+      return undefined;
     };
-    return { include, incbin: (path, from) => this.bytes(resolvePath(from, path)) };
+    const incbin: AssembleOptions['incbin'] = (path, from) => {
+      for (const uri of this.candidates(path, from)) {
+        const bytes = this.bytes(uri);
+        if (bytes) return bytes;
+      }
+      return undefined;
+    };
+    return { include, incbin };
+  }
+
+  /** Where a file that is included may be: beside what names it, then in the folders. */
+  candidates(path: string, from = this.uri): string[] {
+    return [from, ...this.folders()].map((base) => resolvePath(base, path));
+  }
+  /** The source of an included file. */
+  included(path: string): Source | undefined {
+    for (const uri of this.candidates(path)) {
+      const found = this.other(uri);
+      if (found) return found;
+    }
+    return undefined;
   }
 
   /** This source and what it includes, each once. */
@@ -71,7 +95,7 @@ export class Source {
       if (found.has(source.uri)) return;
       found.set(source.uri, source);
       for (const { path } of source.index.includes) {
-        const other = this.other(resolvePath(source.uri, path));
+        const other = source.included(path);
         if (other) visit(other);
       }
     };

@@ -1,4 +1,5 @@
 /** Where names are defined and used in a document, from its tokens. */
+import { candidatesOf } from '../emulator/assembler/mnemonics.ts';
 import type { Document } from './document.ts';
 import type { Token } from './lexer.ts';
 
@@ -26,6 +27,8 @@ export class SymbolIndex {
   /** What `.type name, @function` says. */
   readonly functions = new Set<string>();
   readonly globals = new Set<string>();
+  /** Names that `#define` gives a meaning. */
+  readonly defines = new Set<string>();
   readonly includes: { readonly line: number; readonly token: Token; readonly path: string }[] = [];
 
   constructor(readonly document: Document) {
@@ -46,6 +49,13 @@ export class SymbolIndex {
         case 'symbol':
           push(this.symbols, token.name, { line, token, isDefinition: false });
           break;
+        case 'mnemonic':
+          if (this.document.isPreprocessed && this.#mayBeDefined(token.name))
+            push(this.symbols, token.name, { line, token, isDefinition: false });
+          break;
+        case 'preprocessor':
+          this.#preprocessor(line, token, tokens[index + 1]);
+          break;
         case 'macro':
           this.#macro(line, tokens.slice(index), token);
           break;
@@ -64,6 +74,15 @@ export class SymbolIndex {
       for (const { kind, name: symbol } of rest) if (kind === 'symbol') this.globals.add(symbol);
     if (directive === '.include' && first.kind === 'string')
       this.includes.push({ line, token: first, path: first.name.slice(1, -1) });
+  }
+  /** What is no instruction may be a macro of the preprocessor. */
+  #mayBeDefined(name: string): boolean {
+    return /[A-Z]/.test(name) || this.defines.has(name) || !candidatesOf(name, 'intel');
+  }
+  #preprocessor(line: number, { name }: Token, next: Token | undefined): void {
+    if (name === '#include' && next?.kind === 'string')
+      this.includes.push({ line, token: next, path: next.name.slice(1, -1) });
+    if (name === '#define' && next?.kind === 'constant') this.defines.add(next.name);
   }
   #macro(line: number, tokens: readonly Token[], token: Token): void {
     const { lines } = this.document;

@@ -1,13 +1,17 @@
 /** Open sources, what they include, and when they are assembled. Knows no transport. */
-import { DiagnosticSeverity, type Diagnostic } from 'vscode-languageserver-types';
+import type { Diagnostic } from 'vscode-languageserver-types';
 import type { Diagnostic as AssemblerDiagnostic } from '../emulator/assembler/model.ts';
+import { diagnosticsByFile } from './diagnostics.ts';
+import type { Line } from './document.ts';
 import { fastCheck, isPlain } from './fast-check.ts';
-import { resolvePath, Source } from './source.ts';
+import type { Token } from './lexer.ts';
+import { Source } from './source.ts';
 
 export interface WorkspaceHost {
   /** Undefined if there is no such file. */
   readFile(uri: string): Promise<Uint8Array | undefined>;
-  publish(uri: string, version: number, diagnostics: Diagnostic[]): void;
+  /** @param version of an open document */
+  publish(uri: string, version: number | undefined, diagnostics: Diagnostic[]): void;
   /** Runs a task later; returns what forgets it. */
   schedule(task: () => void, milliseconds: number): () => void;
 }
@@ -22,6 +26,10 @@ interface Open {
   readonly source: Source;
   diagnostics: readonly AssemblerDiagnostic[];
   macros: ReadonlySet<string>;
+  /** Names that the preprocessor replaces. */
+  defines: ReadonlySet<string>;
+  /** Diagnostics for the client, of this source and of what it includes, by URI. */
+  shown: ReadonlyMap<string, readonly Diagnostic[]>;
   cancel: (() => void) | undefined;
   loading: Promise<void>;
 }
@@ -34,7 +42,16 @@ export class Workspace {
   readonly #files = new Map<string, Uint8Array | undefined>();
   readonly #closed = new Map<string, Source>();
 
+  #folders: readonly string[] = [];
+
   constructor(readonly host: WorkspaceHost) {}
+
+  /** Where files are looked for that do not lie beside what includes them: URIs that end in `/`. */
+  set folders(folders: readonly string[]) {
+    if (folders.join('\n') === this.#folders.join('\n')) return;
+    this.#folders = folders;
+    for (const open of this.#open.values()) this.#reload(open);
+  }
 
   get sources(): Source[] {
     return [...this.#open.values()].map(({ source }) => source);
@@ -44,7 +61,10 @@ export class Workspace {
     const source = this.#source(uri);
     source.document.update(text, version);
     this.#closed.delete(uri);
-    const open: Open = { source, diagnostics: [], macros: new Set(), cancel: undefined, loading: Promise.resolve() };
+    const open: Open = {
+      ...{ source, diagnostics: [], macros: new Set(), defines: new Set(), shown: new Map() },
+      ...{ cancel: undefined, loading: Promise.resolve() },
+    };
     this.#open.set(uri, open);
     open.loading = this.#load(source);
     void open.loading.then(() => this.#check(open));
@@ -61,10 +81,12 @@ export class Workspace {
     const change = document.update(text, version);
     const gone = old.slice(change.first, change.first + change.removed);
     const isMacro = (name: string): boolean => open.macros.has(name.toLowerCase());
-    const quick = analysis && fastCheck(document, change, gone, analysis, open.diagnostics, isMacro);
+    const isDefined = (name: string): boolean => open.defines.has(name);
+    const quick = analysis && fastCheck(document, change, gone, analysis, open.diagnostics, isMacro, isDefined);
     if (quick) {
       open.diagnostics = quick;
       this.#publish(open);
+      this.#othersChanged(uri);
       return this.#later(open, SETTLED);
     }
     const added = document.lines.slice(change.first, change.first + change.added);
@@ -78,7 +100,7 @@ export class Workspace {
     open?.cancel?.();
     this.#open.delete(uri);
     this.#files.delete(uri);
-    this.host.publish(uri, 0, []);
+    for (const file of new Set([uri, ...(open?.shown.keys() ?? [])])) this.#publishFile(file);
   }
 
   /** A file was written, made or removed outside of the editor. */
@@ -102,6 +124,7 @@ export class Workspace {
       (file) => this.#text(file),
       (file) => this.#files.get(file),
       (other) => this.#other(other),
+      () => this.#folders,
     );
   }
   #text(uri: string): string | undefined {
@@ -127,24 +150,33 @@ export class Workspace {
   async #load(source: Source, seen = new Set<string>()): Promise<void> {
     seen.add(source.uri);
     for (const path of included(source)) {
-      const uri = resolvePath(source.uri, path);
-      if (seen.has(uri)) continue;
-      seen.add(uri);
-      if (!this.#open.has(uri) && !this.#files.has(uri)) this.#files.set(uri, await this.host.readFile(uri));
-      const other = /\.(s|asm|inc)$/i.test(uri) ? this.#other(uri) : undefined;
-      if (other) await this.#load(other, seen);
+      for (const uri of source.candidates(path)) {
+        if (!this.#open.has(uri) && !this.#files.has(uri)) this.#files.set(uri, await this.host.readFile(uri));
+        const isThere = this.#open.has(uri) || this.#files.get(uri) !== undefined;
+        if (!isThere) continue;
+        const other = seen.has(uri) || !/\.(s|asm|inc|h)$/i.test(uri) ? undefined : this.#other(uri);
+        seen.add(uri);
+        if (other) await this.#load(other, seen);
+        break;
+      }
     }
   }
 
   /** Sources that include another one are assembled anew. */
   #othersChanged(uri: string): void {
     for (const open of this.#open.values()) {
-      if (open.source.uri === uri || !included(open.source).some((path) => resolvePath(open.source.uri, path) === uri))
-        continue;
-      open.loading = this.#load(open.source);
-      open.source.invalidate();
-      this.#later(open, PAUSE);
+      const { source } = open;
+      if (source.uri === uri) continue;
+      const isUser = [source, ...source.all].some((of) =>
+        included(of).some((path) => of.candidates(path).includes(uri)),
+      );
+      if (isUser) this.#reload(open);
     }
+  }
+  #reload(open: Open): void {
+    open.loading = this.#load(open.source);
+    open.source.invalidate();
+    this.#later(open, PAUSE);
   }
 
   #later(open: Open, milliseconds: number): void {
@@ -159,43 +191,45 @@ export class Workspace {
     if (this.#open.get(open.source.uri) !== open) return;
     open.diagnostics = open.source.analysis.diagnostics;
     open.macros = new Set(open.source.all.flatMap(({ index }) => [...index.macros.keys()]));
+    open.defines = new Set(open.source.all.flatMap(({ index }) => [...index.defines]));
     this.#publish(open);
   }
-  #publish({ source, diagnostics }: Open): void {
-    this.host.publish(
-      source.uri,
-      source.document.version,
-      diagnostics.map((diagnostic) => forClient(source, diagnostic)),
+  #publish(open: Open): void {
+    const before = open.shown;
+    open.shown = diagnosticsByFile(open.source, open.diagnostics);
+    // The source itself comes last: then all of it has been said.
+    const files = new Set([...before.keys(), ...open.shown.keys()]);
+    files.delete(open.source.uri);
+    for (const file of [...files, open.source.uri]) this.#publishFile(file);
+  }
+  /** What is wrong with a file by itself and as part of others; one that is only part of others is judged as such. */
+  #publishFile(uri: string): void {
+    const own = this.#open.get(uri);
+    const users = [...this.#open.values()].filter((open) => open !== own && open.shown.has(uri));
+    const isPart =
+      !/\.(s|asm)$/i.test(uri) &&
+      [...this.#open.values()].some(({ source }) => source.uri !== uri && source.all.some((of) => of.uri === uri));
+    const all = [...(own && !isPart ? [own] : []), ...users].flatMap(({ shown }) => shown.get(uri) ?? []);
+    const unique = new Map(
+      all.map((of) => [`${of.range.start.line}:${of.range.start.character} ${of.message}`, of] as const),
     );
+    this.host.publish(uri, own?.source.document.version, [...unique.values()]);
   }
 }
 
-/** Paths of `.include` and `.incbin`. */
-function included({ document }: Source): string[] {
-  return document.lines.flatMap(({ tokens }) =>
-    tokens[0] && tokens.some(({ kind, name }) => kind === 'directive' && /^\.inc(lude|bin)$/i.test(name))
+const includedPaths = new WeakMap<readonly Line[], readonly string[]>();
+
+/** Paths of `.include`, `.incbin` and `#include`. */
+function included({ document: { lines } }: Source): readonly string[] {
+  const known = includedPaths.get(lines);
+  if (known) return known;
+  const includes = ({ kind, name }: Token): boolean =>
+    (kind === 'directive' && /^\.inc(lude|bin)$/i.test(name)) || (kind === 'preprocessor' && name === '#include');
+  const paths = lines.flatMap(({ tokens }) =>
+    tokens[0] && tokens.some(includes)
       ? tokens.filter(({ kind }) => kind === 'string').map(({ name }) => name.slice(1, -1))
       : [],
   );
-}
-
-function forClient(source: Source, { file, line, column, length, severity, message }: AssemblerDiagnostic): Diagnostic {
-  const common = {
-    severity: severity === 'error' ? DiagnosticSeverity.Error : DiagnosticSeverity.Warning,
-    source: 'dune',
-  };
-  if (file === source.uri) {
-    const range = { start: { line, character: column }, end: { line, character: column + length } };
-    return { range, message, ...common };
-  }
-  // In an included file: shown where it is included.
-  const at = source.document.lines.findIndex(({ tokens }) =>
-    tokens.some(({ name }) => name.toLowerCase() === '.include'),
-  );
-  const shown = Math.max(0, at);
-  const range = {
-    start: { line: shown, character: 0 },
-    end: { line: shown, character: source.document.lines[shown]?.text.length ?? 0 },
-  };
-  return { range, message: `${file.slice(file.lastIndexOf('/') + 1)}:${line + 1}: ${message}`, ...common };
+  includedPaths.set(lines, paths);
+  return paths;
 }

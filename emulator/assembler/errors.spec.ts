@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { DIRECTIVES } from './directives.ts';
 import { assembleObject } from './index.ts';
+import { preprocess } from './preprocess.ts';
 
 function problems(source: string): string[] {
   return assembleObject('source.s', source).diagnostics.map(
@@ -66,6 +67,47 @@ describe('assembler: errors', () => {
     ]);
   });
 
+  it('says in which column, behind macros and comments, and over lines', () => {
+    const source = [
+      ...['#define LONG $0x1234567, %eax', '#define ADD(a, b) add a, b', '\tmov LONG; mvo LONG', '/* c */ mov /* d */ %eaz, %eax'],
+      ...['\tADD($1, \\', '  %rbz); foo', '\tADD(%eax,', '\t    %ebx); bar', '\tmov $1, %eax /* two', ' lines */; baz', '  #else'],
+    ]; // prettier-ignore
+    const { diagnostics } = assembleObject('source.S', source.join('\n'));
+    const shown = diagnostics.map(
+      ({ line, column, length, message }) => `${line + 1}:${column + 1}+${length} ${message}`,
+    );
+    assert.deepEqual(shown, [
+      '3:12+3 `mvo` is not an instruction that is known',
+      '4:21+4 `%eaz` is not a register',
+      '5:2+1 `%rbz` is not a register',
+      '6:10+3 `foo` is not an instruction that is known',
+      '8:13+3 `bar` is not an instruction that is known',
+      '10:12+3 `baz` is not an instruction that is known',
+      '11:3+5 `#else` without an `#if` before it',
+    ]);
+  });
+
+  it('leaves out what conditions exclude, and knows the macros that are always there', () => {
+    const source = [
+      '#if __has_include("b.h")',
+      'bad',
+      '#else',
+      '.long __LINE__, __COUNTER__, __COUNTER__',
+      '#endif',
+      '.ascii __FILE__',
+      '',
+    ];
+    const { inactive, text, problems } = preprocess('a.S', source.join('\n'), { include: () => undefined });
+    assert.deepEqual([inactive, problems], [[{ file: 'a.S', first: 1, last: 1 }], []]);
+    assert.deepEqual(text.split('\n').filter(Boolean), ['# 1 "a.S"', '.long 4, 0, 1', '.ascii "a.S"']);
+  });
+
+  it('reads a file once that says so', () => {
+    const include = (path: string): { path: string; text: string } => ({ path, text: '#pragma once\nnop\n' });
+    const { text } = preprocess('a.S', '#include "a.h"\n#include "a.h"\n', { include });
+    assert.equal(text.match(/nop/g)!.length, 1);
+  });
+
   // Every run has another seed, which a failure prints; FC_SEED repeats one.
   const seed = Number(process.env['FC_SEED'] ?? Date.now() % 2 ** 31);
   const survives = (text: string, file = 'random.s'): void => {
@@ -77,8 +119,7 @@ describe('assembler: errors', () => {
     });
     const lines = text.split('\n');
     for (const { file: from, line, column, length } of diagnostics) {
-      // Columns of a preprocessed source are those of the expanded line.
-      if (from !== 'random.s') continue;
+      if (from !== file) continue;
       assert.ok(line < lines.length && column <= lines[line]!.length && length > 0, `${line}:${column}+${length}`);
     }
   };

@@ -8,7 +8,7 @@ import { writeObject } from './elf-object.ts';
 import { GeneratedSections } from './generated.ts';
 import { FileTable } from './line-marks.ts';
 import type { Diagnostic } from './model.ts';
-import { isPreprocessed, preprocess } from './preprocess.ts';
+import { isPreprocessed, preprocess, type Preprocessed } from './preprocess.ts';
 import { contentsOf } from './relocations.ts';
 
 export { Assembler } from './assembler.ts';
@@ -31,10 +31,10 @@ export interface AssembledObject {
 export function assembleObject(file: string, text: string, options: ObjectOptions = {}): AssembledObject {
   const assembler = new Assembler(options);
   const { diagnostics, sections, symbols } = assembler;
+  let preprocessed: Preprocessed | undefined;
   if (isPreprocessed(file)) {
-    const { text: preprocessed, problems } = preprocess(file, text, { include: (...of) => options.include?.(...of) });
-    diagnostics.push(...problems.map((problem) => ({ ...problem, column: 0, length: 1, severity: 'error' as const })));
-    assembler.assemble(file, preprocessed);
+    preprocessed = preprocess(file, text, { include: (...of) => options.include?.(...of) });
+    assembler.assemble(file, preprocessed.text);
   } else assembler.assemble(file, text);
   const report = (position: Diagnostic | Omit<Diagnostic, 'severity' | 'message'>, message: string): void => {
     diagnostics.push({ ...position, severity: 'error', message });
@@ -43,10 +43,19 @@ export function assembleObject(file: string, text: string, options: ObjectOption
   const generated = new GeneratedSections([...sections.all], contents);
   writeFrames(assembler.frames.all, generated, report);
   writeLines(assembler, generated, options.debugDirectory);
-  diagnostics.sort((a, b) => a.line - b.line || a.column - b.column);
-  const failed = diagnostics.some(({ severity }) => severity === 'error');
+  const found = preprocessed ? unexpanded(diagnostics, preprocessed) : diagnostics;
+  found.sort((a, b) => a.line - b.line || a.column - b.column);
+  const failed = found.some(({ severity }) => severity === 'error');
   const object = failed ? undefined : writeObject({ sections: generated.all, contents, symbols: symbols.values() });
-  return { object, diagnostics };
+  return { object, diagnostics: found };
+}
+
+/** Diagnostics of a preprocessed source where its files have them, and those of the preprocessor. */
+export function unexpanded(diagnostics: readonly Diagnostic[], { problems, place }: Preprocessed): Diagnostic[] {
+  return [
+    ...problems.map((problem) => ({ ...problem, severity: 'error' as const })),
+    ...diagnostics.map((of) => ({ ...of, ...place(of.file, of.line, of.column, of.length) })),
+  ];
 }
 
 /** The line table that `.loc` asks for, or one made of the source's lines. */

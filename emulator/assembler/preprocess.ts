@@ -2,6 +2,15 @@
  * The C preprocessor as assembly uses it (C17 6.10): `#include`, `#define` with and without parameters, `#`, `##`, conditions. What it makes says by
  * line markers where each line comes from.
  */
+import { Condition17, Failure } from './preprocess-conditions.ts';
+import {
+  joined,
+  LineOrigin,
+  logicalLines,
+  type Expansion,
+  type LogicalLine,
+  type SourcePlace,
+} from './preprocess-lines.ts';
 
 export interface PreprocessOptions {
   /** Text of a file, or undefined if there is none. */
@@ -17,12 +26,24 @@ export interface PreprocessProblem {
   readonly file: string;
   /** Counts from 0. */
   readonly line: number;
+  readonly column: number;
+  readonly length: number;
   readonly message: string;
+}
+
+/** Lines that a condition leaves out, from 0. */
+export interface InactiveLines {
+  readonly file: string;
+  readonly first: number;
+  readonly last: number;
 }
 
 export interface Preprocessed {
   readonly text: string;
   readonly problems: readonly PreprocessProblem[];
+  readonly inactive: readonly InactiveLines[];
+  /** Where a part of the output, by the line that a marker gives it, stands in its file. */
+  place(file: string, line: number, column: number, length: number): SourcePlace;
 }
 
 interface Macro {
@@ -35,7 +56,7 @@ interface Condition {
   readonly outer: boolean;
   active: boolean;
   taken: boolean;
-  readonly line: number;
+  readonly line: LogicalLine;
 }
 
 const PREDEFINED: Readonly<Record<string, string>> = {
@@ -47,8 +68,6 @@ const MOST_EXPANSIONS = 5_000_000;
 const TOKEN = /"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)'|[A-Za-z_]\w*|\.?\d(?:[\w.]|[eEpP][+-])*|\s+|./gs;
 const IDENTIFIER = /^[A-Za-z_]\w*$/;
 
-/** What is wrong with a line. */
-class Failure extends Error {}
 /** The line ends amid the arguments of a macro. */
 class Unfinished extends Failure {}
 
@@ -56,10 +75,17 @@ const DIRECTIVE = /^\s*#\s*([a-z_]+)\b\s*(.*)$/s;
 
 class Preprocessor {
   readonly problems: PreprocessProblem[] = [];
+  readonly inactive: { readonly file: string; readonly first: number; last: number }[] = [];
   readonly #macros = new Map<string, Macro>();
   readonly #out: string[] = [];
+  /** Of lines that are not as they stand in their file, by file and line. */
+  readonly #origins = new Map<string, Map<number, LineOrigin>>();
+  /** Files with `#pragma once`. */
+  readonly #once = new Set<string>();
   #expansions = 0;
   #depth = 0;
+  #counter = 0;
+  #here = { file: '', line: 0 };
 
   constructor(readonly options: PreprocessOptions) {
     for (const [name, body] of Object.entries({ ...PREDEFINED, ...options.defines }))
@@ -68,7 +94,9 @@ class Preprocessor {
 
   run(file: string, text: string): Preprocessed {
     this.#file(file, text);
-    return { text: `${this.#out.join('\n')}\n`, problems: this.problems };
+    const place: Preprocessed['place'] = (of, line, column, length) =>
+      this.#origins.get(of)?.get(line)?.place(column, length) ?? { line, column, length };
+    return { text: `${this.#out.join('\n')}\n`, problems: this.problems, inactive: this.inactive, place };
   }
 
   #file(file: string, text: string): void {
@@ -76,54 +104,73 @@ class Preprocessor {
     this.#marker(0, file);
     const conditions: Condition[] = [];
     const lines = logicalLines(text);
-    for (let at = 0, first = 0; at < lines.length; at++) {
-      let { text: line, count } = lines[at]!;
+    for (let at = 0; at < lines.length; at++) {
+      let line = lines[at]!;
       for (let isWhole = false; !isWhole;) {
         isWhole = true;
         try {
-          this.#line(line, file, first, conditions);
+          this.#line(line, file, conditions);
         } catch (error) {
           if (!(error instanceof Failure)) throw error;
           // The arguments of a macro go on in the next line.
-          const next = error instanceof Unfinished && !DIRECTIVE.test(line) ? lines[at + 1] : undefined;
+          const next = error instanceof Unfinished && !DIRECTIVE.test(line.text) ? lines[at + 1] : undefined;
           if (next === undefined || DIRECTIVE.test(next.text)) {
-            if (!DIRECTIVE.test(line)) this.#out.push('');
-            this.problems.push({ file, line: first, message: error.message });
+            if (!DIRECTIVE.test(line.text)) this.#out.push('');
+            this.#problem(file, line, error.message);
           } else {
-            line += ` ${next.text}`;
-            count += next.count;
+            line = joined(line, next);
             at++;
             isWhole = false;
           }
         }
       }
       // The number of lines stays what it was.
-      for (let left = count; left > 1; left--) this.#out.push('');
-      first += count;
+      for (let left = line.count; left > 1; left--) this.#out.push('');
     }
-    for (const { line } of conditions) this.problems.push({ file, line, message: 'this `#if` has no `#endif`' });
+    for (const { line } of conditions) this.#problem(file, line, 'this `#if` has no `#endif`');
     this.#depth--;
+  }
+  #problem(file: string, source: LogicalLine, message: string): void {
+    const start = source.text.length - source.text.trimStart().length;
+    const place = new LineOrigin(source, []).place(start, source.text.trim().length);
+    this.problems.push({ file, ...place, message });
   }
   #marker(line: number, file: string): void {
     this.#out.push(`# ${line + 1} "${file.replace(/["\\]/g, '\\$&')}"`);
   }
-  #line(line: string, file: string, number: number, conditions: Condition[]): void {
-    const directive = DIRECTIVE.exec(line);
+  #line(line: LogicalLine, file: string, conditions: Condition[]): void {
+    const directive = DIRECTIVE.exec(line.text);
     const active = conditions.at(-1)?.active ?? true;
+    this.#here = { file, line: line.line };
     if (!directive) {
-      this.#out.push(active && !/^\s*#/.test(line) ? this.#expand(line, new Set()) : '');
+      if (!active) this.#leaveOut(file, line);
+      const expansions: Expansion[] = [];
+      this.#out.push(active && !/^\s*#/.test(line.text) ? this.#expand(line.text, new Set(), expansions) : '');
+      if (line.pieces || expansions.length > 0) this.#setOrigin(file, new LineOrigin(line, expansions));
       return;
     }
     const [, name, rest] = directive as unknown as [string, string, string];
     this.#out.push('');
-    if (this.#condition(name, rest.trim(), number, conditions) || !active) return;
-    if (name === 'include') return this.#include(rest, file, number);
+    if (this.#condition(name, rest.trim(), line, conditions)) return;
+    if (!active) return this.#leaveOut(file, line);
+    if (name === 'include') return this.#include(rest, file, line.line + line.count - 1);
     if (name === 'define') return this.#define(rest);
     if (name === 'undef') return void this.#macros.delete(rest.trim());
     if (name === 'error') throw new Failure(rest.trim() || '#error');
-    // A comment of the assembler, `#pragma`, `#line` and the like.
+    if (name === 'pragma' && rest.trim() === 'once') this.#once.add(file);
+    // A comment of the assembler, other `#pragma`, `#line` and the like.
   }
-  #condition(name: string, rest: string, line: number, conditions: Condition[]): boolean {
+  #setOrigin(file: string, origin: LineOrigin): void {
+    let lines = this.#origins.get(file);
+    if (!lines) this.#origins.set(file, (lines = new Map()));
+    lines.set(origin.source.line, origin);
+  }
+  #leaveOut(file: string, { line, count }: LogicalLine): void {
+    const known = this.inactive.at(-1);
+    if (known?.file === file && known.last === line - 1) known.last = line + count - 1;
+    else this.inactive.push({ file, first: line, last: line + count - 1 });
+  }
+  #condition(name: string, rest: string, line: LogicalLine, conditions: Condition[]): boolean {
     const outer = conditions.at(-1)?.active ?? true;
     const begin = (holds: () => boolean): void => {
       const active = outer && holds();
@@ -164,8 +211,8 @@ class Preprocessor {
     if (path === undefined) throw new Failure('expected `"file"` or `<file>`');
     const found = this.options.include(path, file);
     if (found === undefined) throw new Failure(`the file \`${path}\` cannot be read`);
-    if (typeof found === 'string') this.#file(path, found);
-    else this.#file(found.path, found.text);
+    const [name, text] = typeof found === 'string' ? [path, found] : [found.path, found.text];
+    if (!this.#once.has(name)) this.#file(name, text);
     this.#marker(line + 1, file);
   }
   #define(rest: string): void {
@@ -179,25 +226,31 @@ class Preprocessor {
     this.#macros.set(name!, { parameters: own, isVariadic, body: body!.trim() });
   }
 
-  #expand(text: string, busy: ReadonlySet<string>): string {
+  /** @param expansions is told which part of the result comes of which part of the text */
+  #expand(text: string, busy: ReadonlySet<string>, expansions?: Expansion[]): string {
     if (++this.#expansions > MOST_EXPANSIONS) throw new Failure('macros expand without an end');
     const tokens = text.match(TOKEN) ?? [];
     let out = '';
+    let position = 0;
     for (let at = 0; at < tokens.length; at++) {
       const token = tokens[at]!;
+      const start = position;
+      position += token.length;
       // The rest of the line is a comment of the assembler.
       if (token === '#' && out.trim() !== '') return out + tokens.slice(at).join('');
-      const macro = IDENTIFIER.test(token) && !busy.has(token) ? this.#macros.get(token) : undefined;
+      const macro = IDENTIFIER.test(token) && !busy.has(token) ? this.#macro(token) : undefined;
       if (!macro) {
         out += token;
         continue;
       }
       const inside = new Set([...busy, token]);
       if (!macro.parameters) {
-        out += this.#expand(
+        const made = this.#expand(
           substitute(macro, [], (of) => of),
           inside,
         );
+        expansions?.push({ out: out.length, length: made.length, at: start, end: position });
+        out += made;
         continue;
       }
       const call = readArguments(tokens, at + 1);
@@ -205,102 +258,39 @@ class Preprocessor {
         out += token;
         continue;
       }
-      at = call.end;
+      for (; at < call.end; at++) position += tokens[at + 1]!.length;
       const given = bind(token, macro, call.values);
-      out += this.#expand(
+      const made = this.#expand(
         substitute(macro, given, (of) => this.#expand(of, busy)),
         inside,
       );
+      expansions?.push({ out: out.length, length: made.length, at: start, end: position });
+      out += made;
     }
     return out;
   }
 
+  #macro(name: string): Macro | undefined {
+    const known = this.#macros.get(name);
+    if (known || !name.startsWith('__')) return known;
+    const plain = (body: string): Macro => ({ parameters: undefined, isVariadic: false, body });
+    if (name === '__LINE__') return plain(String(this.#here.line + 1));
+    if (name === '__FILE__') return plain(JSON.stringify(this.#here.file));
+    return name === '__COUNTER__' ? plain(String(this.#counter++)) : undefined;
+  }
+
   #holds(text: string): boolean {
-    const resolved = text.replace(/\bdefined\s*(?:\(\s*(\w+)\s*\)|(\w+))/g, (_, a?: string, b?: string) =>
+    const included = text.replace(
+      /\b__has_include\s*\(\s*(?:"([^"]*)"|<([^>]*)>)\s*\)/g,
+      (_, a?: string, b?: string) => (this.options.include((a ?? b)!, this.#here.file) === undefined ? '0' : '1'),
+    );
+    const resolved = included.replace(/\bdefined\s*(?:\(\s*(\w+)\s*\)|(\w+))/g, (_, a?: string, b?: string) =>
       this.#macros.has((a ?? b)!) ? '1' : '0',
     );
     // What is no macro is 0 (C17 6.10.1).
     const numbers = this.#expand(resolved, new Set()).replace(/\b[A-Za-z_]\w*/g, '0');
     return new Condition17(numbers).value() !== 0n;
   }
-}
-
-/** Integer expressions of `#if`. */
-class Condition17 {
-  readonly #tokens: string[];
-  #at = 0;
-
-  constructor(readonly text: string) {
-    this.#tokens = text.match(/0[xX][\da-fA-F]+|\d+|'(?:[^'\\]|\\.)'|&&|\|\||[<>=!]=|<<|>>|[-+*/%&|^!~<>()?:]/g) ?? [];
-  }
-  value(): bigint {
-    const value = this.#choice();
-    if (this.#at < this.#tokens.length) throw new Failure(`unexpected \`${this.#tokens[this.#at]}\` in a condition`);
-    return value;
-  }
-  #choice(): bigint {
-    const condition = this.#binary(0);
-    if (this.#tokens[this.#at] !== '?') return condition;
-    this.#at++;
-    const yes = this.#choice();
-    if (this.#tokens[this.#at++] !== ':') throw new Failure('expected `:` in a condition');
-    const no = this.#choice();
-    return condition ? yes : no;
-  }
-  #binary(least: number): bigint {
-    let left = this.#unary();
-    for (;;) {
-      const operator = this.#tokens[this.#at];
-      const level = LEVELS.findIndex((operators) => operators.includes(operator ?? ''));
-      if (level < least) return left;
-      this.#at++;
-      left = calculate(operator!, left, this.#binary(level + 1));
-    }
-  }
-  #unary(): bigint {
-    const token = this.#tokens[this.#at++];
-    if (token === '(') {
-      const value = this.#choice();
-      if (this.#tokens[this.#at++] !== ')') throw new Failure('expected `)` in a condition');
-      return value;
-    }
-    if (token === '!') return this.#unary() ? 0n : 1n;
-    if (token === '-') return -this.#unary();
-    if (token === '+') return this.#unary();
-    if (token === '~') return ~this.#unary();
-    if (token?.startsWith("'")) return BigInt(token.codePointAt(token.length - 2)!);
-    if (token === undefined || !/^\d/.test(token)) throw new Failure('expected a number in a condition');
-    return BigInt(/^0\d/.test(token) ? (/[89]/.test(token) ? token.slice(1) : `0o${token.slice(1)}`) : token);
-  }
-}
-/** Operators, those that bind least first. */
-const LEVELS = [['||'], ['&&'], ['|'], ['^'], ['&'], ['==', '!='], ['<', '>', '<=', '>='], ['<<', '>>'], ['+', '-'], ['*', '/', '%']]; // prettier-ignore
-
-function calculate(operator: string, a: bigint, b: bigint): bigint {
-  const truth = (value: boolean): bigint => (value ? 1n : 0n);
-  if ((operator === '/' || operator === '%') && b === 0n) throw new Failure('division by zero in a condition');
-  if ((operator === '<<' || operator === '>>') && (b < 0n || b > 63n)) return 0n;
-  const results: Readonly<Record<string, () => bigint>> = {
-    '||': () => truth(a !== 0n || b !== 0n),
-    '&&': () => truth(a !== 0n && b !== 0n),
-    '|': () => a | b,
-    '^': () => a ^ b,
-    '&': () => a & b,
-    '==': () => truth(a === b),
-    '!=': () => truth(a !== b),
-    '<': () => truth(a < b),
-    '>': () => truth(a > b),
-    '<=': () => truth(a <= b),
-    '>=': () => truth(a >= b),
-    '<<': () => a << b,
-    '>>': () => a >> b,
-    '+': () => a + b,
-    '-': () => a - b,
-    '*': () => a * b,
-    '/': () => a / b,
-    '%': () => a % b,
-  };
-  return BigInt.asIntN(64, results[operator]!());
 }
 
 /** Arguments in parentheses; undefined if none stand here. */
@@ -350,22 +340,6 @@ function substitute({ body, parameters }: Macro, bound: Bound, expanded: (value:
     } else out += token;
   }
   return out;
-}
-
-/** Stands for the end of a line that does not end a logical one. */
-const SPLICE = '\u0001';
-
-/** Lines joined by backslashes and by comments, which become spaces; and how many each was. */
-function logicalLines(text: string): { readonly text: string; readonly count: number }[] {
-  return text
-    .replace(/\r\n/g, '\n')
-    .replaceAll('\\\n', SPLICE)
-    .replace(/"(?:[^"\\\n]|\\.)*"|\/\*[\s\S]*?(?:\*\/|$)|\/\/[^\n]*/g, (found) => {
-      if (found.startsWith('"')) return found;
-      return ` ${found.replaceAll('\n', SPLICE).replace(/[^\u0001]/g, '')}`;
-    })
-    .split('\n')
-    .map((line) => ({ text: line.replaceAll(SPLICE, ''), count: line.split(SPLICE).length }));
 }
 
 /** Sources that want it are called `.S`. */

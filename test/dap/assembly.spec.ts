@@ -1,6 +1,6 @@
 /** An assembly source is a program: it is assembled and linked in memory and debugged by its lines. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestClient } from './client.ts';
@@ -81,6 +81,19 @@ describe('assembly sources', () => {
     assert.equal(await client.exitCode(), 42);
     assert.equal(client.output.stdout, 'page fault at 0x5000000000, error code 2\n42 is there, after 1 page fault\n');
     await client.close();
+  });
+
+  it('are preprocessed, with what the include path has', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'dune-debug-asm-'));
+    const program = join(folder, 'program.S');
+    mkdirSync(join(folder, 'include'));
+    writeFileSync(join(folder, 'include/status.h'), '#define EXIT(status) mov $60, %eax; mov $status, %edi; syscall\n');
+    writeFileSync(program, '#include <status.h>\n\t.globl _start\n_start:\n\tEXIT(7)\n');
+    const client = new TestClient();
+    await client.launch({ program, cwd: folder, includePath: ['include'] }, () => Promise.resolve());
+    assert.equal(await client.exitCode(), 7);
+    await client.close();
+    rmSync(folder, { recursive: true });
   });
 
   it('are unwound by their .cfi_ directives', async () => {
