@@ -166,6 +166,129 @@ export interface ExplanationResponse {
   explanation?: { headline: string; details: string[]; advice?: string };
 }
 
+/** `dune/fault`: all there is to say about the fault, VM exit for one, or shutdown that the program stopped for. */
+export interface FaultResponse {
+  /** Why there is nothing to say. */
+  message?: string;
+  fault?: FaultBody;
+}
+export interface FaultBody {
+  /** "#PF page fault", "EPT violation", "triple fault". */
+  title: string;
+  headline: string;
+  /** First fault first. */
+  chain: FaultLinkBody[];
+  walk?: WalkReportBody;
+  /** Cached translations of the address. */
+  tlb: TlbDetailsBody[];
+  tlbSummary: string;
+  /** Registers that decide. */
+  controls: { name: string; value: Hex; text: string }[];
+  advice?: string;
+  /** The same in a few lines. */
+  text: string[];
+}
+/** An address of code with what is known of it. */
+export interface CodePlace {
+  rip: Hex;
+  symbol?: string;
+  source?: { path: string; line: number };
+}
+export interface FaultLinkBody {
+  /** "#PF". */
+  name: string;
+  title: string;
+  errorCode?: Hex;
+  errorText?: string;
+  place: CodePlace;
+  cpl: number;
+  gva?: Hex;
+  gpa?: Hex;
+  /** Which check refused. */
+  because?: string;
+  /** Why it could not be delivered. */
+  failed?: string;
+  /** What the walk of its address comes to. */
+  result?: string;
+}
+export interface WalkReportBody {
+  gva: Hex;
+  access: string;
+  user: boolean;
+  paging: string;
+  /** The guest's entries, each with the EPT entries read to reach it; the last may be the page's own, without an entry. */
+  levels: { name: string; entry?: WalkEntryBody; ept: WalkEntryBody[] }[];
+  gpa?: Hex;
+  hpa?: Hex;
+  result: string;
+  ok: boolean;
+  rights: { right: string; wanted: boolean; given: boolean; decidedBy: string[] }[];
+}
+export interface WalkEntryBody {
+  name: string;
+  gpa: Hex;
+  hpa: Hex;
+  value: Hex;
+  flags: string;
+  target?: Hex;
+  outcome: string;
+  refused: boolean;
+}
+
+/** `dune/tlb`: the banks, and of one of them some entries, in the order of their addresses. */
+export interface TlbArguments {
+  /** Words that all have to hold: a page's address, stale, global, large, current, user, supervisor, R, W, X, cpu=, vpid=, pcid=. */
+  filter?: string;
+  bank?: number;
+  start?: number;
+  /** At most 256. */
+  count?: number;
+}
+export interface TlbResponse {
+  banks: TlbBankBody[];
+  entries: TlbEntryBody[];
+}
+export interface TlbBankBody {
+  bank: number;
+  current: boolean;
+  /** "CPU 0, VPID 1, PCID 2, CR3 0x..., ring 3". */
+  tags: string;
+  /** How many entries the filter lets through. */
+  entries: number;
+  stale: number;
+}
+export interface TlbEntryBody {
+  bank: number;
+  index: number;
+  gva: Hex;
+  hpa: Hex;
+  pageSize: string;
+  /** "R W X". */
+  rights: string;
+  global: boolean;
+  differences: string[];
+  stale: boolean;
+}
+export interface TlbDetailsBody {
+  entry: TlbEntryBody;
+  tags: string;
+  current: boolean;
+  summary: string;
+  changed?: 'guest' | 'ept';
+  /** Invalidations, the narrowest first. */
+  missing: string[];
+  change?: { hpa: Hex; old: Hex; new: Hex; place: CodePlace; byInstruction: boolean; instructions: number };
+}
+
+/** `dune/tlbEntry`: an entry beside what the tables say now. */
+export interface TlbEntryArguments {
+  bank: number;
+  index: number;
+}
+export interface TlbEntryResponse extends TlbDetailsBody {
+  walk: WalkResponse;
+}
+
 /** `dune/memoryMap` */
 export interface MemoryMapResponse {
   areas: { start: Hex; end: Hex; permissions: string; offset: Hex; name: string; window: string }[];

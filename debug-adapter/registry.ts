@@ -9,11 +9,13 @@ import { disconnect } from './requests/disconnect.ts';
 import { eventFilters } from './requests/dune/event-filters.ts';
 import { events } from './requests/dune/events.ts';
 import { explanation } from './requests/dune/explanation.ts';
+import { fault } from './requests/dune/fault.ts';
 import { memoryMap } from './requests/dune/memory-map.ts';
 import { pageTable } from './requests/dune/page-table.ts';
 import { setEventBreakpoints } from './requests/dune/set-event-breakpoints.ts';
 import { setPageTableEntry } from './requests/dune/set-page-table-entry.ts';
 import { setVmcsField } from './requests/dune/set-vmcs-field.ts';
+import { tlb, tlbEntry } from './requests/dune/tlb.ts';
 import { vmcs } from './requests/dune/vmcs.ts';
 import { walk } from './requests/dune/walk.ts';
 import { evaluate } from './requests/evaluate.ts';
@@ -64,6 +66,9 @@ export const REQUESTS: readonly Request[] = [
     eventFilters,
     setEventBreakpoints,
     explanation,
+    fault,
+    tlb,
+    tlbEntry,
     memoryMap,
   ],
 ];

@@ -33,9 +33,9 @@ export const EVENT_FILTERS: readonly EventFilter[] = [
     filter: 'abnormal',
     kind: 'diagnostic',
     where: 'abnormal == 1',
-    label: 'Dune mode ends abnormally',
+    label: 'Abnormal end',
     description:
-      'An exit Dune does not handle: an EPT violation it cannot resolve, a triple fault, a forbidden register.',
+      'An exit Dune does not handle: an EPT violation it cannot resolve, a triple fault, a forbidden register. On a bare machine: a processor shuts down.',
     facts: COMMON_FACTS,
     conditionExample: 'thread == 1',
     default: true,

@@ -58,7 +58,7 @@ const FACTS: readonly FactDescription[] = [
   truth('resolved', 'Dune filled the EPT and the access goes on'),
   text('window', 'identity, map, stack or none'),
   truth('launch', 'VMLAUNCH rather than VMRESUME'),
-  number('abnormal', '1 when Dune mode ends because of it'),
+  number('abnormal', '1 when Dune mode or a bare machine ends because of it'),
   number('cpl', 'ring'),
   text('mode', 'linux or dune'),
   number('rip', 'instruction pointer'),

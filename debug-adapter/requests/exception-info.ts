@@ -1,11 +1,8 @@
 /** Why an event breakpoint stopped: the event decoded, the table entry that refused, and the explanation of an abnormal stop. */
-import type { MachineEvent } from '../../emulator/machine/events.ts';
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import type { Debuggee } from '../debuggee.ts';
 import { explanationText } from '../execution/report.ts';
 import { factText } from '../presentation/events.ts';
-import { walkResult } from '../../emulator/mmu/walk-text.ts';
-import { accessOfFault } from '../presentation/walk.ts';
+import { faultLines } from '../../emulator/describe/fault-text.ts';
 import { defineRequest, RequestError } from '../request.ts';
 
 export const exceptionInfo = defineRequest<
@@ -21,9 +18,11 @@ export const exceptionInfo = defineRequest<
       throw new RequestError('This thread did not stop because of an event.');
     const { event } = outcome;
     const explanation = debuggee.machine.explanation(args.threadId);
+    const report = debuggee.machine.faultReport(event);
     const facts = Object.entries(event.facts).map(([name, value]) => `${name} = ${factText(name, value)}`);
-    const refused = refusal(debuggee, event);
-    const text = explanation ? explanationText(explanation) : [...refused, ...facts].join('\n');
+    const text = explanation
+      ? explanationText(explanation)
+      : [...(report ? faultLines(report) : []), ...facts].join('\n');
     return {
       exceptionId: event.kind,
       description: explanation ? `${event.summary}\n${text}` : event.summary,
@@ -32,11 +31,3 @@ export const exceptionInfo = defineRequest<
     };
   },
 });
-
-/** For a held page fault: what the walk of the address comes to, for the access the error code names. */
-function refusal(debuggee: Debuggee, { kind, facts, thread }: MachineEvent): string[] {
-  if (kind !== 'page-fault' || typeof facts.gva !== 'bigint') return [];
-  const { access, user } = accessOfFault(Number(facts.errorCode ?? 0));
-  const walk = debuggee.machine.walk(thread, facts.gva, access, user);
-  return [`${access} of gva:0x${facts.gva.toString(16)}: ${walkResult(walk)}`];
-}

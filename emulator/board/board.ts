@@ -182,7 +182,7 @@ export class Board implements Personality, BoardBus {
     const explanation = explainShutdown(this.#context, current.index);
     this.#explanations.set(current.index + 1, explanation);
     this.#exit = { status: SHUTDOWN_STATUS };
-    this.#context.events.emit('diagnostic', () => ({ summary: explanation.headline, facts: { abnormal: true } }));
+    this.#context.events.emit('diagnostic', () => ({ summary: explanation.headline, facts: { abnormal: 1 } }));
   }
 
   exitStatus(): { status: number } {

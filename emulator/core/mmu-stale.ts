@@ -132,8 +132,8 @@ function compareTag(entry: usize, tag: usize, access: i32, refused: i32): i32 {
   const fault = lookAt(page, access);
   if (fault == FAULT_SUB_PAGE || fault == FAULT_LOG_FULL) return 0;
   if (fault) return refused;
-  let found = <u32>(walkHpa >> 12) == frameOf(entry, page) ? 0 : OTHER_PAGE;
-  if (wouldUpdate) found |= FLAGS_CLEAR;
+  if (<u32>(walkHpa >> 12) != frameOf(entry, page)) return OTHER_PAGE;
+  let found = wouldUpdate ? FLAGS_CLEAR : 0;
   if (load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL && !walkGlobal) found |= NOT_GLOBAL;
   return found;
 }

@@ -75,7 +75,10 @@ export interface CpuContext {
   cpus: number;
   /** While an event is being delivered through the IDT: what the IDT-vectoring information of an exit taken now says. */
   vectoring: Vectoring | undefined;
-  /** What happened in the last delivery that did not go straight to a handler, first fault first. Plain data. */
+  /**
+   * What happened in the last delivery, if it did not go straight to a handler, first fault first; of what became a signal in Linux mode, the exception. Plain data,
+   * for explanations only: no part of a snapshot.
+   */
   faultChain: readonly FaultRecord[];
   /** Adds modelled cycles beside the static cost of instructions. */
   addCycles(cycles: number): void;

@@ -66,9 +66,7 @@ const RULES: Readonly<Record<number, (dune: Dune) => Finding>> = {
     headline:
       'a hardware task switch (a far jump, call or IRET to a TSS, or a task gate): it always exits, and the module does not handle it',
   }),
-  [ExitReason.EptMisconfiguration]: (dune) => ({
-    headline: `EPT misconfiguration at GPA ${hex(read(dune, Field.guestPhysicalAddress))}: an EPT entry holds what the processor does not allow`,
-  }),
+  [ExitReason.EptMisconfiguration]: misconfiguration,
 };
 
 export function explainExit(dune: Dune, thread: Thread, reason: number): Explanation {
@@ -115,6 +113,20 @@ function instructionAt(dune: Dune, rip: bigint): string {
     return `: ${instruction.op} (${code.join(' ')})`;
   });
   return bytes ?? '';
+}
+
+/** There is a linear address, unless the table of a page walk was not reached by one; the module never makes such an entry itself. */
+function misconfiguration(dune: Dune): Finding {
+  const gva = read(dune, Field.guestLinearAddress);
+  const walk = inGuest(dune, () => dune.context.mmu.walk(gva, 'read'));
+  const why =
+    walk.result.kind === 'ept-misconfiguration'
+      ? walk.result.reason
+      : 'an EPT entry holds what the processor does not allow';
+  return {
+    headline: `EPT misconfiguration at GPA ${hex(read(dune, Field.guestPhysicalAddress))}: ${why}`,
+    details: walkLines(walk),
+  };
 }
 
 function controlRegister(dune: Dune): Finding {

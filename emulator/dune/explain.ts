@@ -10,6 +10,7 @@ import type { Explanation } from '../machine/api.ts';
 import { guestCpl, inGuest } from './guest-context.ts';
 import { hex, type Dune } from './state.ts';
 import { read } from './vcpu.ts';
+import { effectiveRights, rightsSentence } from '../mmu/rights.ts';
 import { walkLines } from '../mmu/walk-text.ts';
 import { gpaToHva, windowOfGpa, type Layout } from './windows.ts';
 
@@ -32,7 +33,10 @@ export function explainEptViolation(dune: Dune, thread: Thread, layout: Layout, 
   const gva = read(dune, Field.guestLinearAddress);
   const gpa = read(dune, Field.guestPhysicalAddress);
   const access = qualification & FETCH ? 'execute' : qualification & WRITE ? 'write' : 'read';
-  const walk = inGuest(dune, () => dune.context.mmu.walk(gva, access));
+  const { walk, rights } = inGuest(dune, () => {
+    const found = dune.context.mmu.walk(gva, access);
+    return { walk: found, rights: rightsSentence(effectiveRights(dune.context.mem, found)) };
+  });
   const what = accessInWords(qualification, access, gva, walk);
   const linux = linuxSide(dune, thread, layout, gpa);
   const reason = {
@@ -52,6 +56,7 @@ export function explainEptViolation(dune: Dune, thread: Thread, layout: Layout, 
       ...namingEntry(walk, qualification),
       ...linux.lines,
       ...walkLines(walk),
+      ...(rights ? [rights] : []),
     ],
     ...adviceFor(why, gva, gpa, layout, linux),
     walk,

@@ -43,6 +43,7 @@ const TRAPS: Readonly<Record<number, TrapRow>> = {
 export function handleException(linux: Linux, task: Task, fault: Fault): void {
   if (fault.kind !== 'exception') throw new Error(`${fault.kind} outside VMX non-root operation`);
   const { cpu } = linux;
+  const record = { fault, rip: cpu.rip, cpl: cpu.cpl };
   const error = fault.errorCode ?? 0;
   if (fault.vector === PAGE_FAULT) {
     const gva = BigInt.asUintN(64, fault.gva ?? cpu.cr2);
@@ -53,6 +54,7 @@ export function handleException(linux: Linux, task: Task, fault: Fault): void {
         ? repair(linux, task.process, Number(gva), access)
         : { signal: 'SIGSEGV' as const, code: 1, why: 'the address is not a user address' };
     if (!refusal) return;
+    linux.context.faultChain = [record];
     const signals = { SIGSEGV: S.SIGSEGV, SIGBUS: S.SIGBUS, SIGKILL: S.SIGKILL };
     const info = { signal: signals[refusal.signal], code: refusal.code, address: Number(gva), trap: PAGE_FAULT, error };
     raise(linux, task, info, {
@@ -65,6 +67,7 @@ export function handleException(linux: Linux, task: Task, fault: Fault): void {
     return;
   }
   linux.context.addCycles(COSTS.signal);
+  linux.context.faultChain = [record];
   const row = TRAPS[fault.vector] ?? {
     name: `vector ${fault.vector}`,
     signal: S.SIGSEGV,

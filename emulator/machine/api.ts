@@ -4,7 +4,8 @@
  */
 import type { disassemble } from '../cpu/disassemble.ts';
 import type { TranslatorOptions } from '../cpu/region/translator.ts';
-import type { Walk, TlbEntry } from '../mmu/api.ts';
+import type { FaultReport } from '../describe/fault-report.ts';
+import type { TlbBank, TlbEntry, TlbEntryDetails, Walk } from '../mmu/api.ts';
 import type { EntryPart } from '../mmu/entries.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import type { EventBus, MachineEvent } from './events.ts';
@@ -236,7 +237,13 @@ export interface Machine {
   walk(thread: number, gva: bigint, access: 'read' | 'write' | 'execute', user?: boolean): Walk;
   /** Children of a table; without `tableHpa` the root of the tables in force. */
   pageTable(thread: number, which: 'guest' | 'ept', tableHpa?: number, level?: number, start?: bigint): PageTableNode[];
-  tlb(thread: number): TlbEntry[];
+  /** What the TLBs of all logical CPUs hold, beside what the tables say now. */
+  tlb(): TlbEntry[];
+  tlbBanks(): TlbBank[];
+  /** Undefined if there is no such entry any more. */
+  tlbEntry(bank: number, index: number): TlbEntryDetails | undefined;
+  /** All there is to say about the fault, exit or shutdown that an event tells of, if it is one: while the machine stands where it stopped for it. */
+  faultReport(event: MachineEvent): FaultReport | undefined;
 
   /** All fields of the thread's VMCS in encoding order; undefined if it has none. */
   vmcs(thread: number): VmcsFieldInfo[] | undefined;

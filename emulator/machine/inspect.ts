@@ -3,7 +3,7 @@ import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import { gpaToHva, layoutOf } from '../dune/windows.ts';
 import type { Thread } from '../linux/api.ts';
-import type { TlbEntry, Walk } from '../mmu/api.ts';
+import type { Walk } from '../mmu/api.ts';
 import { PAGE_ENTRY } from '../mmu/entries.ts';
 import { PAGING_LEVELS, pagingMode } from '../mmu/modes.ts';
 import { PAGE_SIZE } from '../mmu/physical.ts';
@@ -186,10 +186,6 @@ export class Inspector {
     const { mem, mmu } = this.context;
     const parts = { mem, physical: this.context.physical, mmu };
     return this.#with(tid, () => pageTableNodes(parts, which, tableHpa, level, start));
-  }
-
-  tlb(tid: number): TlbEntry[] {
-    return this.#with(tid, () => this.context.mmu.entries());
   }
 
   #hasVmcs(): boolean {

@@ -2,7 +2,8 @@
 import type { CpuContext } from '../cpu/context.ts';
 import { RunStop } from '../cpu/engine-api.ts';
 import type { Thread } from '../linux/api.ts';
-import type { Walk, TlbEntry } from '../mmu/api.ts';
+import type { FaultReport } from '../describe/fault-report.ts';
+import type { TlbBank, TlbEntry, TlbEntryDetails, Walk } from '../mmu/api.ts';
 import type { CheckFailure } from '../vmx/api.ts';
 import { Field } from '../vmx/fields.ts';
 import type {
@@ -22,6 +23,7 @@ import type {
 } from './api.ts';
 import { assemble } from './assemble.ts';
 import type { EventBus, MachineEvent } from './events.ts';
+import { reportOf } from './fault-reports.ts';
 import { Inspector } from './inspect.ts';
 import { isOtherLevel, processorOf } from './levels.ts';
 import type { Personality } from './personality.ts';
@@ -201,8 +203,17 @@ class DuneMachine implements Machine {
   ): PageTableNode[] {
     return this.#inspector.pageTable(thread, which, tableHpa, level, start);
   }
-  tlb(thread: number): TlbEntry[] {
-    return this.#inspector.tlb(thread);
+  tlb(): TlbEntry[] {
+    return this.#context.mmu.entries('every');
+  }
+  tlbBanks(): TlbBank[] {
+    return this.#context.mmu.tlbBanks();
+  }
+  tlbEntry(bank: number, index: number): TlbEntryDetails | undefined {
+    return this.#context.mmu.entryDetails(bank, index);
+  }
+  faultReport(event: MachineEvent): FaultReport | undefined {
+    return reportOf(this.#context, event, this.explanation(event.thread));
   }
   vmcs(thread: number): VmcsFieldInfo[] | undefined {
     return this.#inspector.vmcs(thread);

@@ -145,6 +145,8 @@ export interface Mmu {
   entries(cpu?: 'every'): TlbEntry[];
   tlbBanks(): TlbBank[];
   entryDetails(bank: number, index: number): TlbEntryDetails | undefined;
+  /** What every context has cached of the page of an address. */
+  translations(gva: bigint): TlbEntryDetails[];
   /** The entry in force that an access to an address would find. */
   lookup(gva: bigint): TlbEntry | undefined;
   /** What the last stale entry used was (EventKind `stale-tlb`). */

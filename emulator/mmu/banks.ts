@@ -253,9 +253,11 @@ export class TlbBanks {
     };
   }
 
-  /** Number of the bank in force. */
+  /** Number of the bank of the context that the CPU state describes; -1 if it has none. */
   get current(): number {
-    return this.#current;
+    this.#readKey();
+    for (let bank = 0; bank < L.TLB_BANKS; bank++) if (this.#serves(bank)) return bank;
+    return -1;
   }
   /** CR3 when the bank was last in force. */
   root(bank: number): bigint {
@@ -267,7 +269,7 @@ export class TlbBanks {
    * PDPTE registers are those that a MOV to CR3 would load now. Nothing but walks may be done meanwhile.
    */
   within<T>(bank: number, look: () => T): T {
-    if (bank === this.#current) return look();
+    if (bank === this.current) return look();
     const { mem } = this;
     const saved = mem.bytes.slice(L.STATE, L.STATE + L.STATE_SIZE);
     const fault = mem.bytes.slice(L.FAULT_KIND, L.FAULT_QUALIFICATION + 8);

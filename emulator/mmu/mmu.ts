@@ -148,6 +148,9 @@ export class MemoryManagement implements Mmu {
   entryDetails(bank: number, index: number): TlbEntryDetails | undefined {
     return this.#listing.details(bank, index, (walk) => this.watch.changeOf(walk));
   }
+  translations(gva: bigint): TlbEntryDetails[] {
+    return this.#listing.translations(gva, (walk) => this.watch.changeOf(walk));
+  }
   lookup(gva: bigint): TlbEntry | undefined {
     return this.#listing.lookup(gva);
   }

@@ -26,6 +26,9 @@ const SIZES = [
 const DIFFERENCES: readonly TlbDifference[] = ['page', 'read', 'write', 'execute', 'flags', 'global'];
 const STALE: ReadonlySet<TlbDifference> = new Set(['page', 'read', 'write', 'execute']);
 
+const pageOf = (gva: bigint): bigint => BigInt.asUintN(64, gva) & PAGE_MASK;
+const slotOf = (gva: bigint): number => Number((gva >> 12n) & BigInt(L.TLB_ENTRIES - 1));
+
 export function isStale({ differences }: Pick<TlbEntry, 'differences'>): boolean {
   return differences.some((difference) => STALE.has(difference));
 }
@@ -59,9 +62,18 @@ export class TlbListing {
   }
 
   lookup(gva: bigint): TlbEntry | undefined {
-    const page = BigInt.asUintN(64, gva) & PAGE_MASK;
-    const entry = this.#entry(this.tlb.current, Number((page >> 12n) & BigInt(L.TLB_ENTRIES - 1)));
-    return entry?.gva === page ? entry : undefined;
+    const { current } = this.tlb;
+    const entry = current < 0 ? undefined : this.#entry(current, slotOf(gva));
+    return entry?.gva === pageOf(gva) ? entry : undefined;
+  }
+
+  translations(gva: bigint, changeOf?: (walk: Walk) => TableChange | undefined): TlbEntryDetails[] {
+    const found: TlbEntryDetails[] = [];
+    for (const { bank } of this.banks()) {
+      const details = this.details(bank, slotOf(gva), changeOf);
+      if (details?.entry.gva === pageOf(gva)) found.push(details);
+    }
+    return found;
   }
 
   /** @param changeOf what is known of who changed an entry that a walk goes through */

@@ -16,6 +16,7 @@ import type { LinearMemory } from '../cpu/state.ts';
 import type { Walk, WalkStep } from './api.ts';
 import type { MmuCore } from './core.ts';
 import { EPT_ENTRY, PAGE_ENTRY, entryName } from './entries.ts';
+import { misconfigurationOf, reservedBitsOf } from './entry-refusals.ts';
 import { isCanonicalIn, linearBits, pagingMode } from './modes.ts';
 
 const ACCESS = { read: ACCESS_READ, write: ACCESS_WRITE, execute: ACCESS_EXEC } as const;
@@ -24,6 +25,7 @@ const STEPS = L.WALK + 64;
 const STEP_BYTES = 32;
 const CR0_WP = 1 << 16;
 const PF_KEY = 32;
+const EXECUTE_USER = 0x400n;
 
 /** The core's walk of an address in the current context. FAULT_* stay as they were: a fault may be waiting in them. */
 export function traceWalk(
@@ -110,6 +112,7 @@ function finish(mem: LinearMemory, asked: Asked, kind: number, steps: WalkStep[]
     const errorCode = mem.get32(L.FAULT_ERROR);
     const byKey = (errorCode & PF_KEY) !== 0;
     const refused = attribute(
+      mem,
       steps,
       (step) => refusesGuest(mem, step, asked) ?? (byKey ? refusesByKey(mem, step) : undefined),
     );
@@ -119,22 +122,27 @@ function finish(mem: LinearMemory, asked: Asked, kind: number, steps: WalkStep[]
     const qualification = mem.get64(L.FAULT_QUALIFICATION);
     const wanted = qualification & 7n;
     const last = steps.findLast((step) => step.table === 'ept')?.gpa;
-    const refused = attribute(steps, (step) => (step.gpa === last ? refusesEpt(step, wanted) : undefined));
+    const fetchable = steps.every(
+      (step) => step.gpa !== last || step.table === 'guest' || (step.entry & EPT_ENTRY.execute) !== 0n,
+    );
+    const byMode = (wanted & EPT_ENTRY.execute) !== 0n && fetchable;
+    const refused = attribute(mem, steps, (step) => (step.gpa === last ? refusesEpt(step, wanted, byMode) : undefined));
     return { ...refused.found, result: { kind: 'ept-violation', qualification, reason: refused.reason } };
   }
   if (kind !== FAULT_EPT_MISCONFIG) throw new Error(`walk ended with unknown fault kind ${kind}`);
-  const refused = attribute(steps, () => undefined);
+  const refused = attribute(mem, steps, () => undefined);
   return { ...refused.found, result: { kind: 'ept-misconfiguration', reason: refused.reason } };
 }
 
 /** Finds the entry that ended the walk. A right is refused by the first entry that does not give it. */
 function attribute(
+  mem: LinearMemory,
   steps: WalkStep[],
   refuses: (step: WalkStep) => string | undefined,
 ): { found: Pick<Finish, 'steps'>; reason: string } {
   const last = steps.at(-1);
   if (last && last.outcome !== 'leaf' && last.outcome !== 'table') {
-    return { found: { steps }, reason: `${entryName(last)} ${endWords(last)}` };
+    return { found: { steps }, reason: `${entryName(last)} ${endWords(mem, last)}` };
   }
   for (const [index, step] of steps.entries()) {
     const reason = refuses(step);
@@ -145,15 +153,15 @@ function attribute(
   return { found: { steps }, reason: 'no entry gives the right' };
 }
 
-function endWords(step: WalkStep): string {
+function endWords(mem: LinearMemory, step: WalkStep): string {
   const value = `0x${step.entry.toString(16)}`;
   switch (step.outcome) {
     case 'not-present':
       return `is not present (${value})`;
     case 'reserved-bit':
-      return `has a reserved bit set (${value})`;
+      return `has a reserved bit set (${value}): ${reservedBitsOf(mem, step).join('; ')}`;
     case 'misconfigured':
-      return `can never be valid (${value})`;
+      return `can never be valid (${value}): ${misconfigurationOf(mem, step).join('; ')}`;
     default:
       return `lies outside memory, at HPA 0x${step.hpa.toString(16)}`;
   }
@@ -192,11 +200,13 @@ function rights({ entry, paging }: WalkStep): string {
   return names.join(' ');
 }
 
-function refusesEpt(step: WalkStep, wanted: bigint): string | undefined {
+/** @param byMode a fetch that bit 2 of every entry allows: mode-based execute control wants bit 10 of a user page's entries in its place */
+function refusesEpt(step: WalkStep, wanted: bigint, byMode: boolean): string | undefined {
   if (step.table !== 'ept') return undefined;
   const missing = wanted & ~step.entry & EPT_ENTRY.rights;
-  if (missing === 0n) return undefined;
-  return `gives ${eptRights(step.entry)}; the access needs ${eptRights(wanted)}`;
+  if (missing !== 0n) return `gives ${eptRights(step.entry)}; the access needs ${eptRights(wanted)}`;
+  if (!byMode || step.entry & EXECUTE_USER) return undefined;
+  return `gives ${eptRights(step.entry)} but no execution of user-mode addresses (bit 10), which mode-based execute control wants`;
 }
 
 function eptRights(bits: bigint): string {

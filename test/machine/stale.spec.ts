@@ -20,8 +20,7 @@ const BARE: Partial<MachineOptions> = { machine: 'bare', memory: 64 << 20 };
 
 /** But for what only decides which writes are looked at. */
 function tlbOf(machine: Machine): unknown {
-  const [thread] = machine.threads();
-  return thread && machine.tlb(thread.id).map((entry) => ({ ...entry, writeTag: undefined }));
+  return machine.tlb().map((entry) => ({ ...entry, writeTag: undefined }));
 }
 
 /** Runs a program with and without the check, cut at the same places; at some, the checked one goes back to a snapshot or stops checking for a while. */

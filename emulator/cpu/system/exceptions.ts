@@ -27,6 +27,7 @@ export const deliver: Deliver = (context, fault) => {
 /** As `deliver`; false if a listener held the event, and then nothing has changed. Traps cannot be held: their instruction is done. */
 export function deliverUnlessHeld(context: CpuContext, met: Fault): boolean {
   const { cpu, vmx, engine } = context;
+  if (context.faultChain.length > 0) context.faultChain = [];
   const fault = met.kind === 'exception' ? met : (vmx.convertViolation(met) ?? met);
   if (fault.kind === 'exception' && exceptionEvent(context, fault) && fault.vector !== Vector.DB) return false;
   if (cpu.nonRoot && fault.kind === 'exception') context.onGuestException(fault);
