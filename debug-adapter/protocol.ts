@@ -84,12 +84,51 @@ export interface WalkResponse {
 /** `dune/vmcs` */
 export interface VmcsArguments {
   threadId: number;
+  /** `shadow`: the VMCS that the link pointer of the current one names; without checks and lists. */
+  which?: 'current' | 'shadow';
 }
 export interface VmcsResponse {
+  /** Why there is nothing to show. */
   message?: string;
+  /** "VMCS at hpa:0x..., launched". */
+  title?: string;
+  /** Its link pointer names a shadow VMCS. */
+  linked: boolean;
   fields: VmcsFieldBody[];
-  /** Violated VM-entry checks. */
-  checks: { id: string; section: string; wants: string; found: string; fields: number[] }[];
+  /** What a VM entry would come to. */
+  entry?: VmEntryBody;
+  /** Violated VM-entry checks, in SDM order. */
+  checks: VmcsCheckBody[];
+  /** Bitmaps, masks and lists that say what exits. */
+  lists: ExitListBody[];
+}
+export interface VmEntryBody {
+  state: 'holds' | 'would-fail' | 'failed';
+  /** "VM entry would fail: 3 checks violated". */
+  headline: string;
+}
+export interface VmcsCheckBody {
+  id: string;
+  group: 'controls' | 'host' | 'guest' | 'msr-load';
+  section: string;
+  wants: string;
+  found: string;
+  /** What is wrong in particular. */
+  because?: string;
+  /** Encodings of the fields it is about. */
+  fields: number[];
+  /** Number of the entry of an MSR-load area. */
+  entry?: number;
+}
+export interface ExitListBody {
+  id: string;
+  title: string;
+  section: string;
+  fields: number[];
+  inEffect: boolean;
+  /** The control that puts it in effect, and how it stands. */
+  because: string;
+  rows: { text: string; exits: boolean }[];
 }
 export interface VmcsFieldBody {
   encoding: number;
@@ -99,14 +138,51 @@ export interface VmcsFieldBody {
   value: Hex;
   writable: boolean;
   text?: string;
-  parts: { name: string; value: Hex; meaning?: string }[];
+  /** `bit`: the part is a bit that can be written; `fixed`: the only value that the processor allows it to have. */
+  parts: { name: string; value: Hex; meaning?: string; bit?: number; fixed?: Hex }[];
 }
 
 /** `dune/setVmcsField`; fails with one sentence. */
 export interface SetVmcsFieldArguments {
   threadId: number;
   encoding: number;
+  /** Of the field, or of its bit. */
   value: Hex;
+  bit?: number;
+  which?: 'current' | 'shadow';
+}
+export interface SetVmcsFieldResponse {
+  entry?: VmEntryBody;
+  /** Checks that the write has violated. */
+  violated: VmcsCheckBody[];
+  /** Ids of those that hold again. */
+  mended: string[];
+}
+
+/** `dune/wouldExit`: whether something the guest does would exit. Fails with one sentence. */
+export interface WouldExitArguments {
+  threadId: number;
+  /**
+   * `rdmsr 0xc0000080`, `wrmsr EFER 0x500`, `in 0x60`, `port 0x3f8 w out`, `#PF 0x6`, `cr0 0x80010031`, `at main`, an instruction in AT&T or Intel syntax; empty:
+   * the instruction at RIP.
+   */
+  question: string;
+}
+export interface WouldExitResponse {
+  /** The question in words. */
+  asked: string;
+  exits: boolean;
+  /** One sentence. */
+  headline: string;
+  reason?: { number: number; name: string; description: string };
+  qualification?: Hex;
+  /** What is raised before an exit, or instead; it may exit itself. */
+  fault?: { vector: number; name: string; errorCode?: number; because: string };
+  /** Controls, bits of bitmaps and masks that decide; the most important one last. */
+  decides: { text: string; encoding?: number; bit?: number; section: string }[];
+  notes: string[];
+  /** All of it, for a terminal. */
+  text: string[];
 }
 
 /** `dune/events`: the log, oldest first. */

@@ -18,6 +18,7 @@ import { setVmcsField } from './requests/dune/set-vmcs-field.ts';
 import { tlb, tlbEntry } from './requests/dune/tlb.ts';
 import { vmcs } from './requests/dune/vmcs.ts';
 import { walk } from './requests/dune/walk.ts';
+import { wouldExit } from './requests/dune/would-exit.ts';
 import { evaluate } from './requests/evaluate.ts';
 import { exceptionInfo } from './requests/exception-info.ts';
 import { initialize } from './requests/initialize.ts';
@@ -62,6 +63,7 @@ export const REQUESTS: readonly Request[] = [
     walk,
     vmcs,
     setVmcsField,
+    wouldExit,
     events,
     eventFilters,
     setEventBreakpoints,

@@ -77,6 +77,15 @@ export const EVENT_FILTERS: readonly EventFilter[] = [
     conditionExample: 'launch',
   },
   {
+    filter: 'vm-entry-failure',
+    kind: 'vm-entry-failure',
+    label: 'VM entry failure',
+    description:
+      'VMLAUNCH or VMRESUME fails: with a VM-instruction error, or with an exit for guest state or an MSR-load area.',
+    facts: ['error', 'reason', 'number', 'qualification', 'checks', 'first', ...COMMON_FACTS],
+    conditionExample: 'checks > 0',
+  },
+  {
     filter: 'page-fault',
     kind: 'page-fault',
     label: 'Guest page fault',

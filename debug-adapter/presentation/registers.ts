@@ -45,10 +45,15 @@ export function partRow(part: RegisterPart, set?: (value: bigint) => void): Vari
   const value = oneBit || part.value < 10n ? part.value.toString() : hexadecimal(part.value);
   return {
     name: part.name,
-    value: part.meaning ? `${value} ${part.meaning}` : value,
+    value: [value, part.meaning, fixedInWords(part)].filter(Boolean).join(' '),
     set: set && part.hi !== undefined ? (text) => set(parseNumber(firstWord(text))) : undefined,
     hint: set && part.hi !== undefined ? undefined : { attributes: ['readOnly'] },
   };
+}
+
+/** What the processor holds the part at, if it stands otherwise. */
+function fixedInWords({ fixed, value }: RegisterPart): string | undefined {
+  return fixed === undefined || fixed === value ? undefined : `(must be ${fixed})`;
 }
 
 /** The value shown has words after it; what is typed over it may keep them. */
@@ -56,7 +61,7 @@ function firstWord(text: string): string {
   return text.trim().split(/\s+/)[0] ?? '';
 }
 
-function replaceBits(whole: bigint, { hi, lo, name }: RegisterPart, value: bigint): bigint {
+export function replaceBits(whole: bigint, { hi, lo, name }: RegisterPart, value: bigint): bigint {
   const width = BigInt(hi! - lo! + 1);
   const low = BigInt(lo!);
   const mask = (1n << width) - 1n;

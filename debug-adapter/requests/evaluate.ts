@@ -3,6 +3,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { evaluate as evaluateExpression } from '../expressions/evaluate.ts';
 import type { FrameScope } from '../expressions/scope.ts';
 import { processorOf } from '../../emulator/machine/levels.ts';
+import { askExit } from '../presentation/exits.ts';
 import { referenceTo, referringRow, spaceAddress, viewer, type SpaceAddress } from '../presentation/spaces.ts';
 import { unfolding } from '../presentation/protocol-variable.ts';
 import { valueRow } from '../presentation/values.ts';
@@ -25,6 +26,8 @@ export const evaluate = defineRequest<DebugProtocol.EvaluateArguments, Body>({
       debuggee.runner.wake();
       return { result: '', variablesReference: 0 };
     }
+    const question = EXIT_QUESTION.exec(text);
+    if (question) return askedExit(session, args.frameId, question[1]!);
     const scope = scopeOf(session, args.frameId);
     const place = spaceAddress(text, scope);
     if (place) return readPlace(session, scopeThread(session, args.frameId), place);
@@ -53,6 +56,18 @@ export const evaluate = defineRequest<DebugProtocol.EvaluateArguments, Body>({
     return { result, type: row.type, memoryReference: row.memoryReference, ...unfolding(debuggee, row) };
   },
 });
+
+/** `exits? rdmsr 0xc0000080`: the question of `dune/wouldExit`. */
+const EXIT_QUESTION = /^\s*exits\?\s*(.*)$/s;
+
+function askedExit(session: Session, frameId: number | undefined, question: string): Body {
+  const { debuggee } = session;
+  debuggee.requireStopped();
+  const thread = scopeThread(session, frameId);
+  const frame = frameId === undefined ? debuggee.stacks.top(thread) : debuggee.frame(frameId);
+  const { text } = askExit(debuggee, thread, question, frame?.kind === 'code' ? frame.scope : undefined);
+  return { result: text.join('\n'), variablesReference: 0 };
+}
 
 function readPlace({ debuggee }: Session, thread: number, place: SpaceAddress): Body {
   const { space, address } = place;

@@ -3,6 +3,9 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { explanationText } from '../execution/report.ts';
 import { factText } from '../presentation/events.ts';
 import { faultLines } from '../../emulator/describe/fault-text.ts';
+import type { MachineEvent } from '../../emulator/machine/events.ts';
+import { checkInWords } from '../../emulator/vmx/checks/words.ts';
+import type { Debuggee } from '../debuggee.ts';
 import { defineRequest, RequestError } from '../request.ts';
 
 export const exceptionInfo = defineRequest<
@@ -22,7 +25,7 @@ export const exceptionInfo = defineRequest<
     const facts = Object.entries(event.facts).map(([name, value]) => `${name} = ${factText(name, value)}`);
     const text = explanation
       ? explanationText(explanation)
-      : [...(report ? faultLines(report) : []), ...facts].join('\n');
+      : [...violatedChecks(debuggee, event), ...(report ? faultLines(report) : []), ...facts].join('\n');
     return {
       exceptionId: event.kind,
       description: explanation ? `${event.summary}\n${text}` : event.summary,
@@ -31,3 +34,9 @@ export const exceptionInfo = defineRequest<
     };
   },
 });
+
+/** Every check that a failed VM entry has violated. */
+function violatedChecks({ machine }: Debuggee, { kind, thread }: MachineEvent): string[] {
+  if (kind !== 'vm-entry-failure') return [];
+  return (machine.vmEntry(thread)?.checks ?? []).map((check) => `${check.id}: ${checkInWords(check)}`);
+}

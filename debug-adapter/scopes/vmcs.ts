@@ -1,7 +1,9 @@
-/** Every field of the thread's VMCS, by group; bits decoded, writable. */
+/** Every field of the thread's VMCS, by group; bits decoded, writable, one by one where they are bits; what violates a VM-entry check is marked. */
 import type { VmcsFieldInfo } from '../../emulator/machine/api.ts';
+import type { CheckFailure } from '../../emulator/vmx/api.ts';
+import { checkInWords } from '../../emulator/vmx/checks/words.ts';
 import type { Debuggee } from '../debuggee.ts';
-import { hexadecimal, parseNumber, partRow } from '../presentation/registers.ts';
+import { hexadecimal, parseNumber, partRow, replaceBits } from '../presentation/registers.ts';
 import type { VariableRow } from '../presentation/variable.ts';
 import type { ScopeDefinition } from './scope.ts';
 
@@ -17,45 +19,77 @@ export const vmcs: ScopeDefinition = {
   expensive: true,
   available: ({ machine }, { thread }) => machine.vmcs(thread) !== undefined,
   rows(debuggee, { thread }) {
-    const checks = debuggee.machine.entryChecks(thread);
-    const rows = GROUPS.map(({ group, name }): VariableRow => {
-      const members = (): VmcsFieldInfo[] =>
-        debuggee.machine.vmcs(thread)?.filter((field) => field.group === group) ?? [];
-      return {
-        name,
-        value: `${members().length} fields`,
-        children: { rows: () => members().map((field) => fieldRow(debuggee, thread, field)) },
-      };
-    });
+    const { machine } = debuggee;
+    const entry = machine.vmEntry(thread);
+    const members = (group: VmcsFieldInfo['group']): VmcsFieldInfo[] =>
+      machine.vmcs(thread)?.filter((field) => field.group === group) ?? [];
+    const rows = GROUPS.map(({ group, name }): VariableRow => ({
+      name,
+      value: `${members(group).length} fields`,
+      children: {
+        rows: () => {
+          const checks = machine.vmEntry(thread)?.checks ?? [];
+          return members(group).map((field) => fieldRow(debuggee, thread, field, checks));
+        },
+      },
+    }));
+    rows.push(...listRows(debuggee, thread));
+    if (!entry) return rows;
     rows.push({
       name: 'VM-entry checks',
-      value: checks.length === 0 ? 'all hold' : `${checks.length} violated`,
+      value: entry.checks.length === 0 ? 'all hold' : entry.headline,
       children:
-        checks.length === 0
+        entry.checks.length === 0
           ? undefined
-          : {
-              rows: () =>
-                checks.map(({ id, wants, found, section }) => ({
-                  name: id,
-                  value: `wants ${wants}; found ${found} (${section})`,
-                })),
-            },
+          : { rows: () => entry.checks.map((check) => ({ name: check.id, value: checkInWords(check) })) },
     });
     return rows;
   },
 };
 
-function fieldRow({ machine }: Debuggee, thread: number, field: VmcsFieldInfo): VariableRow {
+/** What exits, as lists. */
+function listRows({ machine }: Debuggee, thread: number): VariableRow[] {
+  const lists = machine.exitLists(thread);
+  if (lists.length === 0) return [];
+  return [
+    {
+      name: 'What exits',
+      value: `${lists.filter(({ inEffect }) => inEffect).length} of ${lists.length} lists in effect`,
+      children: {
+        rows: () =>
+          lists.map(({ title, because, rows, inEffect }) => ({
+            name: title,
+            value: `${inEffect ? '' : 'not in effect: '}${because}`,
+            children: { rows: () => rows.map(({ text }, index) => ({ name: `${index}`, value: text })) },
+          })),
+      },
+    },
+  ];
+}
+
+function fieldRow(
+  { machine }: Debuggee,
+  thread: number,
+  field: VmcsFieldInfo,
+  checks: readonly CheckFailure[],
+): VariableRow {
   const shown = hexadecimal(field.value, field.bits);
-  const parts = field.parts ?? [];
+  const { encoding, writable } = field;
+  const violated = checks.filter(({ fields }) => fields.includes(encoding));
+  const now = (): VmcsFieldInfo => machine.vmcs(thread)?.find((one) => one.encoding === encoding) ?? field;
+  const write = (value: bigint): void => machine.writeVmcs(thread, encoding, value);
+  const partRows = (): VariableRow[] => {
+    const { parts = [], value } = now();
+    const check = violated.map((one) => ({ name: `✗ ${one.id}`, value: checkInWords(one) }));
+    return [...check, ...parts.map((part) => partRow(part, writable ? (bits) => write(replaceBits(value, part, bits)) : undefined))]; // prettier-ignore
+  };
+  const mark = violated.length > 0 ? '✗ ' : '';
   return {
     name: field.name,
-    value: field.text ? `${shown} ${field.text}` : shown,
-    type: `${field.encoding.toString(16).padStart(4, '0')}h, ${field.bits} bits`,
-    children: parts.length > 0 ? { rows: () => parts.map((part) => partRow(part)) } : undefined,
-    set: field.writable
-      ? (text) => machine.writeVmcs(thread, field.encoding, parseNumber(text.trim().split(/\s+/)[0] ?? ''))
-      : undefined,
-    hint: field.writable ? undefined : { attributes: ['readOnly'] },
+    value: `${mark}${field.text ? `${shown} ${field.text}` : shown}`,
+    type: `${encoding.toString(16).padStart(4, '0')}h, ${field.bits} bits`,
+    children: (field.parts ?? []).length + violated.length > 0 ? { rows: partRows } : undefined,
+    set: writable ? (text) => write(parseNumber(text.replace(/^\s*✗/, '').trim().split(/\s+/)[0] ?? '')) : undefined,
+    hint: writable ? undefined : { attributes: ['readOnly'] },
   };
 }

@@ -1,6 +1,7 @@
 /** Why a stay in Dune mode ended badly: EPT violations and failed entries here, unhandled exits beside. */
 import { entryName } from '../mmu/entries.ts';
 import type { Walk } from '../mmu/api.ts';
+import { checkInWords } from '../vmx/checks/words.ts';
 import { vmxErrorText } from '../vmx/errors.ts';
 import { Field } from '../vmx/fields.ts';
 import { exitReasonName } from '../vmx/exit-reasons.ts';
@@ -149,12 +150,9 @@ export function explainEntryFailure(dune: Dune, status?: VmxStatus): Explanation
   const first = checks[0];
   return {
     headline: first
-      ? `VM entry failed: ${first.wants}, but ${first.found} (SDM ${first.section})`
+      ? `VM entry failed: ${checks.length > 1 ? `${checks.length} checks violated, the first ` : ''}${checkInWords(first)}`
       : `VM entry failed: ${how}`,
-    details: [
-      how,
-      ...checks.map((check) => `${check.id}: wants ${check.wants}; found ${check.found} (${check.section})`),
-    ],
+    details: [how, ...checks.map((check) => `${check.id}: ${checkInWords(check)}`)],
     checks,
   };
 }

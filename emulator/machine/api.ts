@@ -8,6 +8,9 @@ import type { FaultReport } from '../describe/fault-report.ts';
 import type { TlbBank, TlbEntry, TlbEntryDetails, Walk } from '../mmu/api.ts';
 import type { EntryPart } from '../mmu/entries.ts';
 import type { CheckFailure } from '../vmx/api.ts';
+import type { VmEntryInfo } from '../vmx/describe.ts';
+import type { ExitList } from '../vmx/exit-lists.ts';
+import type { ExitPrediction, ExitQuestion } from '../vmx/would-exit.ts';
 import type { EventBus, MachineEvent } from './events.ts';
 
 /** Compiled or raw wasm and tables made by the build; the host (Node, worker) loads them. */
@@ -155,6 +158,18 @@ export interface VmcsFieldInfo {
   readonly text?: string;
 }
 
+/** `shadow`: the VMCS that the link pointer of the current one names (SDM 3C 25.10). */
+export type VmcsChoice = 'current' | 'shadow';
+
+export interface VmcsRegionInfo {
+  readonly hpa: number;
+  readonly launched: boolean;
+  /** A shadow VMCS: no VM entry can use it. */
+  readonly shadow: boolean;
+  /** Whether its link pointer names a shadow VMCS. */
+  readonly linked: boolean;
+}
+
 /** A run of table entries with equal rights, or one table: a node of the page-table tree. */
 export interface PageTableNode {
   /** First and last+1 input address covered (GVA or GPA). */
@@ -245,11 +260,17 @@ export interface Machine {
   /** All there is to say about the fault, exit or shutdown that an event tells of, if it is one: while the machine stands where it stopped for it. */
   faultReport(event: MachineEvent): FaultReport | undefined;
 
-  /** All fields of the thread's VMCS in encoding order; undefined if it has none. */
-  vmcs(thread: number): VmcsFieldInfo[] | undefined;
-  writeVmcs(thread: number, encoding: number, value: bigint): void;
-  /** Checks a VM entry now would violate. */
-  entryChecks(thread: number): CheckFailure[];
+  /** The thread's VMCS, or the shadow VMCS that its link pointer names; undefined if there is none. */
+  vmcs(thread: number, which?: VmcsChoice): VmcsFieldInfo[] | undefined;
+  /** Where it is, and what it is. */
+  vmcsRegion(thread: number, which?: VmcsChoice): VmcsRegionInfo | undefined;
+  writeVmcs(thread: number, encoding: number, value: bigint, which?: VmcsChoice): void;
+  /** What a VM entry with the thread's VMCS would come to, and the checks it would violate. */
+  vmEntry(thread: number): VmEntryInfo | undefined;
+  /** Bitmaps, masks and lists of the thread's VMCS that say what exits. */
+  exitLists(thread: number): ExitList[];
+  /** Throws one sentence if the thread has no VMCS. */
+  wouldExit(thread: number, question: ExitQuestion): ExitPrediction;
 
   disassemble(thread: number, gva: bigint, count: number): DisassembledInstruction[];
   /** Linux memory map of the thread's process, as /proc/self/maps has it. */

@@ -6,6 +6,7 @@
 export const EVENT_KINDS = [
   'vm-exit',
   'vm-entry',
+  'vm-entry-failure',
   'exception',
   'page-fault',
   'ept-violation',

@@ -8,9 +8,13 @@ import { PAGE_ENTRY } from '../mmu/entries.ts';
 import { PAGING_LEVELS, pagingMode } from '../mmu/modes.ts';
 import { PAGE_SIZE } from '../mmu/physical.ts';
 import { pageTableNodes } from '../mmu/tree.ts';
-import type { CheckFailure } from '../vmx/api.ts';
-import { describeVmcs, writeVmcsField } from '../vmx/describe.ts';
-import type { Disassemble, DisassembledInstruction, PageTableNode, RegisterInfo, Space, VmcsFieldInfo } from './api.ts';
+import { SHADOW_INDICATOR, VMCS_REVISION } from '../vmx/capabilities.ts';
+import { describeEntry, describeVmcs, type VmEntryInfo, writeVmcsField } from '../vmx/describe.ts';
+import { type ExitList, exitLists } from '../vmx/exit-lists.ts';
+import { Field } from '../vmx/fields.ts';
+import { CurrentVmcs } from '../vmx/vmcs.ts';
+import { type ExitPrediction, type ExitQuestion, wouldExit } from '../vmx/would-exit.ts';
+import type { Disassemble, DisassembledInstruction, PageTableNode, RegisterInfo, Space, VmcsChoice, VmcsFieldInfo, VmcsRegionInfo } from './api.ts'; // prettier-ignore
 import type { Personality } from './personality.ts';
 import { isOtherLevel, isSwitched, otherLevelOf, processorOf, type OtherLevel } from './levels.ts';
 import { register, registers, writeRegister } from './registers.ts';
@@ -188,20 +192,58 @@ export class Inspector {
     return this.#with(tid, () => pageTableNodes(parts, which, tableHpa, level, start));
   }
 
-  #hasVmcs(): boolean {
-    return this.context.vmx.vmptrst() >= 0;
-  }
-  vmcs(tid: number): VmcsFieldInfo[] | undefined {
-    return this.#with(tid, () => (this.#hasVmcs() ? describeVmcs(this.context.vmx) : undefined));
-  }
-  writeVmcs(tid: number, encoding: number, value: bigint): void {
-    this.#with(tid, () => {
-      if (!this.#hasVmcs()) throw new Error('This thread has no VMCS: it has not entered Dune mode.');
-      writeVmcsField(this.context.vmx, encoding, value);
+  /** Calls `look` if there is such a VMCS, which is then current. */
+  #withVmcs<T>(tid: number, which: VmcsChoice, look: (vmcs: CurrentVmcs) => T): T | undefined {
+    return this.#with(tid, () => {
+      const vmcs = new CurrentVmcs(this.context.mem);
+      if (vmcs.pointer < 0) return undefined;
+      if (which === 'current') return look(vmcs);
+      const link = this.#linkOf(vmcs);
+      if (link === undefined) return undefined;
+      const current = vmcs.pointer;
+      vmcs.pointer = link;
+      try {
+        return look(vmcs);
+      } finally {
+        vmcs.pointer = current;
+      }
     });
   }
-  entryChecks(tid: number): CheckFailure[] {
-    return this.#with(tid, () => (this.#hasVmcs() ? this.context.vmx.violatedChecks() : []));
+  /** HPA of the shadow VMCS that the link pointer names. */
+  #linkOf(vmcs: CurrentVmcs): number | undefined {
+    const link = Number(vmcs.read(Field.vmcsLinkPointer));
+    const { physical } = this.context;
+    const named = link % PAGE_SIZE === 0 && physical.has(link, PAGE_SIZE);
+    return named && physical.read32(link) === VMCS_REVISION + SHADOW_INDICATOR ? link : undefined;
+  }
+  #needsVmcs<T>(found: T | undefined): T {
+    if (found === undefined) throw new Error('This thread has no VMCS: it has not entered VMX non-root operation.');
+    return found;
+  }
+  vmcs(tid: number, which: VmcsChoice = 'current'): VmcsFieldInfo[] | undefined {
+    return this.#withVmcs(tid, which, () => describeVmcs(this.context.vmx));
+  }
+  vmcsRegion(tid: number, which: VmcsChoice = 'current'): VmcsRegionInfo | undefined {
+    return this.#withVmcs(tid, which, (vmcs) => ({
+      hpa: vmcs.pointer,
+      launched: vmcs.launched,
+      shadow: vmcs.isShadow,
+      linked: this.#linkOf(vmcs) !== undefined,
+    }));
+  }
+  writeVmcs(tid: number, encoding: number, value: bigint, which: VmcsChoice = 'current'): void {
+    this.#needsVmcs(this.#withVmcs(tid, which, () => (writeVmcsField(this.context.vmx, encoding, value), true)));
+  }
+  vmEntry(tid: number): VmEntryInfo | undefined {
+    return this.#withVmcs(tid, 'current', (vmcs) =>
+      vmcs.isShadow ? undefined : describeEntry(this.context.vmx, this.context.cpu.nonRoot),
+    );
+  }
+  exitLists(tid: number): ExitList[] {
+    return this.#withVmcs(tid, 'current', (vmcs) => exitLists(this.context, vmcs)) ?? [];
+  }
+  wouldExit(tid: number, question: ExitQuestion): ExitPrediction {
+    return this.#needsVmcs(this.#withVmcs(tid, 'current', () => wouldExit(this.context, question)));
   }
 
   #disassemble: Disassemble | undefined;

@@ -4,8 +4,10 @@ import { RunStop } from '../cpu/engine-api.ts';
 import type { Thread } from '../linux/api.ts';
 import type { FaultReport } from '../describe/fault-report.ts';
 import type { TlbBank, TlbEntry, TlbEntryDetails, Walk } from '../mmu/api.ts';
-import type { CheckFailure } from '../vmx/api.ts';
+import type { VmEntryInfo } from '../vmx/describe.ts';
+import type { ExitList } from '../vmx/exit-lists.ts';
 import { Field } from '../vmx/fields.ts';
+import type { ExitPrediction, ExitQuestion } from '../vmx/would-exit.ts';
 import type {
   DisassembledInstruction,
   Explanation,
@@ -19,7 +21,9 @@ import type {
   Space,
   StopReason,
   ThreadInfo,
+  VmcsChoice,
   VmcsFieldInfo,
+  VmcsRegionInfo,
 } from './api.ts';
 import { assemble } from './assemble.ts';
 import type { EventBus, MachineEvent } from './events.ts';
@@ -215,14 +219,23 @@ class DuneMachine implements Machine {
   faultReport(event: MachineEvent): FaultReport | undefined {
     return reportOf(this.#context, event, this.explanation(event.thread));
   }
-  vmcs(thread: number): VmcsFieldInfo[] | undefined {
-    return this.#inspector.vmcs(thread);
+  vmcs(thread: number, which?: VmcsChoice): VmcsFieldInfo[] | undefined {
+    return this.#inspector.vmcs(thread, which);
   }
-  writeVmcs(thread: number, encoding: number, value: bigint): void {
-    this.#inspector.writeVmcs(thread, encoding, value);
+  vmcsRegion(thread: number, which?: VmcsChoice): VmcsRegionInfo | undefined {
+    return this.#inspector.vmcsRegion(thread, which);
   }
-  entryChecks(thread: number): CheckFailure[] {
-    return this.#inspector.entryChecks(thread);
+  writeVmcs(thread: number, encoding: number, value: bigint, which?: VmcsChoice): void {
+    this.#inspector.writeVmcs(thread, encoding, value, which);
+  }
+  vmEntry(thread: number): VmEntryInfo | undefined {
+    return this.#inspector.vmEntry(thread);
+  }
+  exitLists(thread: number): ExitList[] {
+    return this.#inspector.exitLists(thread);
+  }
+  wouldExit(thread: number, question: ExitQuestion): ExitPrediction {
+    return this.#inspector.wouldExit(thread, question);
   }
   disassemble(thread: number, gva: bigint, count: number): DisassembledInstruction[] {
     return this.#inspector.disassemble(thread, gva, count);

@@ -85,6 +85,9 @@ export interface Vmx {
   /** x2APIC registers of the virtual-APIC page; undefined when this MSR is not virtualised now. */
   readVirtualApic(msr: number): bigint | undefined;
   writeVirtualApic(msr: number, value: bigint): VirtualWrite | undefined;
+  /** What would follow `writeVirtualApic`, or a MOV to CR8 under a TPR shadow. Changes nothing. */
+  foreseeVirtualApic(msr: number, value: bigint): VirtualWrite | undefined;
+  foreseeVirtualTpr(tpr: number): VirtualWrite;
   /** MOV to CR8 has written the TPR of the virtual-APIC page. */
   virtualTprWritten(): VirtualWrite;
   /**

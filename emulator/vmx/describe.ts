@@ -1,10 +1,10 @@
 /** The current VMCS for people: every field by name, control bits and information fields decoded. */
 import { BITS, bitsInWords, describeBits, segmentTypeInWords, type BitField } from '../describe/bits.ts';
 import type { RegisterPart, VmcsFieldInfo } from '../machine/api.ts';
-import type { Vmx } from './api.ts';
+import type { CheckFailure, Vmx } from './api.ts';
 import { CAPABILITY_MSR, controlField, type ControlField } from './controls.ts';
-import { vmxErrorText } from './errors.ts';
-import { ENTRY_FAILURE, exitReason } from './exit-reasons.ts';
+import { VmxError, vmxErrorText } from './errors.ts';
+import { ENTRY_FAILURE, ExitReason, exitReason, exitReasonName } from './exit-reasons.ts';
 import { Field, VMCS_FIELDS, type FieldName, type VmcsField } from './fields.ts';
 import { describeQualification } from './qualification.ts';
 
@@ -49,6 +49,48 @@ export function describeVmcs(vmx: Vmx): VmcsFieldInfo[] {
     const { encoding, title, group, bits, writable } = field;
     return { encoding, name: title, group, bits, value, writable, ...decode(vmx, field, value) };
   });
+}
+
+export interface VmEntryInfo {
+  /** `failed`: the last entry did, for what is violated now. */
+  readonly state: 'holds' | 'would-fail' | 'failed';
+  /** "VM entry would fail: 3 checks violated". */
+  readonly headline: string;
+  /** Violated checks, in SDM order. */
+  readonly checks: readonly CheckFailure[];
+}
+
+const ENTRY_REASONS: ReadonlySet<number> = new Set([
+  ExitReason.EntryFailureGuestState,
+  ExitReason.EntryFailureMsrLoading,
+  ExitReason.EntryFailureMachineCheck,
+]);
+
+/** What the checks say of a VM entry with the current VMCS. */
+export function describeEntry(vmx: Vmx, nonRoot: boolean): VmEntryInfo {
+  const checks = vmx.violatedChecks();
+  if (checks.length === 0) return { state: 'holds', headline: 'A VM entry would pass all checks', checks };
+  const violated = `${checks.length} ${checks.length === 1 ? 'check' : 'checks'} violated`;
+  const failure = nonRoot ? undefined : lastFailure(vmx, checks);
+  if (failure) return { state: 'failed', headline: `VM entry failed with ${failure}: ${violated}`, checks };
+  return {
+    state: 'would-fail',
+    headline: `${nonRoot ? 'The next VM entry' : 'VM entry'} would fail: ${violated}`,
+    checks,
+  };
+}
+
+/** How the last entry failed, if it did for a check that is violated now. */
+function lastFailure(vmx: Vmx, checks: readonly CheckFailure[]): string | undefined {
+  const has = (...groups: CheckFailure['group'][]): boolean => groups.includes(checks[0]!.group);
+  const error = Number(vmx.field(Field.instructionError));
+  const failed =
+    (error === VmxError.EntryControls && has('controls')) || (error === VmxError.EntryHostState && has('host'));
+  if (failed) return `VM-instruction error ${error} (${vmxErrorText(error)})`;
+  const reason = Number(vmx.field(Field.exitReason));
+  if (!(reason & ENTRY_FAILURE) || !ENTRY_REASONS.has(reason & 0xffff) || !has('guest', 'msr-load')) return undefined;
+  const qualification = vmx.field(Field.exitQualification);
+  return `${exitReasonName(reason)} (reason ${reason & 0xffff}, qualification ${qualification})`;
 }
 
 /** Sets a field as VMWRITE would. Throws one sentence for a field or value that cannot be. */

@@ -9,7 +9,7 @@ import type { VmxStatus } from './api.ts';
 import { Secondary } from './controls.ts';
 import { type Look, firstViolated, isSettled, lookOf, rememberChecks } from './checks/index.ts';
 import { VmxError } from './errors.ts';
-import { reportEntry } from './events.ts';
+import { reportEntry, reportEntryFailure } from './events.ts';
 import { failEntry } from './exit.ts';
 import { ExitReason } from './exit-reasons.ts';
 import { Field } from './fields.ts';
@@ -41,6 +41,7 @@ export function enter(context: CpuContext, vmcs: CurrentVmcs, launch: boolean): 
   const error = refuse(context, vmcs, launch, look);
   if (error !== 0) {
     vmcs.write32(Field.instructionError, error);
+    reportEntryFailure(context, error);
     return { kind: 'fail-valid', error };
   }
   const violated = firstViolated(context, vmcs, 'guest', look);

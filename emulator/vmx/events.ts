@@ -1,6 +1,8 @@
 /** What VMX operation tells the event bus. */
 import type { CpuContext } from '../cpu/context.ts';
 import type { Fact } from '../machine/events.ts';
+import { checkInWords } from './checks/words.ts';
+import { vmxErrorText } from './errors.ts';
 import { exitReason, exitReasonName } from './exit-reasons.ts';
 import { Field } from './fields.ts';
 import { describeQualification } from './qualification.ts';
@@ -52,6 +54,26 @@ function exitSummary(facts: Record<string, Fact>, number: number): string {
   if (facts.vector !== undefined) words.push(`vector ${facts.vector as number}`);
   if (facts.vectoring !== undefined) words.push(`while delivering vector ${facts.vectoring as number}`);
   return words.join(', ');
+}
+
+/** An entry has failed: with a VM-instruction error, or with an exit whose qualification is given. */
+export function reportEntryFailure(context: CpuContext, number: number, qualification?: bigint): void {
+  if (!context.events.wants('vm-entry-failure')) return;
+  context.events.emit('vm-entry-failure', () => {
+    const checks = context.vmx.violatedChecks();
+    const [first] = checks;
+    const how =
+      qualification === undefined
+        ? `VM-instruction error ${number}: ${vmxErrorText(number)}`
+        : `${exitReasonName(number)} (reason ${number}), qualification ${hex(qualification)}`;
+    const facts: Record<string, Fact> = {
+      ...(qualification === undefined ? { error: number } : { reason: exitReasonName(number), number, qualification }),
+      checks: checks.length,
+      ...(first ? { first: first.id } : {}),
+    };
+    const violated = checks.length > 1 ? `; ${checks.length} checks violated, the first ` : '; ';
+    return { summary: `VM entry failed: ${how}${first ? `${violated}${checkInWords(first)}` : ''}`, facts };
+  });
 }
 
 /** The guest's state is loaded, an event to inject not delivered yet. */

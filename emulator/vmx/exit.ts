@@ -7,7 +7,7 @@ import { updateDerived } from '../cpu/system/descriptors.ts';
 import { Blocking } from '../cpu/system/gates.ts';
 import type { ExitInformation } from './api.ts';
 import { Secondary } from './controls.ts';
-import { reportExit } from './events.ts';
+import { reportEntryFailure, reportExit } from './events.ts';
 import { ENTRY_FAILURE, EXIT_REASONS, ExitReason, exitReason, exitReasonName } from './exit-reasons.ts';
 import { Field } from './fields.ts';
 import { leaveForce, saveInForce } from './in-force.ts';
@@ -84,6 +84,7 @@ const TRAPS: ReadonlySet<number> = new Set([1, 2]);
 export function failEntry(context: CpuContext, vmcs: CurrentVmcs, reason: number, qualification: bigint): void {
   vmcs.write32(Field.exitReason, reason | ENTRY_FAILURE);
   vmcs.write(Field.exitQualification, qualification);
+  reportEntryFailure(context, reason, qualification);
   reportExit(context, vmcs);
   context.onVmExit(exitReasonName(reason));
   leaveGuest(context, vmcs);

@@ -7,22 +7,26 @@ export interface InstructionExit {
   readonly reason: number;
   /** Controls that ask for it, as the SDM names them; none: it always exits. */
   readonly control?: string;
+  /** Encoding of the field of the control, and the control's bit in it as a mask. */
+  readonly field?: number;
+  readonly mask?: number;
   /** What else it depends on. */
   readonly when?: string;
 }
 
 const bitName = (field: number, mask: number): string =>
   controlField(field)!.bits.find(({ bit }) => 1 << bit === mask || (1 << bit) >>> 0 === mask)!.name;
-const primary = (reason: number, bit: number, when?: string): InstructionExit => ({
+const under = (field: number, reason: number, mask: number, when?: string): InstructionExit => ({
   reason,
-  control: bitName(Field.primaryControls, bit),
+  control: bitName(field, mask),
+  field,
+  mask,
   ...(when ? { when } : {}),
 });
-const secondary = (reason: number, bit: number, when?: string): InstructionExit => ({
-  reason,
-  control: bitName(Field.secondaryControls, bit),
-  ...(when ? { when } : {}),
-});
+const primary = (reason: number, mask: number, when?: string): InstructionExit =>
+  under(Field.primaryControls, reason, mask, when);
+const secondary = (reason: number, mask: number, when?: string): InstructionExit =>
+  under(Field.secondaryControls, reason, mask, when);
 const always = (reason: number): InstructionExit => ({ reason });
 const when = (reason: number, what: string): InstructionExit => ({ reason, when: what });
 

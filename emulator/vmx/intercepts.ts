@@ -97,7 +97,7 @@ function exitOfException(vmcs: CurrentVmcs, event: Exception, unblocked: number)
 }
 
 /** The exception bitmap; for #PF its bit is inverted where the error code does not match (SDM 3C 26.2). */
-function bitmapNames(vmcs: CurrentVmcs, event: Exception): boolean {
+export function bitmapNames(vmcs: CurrentVmcs, event: Pick<Exception, 'vector' | 'errorCode'>): boolean {
   const named = ((vmcs.read32(Field.exceptionBitmap) >>> event.vector) & 1) === 1;
   if (event.vector !== PAGE_FAULT) return named;
   const masked = ((event.errorCode ?? 0) & vmcs.read32(Field.pageFaultErrorCodeMask)) >>> 0;
@@ -122,20 +122,25 @@ function qualificationOf(event: Exception, type: InterruptionType): bigint {
   return BigInt(event.debug ?? 0);
 }
 
-const READ_LOW = 0;
-const READ_HIGH = 0x400;
-const WRITE_LOW = 0x800;
-const WRITE_HIGH = 0xc00;
 const HIGH_MSRS = 0xc000_0000;
-const RANGE = 0x2000;
+/** MSRs that each of the four bitmaps has a bit for: reads of low and high MSRs, writes of both. */
+export const MSR_RANGE = 0x2000;
+/** First MSRs that there are bits for. */
+export const MSR_BITMAP_RANGES: readonly number[] = [0, HIGH_MSRS];
 
-export function msrExits(context: CpuContext, vmcs: CurrentVmcs, msr: number, write: boolean): boolean {
-  if (!(vmcs.read32(Field.primaryControls) & Primary.MsrBitmaps)) return true;
+/** Number of an MSR's bit in the page of MSR bitmaps; -1 if it has none, and always exits. */
+export function msrBitmapBit(msr: number, write: boolean): number {
   const number = msr >>> 0;
   const high = number >= HIGH_MSRS;
   const index = high ? number - HIGH_MSRS : number;
-  if (index >= RANGE) return true;
-  const bitmap = write ? (high ? WRITE_HIGH : WRITE_LOW) : high ? READ_HIGH : READ_LOW;
-  const at = vmcs.read32(Field.msrBitmaps) + bitmap + (index >> 3);
-  return !context.physical.has(at) || ((context.mem.bytes[L.RAM_BASE + at]! >> (index & 7)) & 1) === 1;
+  if (index >= MSR_RANGE) return -1;
+  return ((write ? 2 : 0) + (high ? 1 : 0)) * MSR_RANGE + index;
+}
+
+export function msrExits(context: CpuContext, vmcs: CurrentVmcs, msr: number, write: boolean): boolean {
+  if (!(vmcs.read32(Field.primaryControls) & Primary.MsrBitmaps)) return true;
+  const bit = msrBitmapBit(msr, write);
+  if (bit < 0) return true;
+  const at = vmcs.address(Field.msrBitmaps) + (bit >> 3);
+  return !context.physical.has(at) || ((context.mem.bytes[L.RAM_BASE + at]! >> (bit & 7)) & 1) === 1;
 }

@@ -6,7 +6,7 @@ import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
 import { Pin, Primary, Secondary } from './controls.ts';
 import { ExitReason } from './exit-reasons.ts';
 import { Field } from './fields.ts';
-import { secondaryControls } from './queries.ts';
+import { endOfInterruptExits, secondaryControls } from './queries.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
 const X2APIC_FIRST = 0x800;
@@ -67,22 +67,37 @@ export class VirtualApic {
     return this.context.physical.read64(this.#page() + ((msr & 0xff) << 4));
   }
 
-  /** WRMSR of an x2APIC register. Undefined when the write is not virtualised. */
-  writeMsr(msr: number, value: bigint): VirtualWrite | undefined {
+  /** What would follow a WRMSR of an x2APIC register. Undefined when the write is not virtualised. Changes nothing. */
+  foreseeMsr(msr: number, value: bigint): VirtualWrite | undefined {
     if (msr < X2APIC_FIRST || msr > X2APIC_LAST || !this.#enabled(Secondary.X2apicMode)) return undefined;
-    if (msr === MSR_TPR) {
-      if (value >> 8n) return { refused: 'TPR bits 63:8 are reserved' };
-      this.context.physical.write64(this.#page() + TPR, value);
-      return this.#tprWritten();
-    }
+    if (msr === MSR_TPR)
+      return value >> 8n ? { refused: 'TPR bits 63:8 are reserved' } : this.foreseeTpr(Number(value));
     if (!this.#enabled(Secondary.VirtualInterruptDelivery)) return undefined;
-    if (msr === MSR_EOI) return value === 0n ? this.#endOfInterrupt() : { refused: 'EOI takes only 0' };
+    if (msr === MSR_EOI) return value === 0n ? this.#foreseeEnd() : { refused: 'EOI takes only 0' };
     if (msr !== MSR_SELF_IPI) return undefined;
     if (value >> 8n) return { refused: 'bits 63:8 of SELF_IPI are reserved' };
-    this.context.physical.write64(this.#page() + SELF_IPI, value);
-    if (value < 16n) return apicWrite(SELF_IPI);
-    this.#request(Number(value));
-    return DONE;
+    return value < 16n ? apicWrite(SELF_IPI) : DONE;
+  }
+  /** The same of a TPR; TPR virtualization (SDM 3C 30.1.2). */
+  foreseeTpr(tpr: number): VirtualWrite {
+    if (this.#enabled(Secondary.VirtualInterruptDelivery)) return DONE;
+    return ((tpr >> 4) & 15) < (this.vmcs.read32(Field.tprThreshold) & 15) ? BELOW_THRESHOLD : DONE;
+  }
+  /** The same of an EOI. */
+  #foreseeEnd(): VirtualWrite {
+    const vector = this.vmcs.read32(Field.guestInterruptStatus) >> 8;
+    return endOfInterruptExits(this.vmcs, vector) ? { exit: ExitReason.VirtualizedEoi, qualification: vector } : DONE;
+  }
+
+  /** WRMSR of an x2APIC register. Undefined when the write is not virtualised. */
+  writeMsr(msr: number, value: bigint): VirtualWrite | undefined {
+    const outcome = this.foreseeMsr(msr, value);
+    if (!outcome || outcome.refused !== undefined) return outcome;
+    if (msr === MSR_EOI) return this.#endOfInterrupt();
+    this.context.physical.write64(this.#page() + (msr === MSR_TPR ? TPR : SELF_IPI), value);
+    if (msr === MSR_TPR) return this.#tprWritten();
+    if (value >= 16n) this.#request(Number(value));
+    return outcome;
   }
 
   /** After MOV to CR8 has written the TPR of the page. */
@@ -188,14 +203,9 @@ export class VirtualApic {
     this.vmcs.write32(Field.guestInterruptStatus, requested | (inService << 8));
   }
 
-  /** TPR virtualization (SDM 3C 30.1.2). */
   #tprWritten(): VirtualWrite {
-    if (this.#enabled(Secondary.VirtualInterruptDelivery)) {
-      this.#updatePriority();
-      return DONE;
-    }
-    const priority = (this.context.physical.read32(this.#page() + TPR) >> 4) & 15;
-    return priority < (this.vmcs.read32(Field.tprThreshold) & 15) ? BELOW_THRESHOLD : DONE;
+    if (this.#enabled(Secondary.VirtualInterruptDelivery)) this.#updatePriority();
+    return this.foreseeTpr(this.context.physical.read32(this.#page() + TPR));
   }
 
   #request(vector: number): void {
@@ -205,16 +215,12 @@ export class VirtualApic {
   }
 
   #endOfInterrupt(): VirtualWrite {
+    const outcome = this.#foreseeEnd();
     const status = this.vmcs.read32(Field.guestInterruptStatus);
-    const vector = status >> 8;
-    this.#setBit(ISR, vector, false);
+    this.#setBit(ISR, status >> 8, false);
     this.#setStatus(status & 0xff, this.#highest(ISR));
     this.#updatePriority();
-    const bitmap = [Field.eoiExitBitmap0, Field.eoiExitBitmap1, Field.eoiExitBitmap2, Field.eoiExitBitmap3][
-      vector >> 6
-    ]!;
-    if (!((this.vmcs.read(bitmap) >> BigInt(vector & 63)) & 1n)) return DONE;
-    return { exit: ExitReason.VirtualizedEoi, qualification: vector };
+    return outcome;
   }
 
   #acceptPosted(): void {

@@ -248,6 +248,12 @@ class VirtualMachineExtensions implements Vmx {
   writeVirtualApic(msr: number, value: bigint): ReturnType<Vmx['writeVirtualApic']> {
     return this.#apic.writeMsr(msr, value);
   }
+  foreseeVirtualApic(msr: number, value: bigint): VirtualWrite | undefined {
+    return this.#apic.foreseeMsr(msr, value);
+  }
+  foreseeVirtualTpr(tpr: number): VirtualWrite {
+    return this.#apic.foreseeTpr(tpr);
+  }
   virtualTprWritten(): VirtualWrite {
     return this.#apic.tprWritten();
   }

@@ -1,15 +1,25 @@
-/** `dune/vmcs`: every field, and the VM-entry checks that would fail now. */
+/** `dune/vmcs`: every field, the VM-entry checks that would fail now, and what exits, as lists. */
+import type { VmcsRegionInfo } from '../../../emulator/machine/api.ts';
+import type { CheckFailure } from '../../../emulator/vmx/api.ts';
 import { hex } from '../../presentation/tables.ts';
-import type { VmcsArguments, VmcsResponse } from '../../protocol.ts';
+import type { VmcsArguments, VmcsCheckBody, VmcsResponse } from '../../protocol.ts';
 import { defineRequest } from '../../request.ts';
+
+const NONE: VmcsResponse = { fields: [], checks: [], lists: [], linked: false };
 
 export const vmcs = defineRequest<VmcsArguments, VmcsResponse>({
   command: 'dune/vmcs',
-  run({ debuggee }, { threadId }) {
+  run({ debuggee }, { threadId, which = 'current' }) {
     debuggee.requireStopped();
-    const fields = debuggee.machine.vmcs(threadId);
-    if (!fields) return { message: 'This thread has no VMCS: it has not entered Dune mode.', fields: [], checks: [] };
+    const { machine } = debuggee;
+    const fields = machine.vmcs(threadId, which);
+    const region = machine.vmcsRegion(threadId, which);
+    if (!fields || !region)
+      return { ...NONE, message: 'This thread has no VMCS: it has not entered VMX non-root operation.' };
+    const entry = which === 'current' ? machine.vmEntry(threadId) : undefined;
     return {
+      title: titleOf(region),
+      linked: region.linked,
       fields: fields.map(({ encoding, name, group, bits, value, writable, text, parts }) => ({
         encoding,
         name,
@@ -18,15 +28,25 @@ export const vmcs = defineRequest<VmcsArguments, VmcsResponse>({
         value: hex(value),
         writable,
         text,
-        parts: (parts ?? []).map((part) => ({ name: part.name, value: hex(part.value), meaning: part.meaning })),
+        parts: (parts ?? []).map(({ name: part, value: stands, meaning, hi, lo, fixed }) => ({
+          name: part,
+          value: hex(stands),
+          meaning,
+          bit: writable && hi !== undefined && hi === lo ? hi : undefined,
+          fixed: fixed === undefined ? undefined : hex(fixed),
+        })),
       })),
-      checks: debuggee.machine.entryChecks(threadId).map(({ id, section, wants, found, fields: involved }) => ({
-        id,
-        section,
-        wants,
-        found,
-        fields: [...involved],
-      })),
-    };
+      entry: entry && { state: entry.state, headline: entry.headline },
+      checks: (entry?.checks ?? []).map(checkBody),
+      lists: which === 'current' ? machine.exitLists(threadId).map(({ rows, fields: involved, ...list }) => ({ ...list, fields: [...involved], rows: [...rows] })) : [],
+    }; // prettier-ignore
   },
 });
+
+function titleOf({ hpa, launched, shadow }: VmcsRegionInfo): string {
+  return `${shadow ? 'shadow VMCS' : 'VMCS'} at hpa:${hex(hpa)}, ${launched ? 'launched' : 'clear'}`;
+}
+
+export function checkBody({ fields, ...check }: CheckFailure): VmcsCheckBody {
+  return { ...check, fields: [...fields] };
+}

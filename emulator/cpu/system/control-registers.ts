@@ -86,7 +86,7 @@ interface ControlMove {
   readonly bytes: Bytes;
 }
 
-function controlMove(context: CpuContext, instruction: Instruction): ControlMove {
+export function controlMove(context: CpuContext, instruction: Instruction): ControlMove {
   const control = instruction.operands.find((operand) => operand.kind === 'control');
   const general = instruction.operands.find((operand) => operand.kind === 'gpr');
   const existing = control && [0, 2, 3, 4, 8].includes(control.register);
@@ -126,7 +126,7 @@ export function movToControl(context: CpuContext, instruction: Instruction): Sys
   return 'next';
 }
 
-type Control = 0 | 3 | 4;
+export type Control = 0 | 3 | 4;
 
 const CONTROLS = {
   0: { at: L.CR0, refuse: refuseCr0, set: setCr0 },
@@ -146,7 +146,8 @@ function write(context: CpuContext, control: Control, value: bigint): SystemOutc
   return 'next';
 }
 
-function moveExits(context: CpuContext, control: number, value: bigint): boolean {
+/** Whether a MOV of this value to CR`control` exits. */
+export function moveExits(context: CpuContext, control: number, value: bigint): boolean {
   const { cpu, vmx } = context;
   if (!cpu.nonRoot) return false;
   if (control === 8) return primary(context, Primary.Cr8LoadExiting);
@@ -161,7 +162,7 @@ function isCr3Target(context: CpuContext, value: bigint): boolean {
   return false;
 }
 
-function keepHostOwned(context: CpuContext, register: Control, value: bigint): bigint {
+export function keepHostOwned(context: CpuContext, register: Control, value: bigint): bigint {
   if (!context.cpu.nonRoot || register === 3) return value;
   const mask = context.vmx.field(MASK[register]!);
   const real = register === 0 ? context.cpu.cr0 : context.cpu.cr4;
@@ -270,31 +271,37 @@ export function setCr4(context: CpuContext, value: bigint): void {
 export function clts(context: CpuContext, instruction: Instruction): SystemOutcome {
   const { cpu, vmx } = context;
   requireCpl0(context, 'CLTS');
-  if (cpu.nonRoot && vmx.field(MASK[0]!) & CR0_TS) {
-    // Host-owned: exits if the guest sees TS set, else there is nothing to clear.
-    if (vmx.field(SHADOW[0]!) & CR0_TS) return exit(context, instruction, ExitReason.CrAccess, qualification(0, 2, 0));
-    return 'next';
-  }
+  if (cltsExits(context)) return exit(context, instruction, ExitReason.CrAccess, qualification(0, 2, 0));
+  // Host-owned, and the guest sees it clear: there is nothing to do.
+  if (cpu.nonRoot && vmx.field(MASK[0]!) & CR0_TS) return 'next';
   return write(context, 0, cpu.cr0 & ~CR0_TS);
+}
+
+/** TS is host-owned, and the guest sees it set. */
+export function cltsExits({ cpu, vmx }: CpuContext): boolean {
+  return cpu.nonRoot && (vmx.field(MASK[0]!) & vmx.field(SHADOW[0]!) & CR0_TS) !== 0n;
+}
+
+/** Whether LMSW of this word exits: it would set a host-owned PE, or change a host-owned MP, EM or TS. */
+export function lmswExits({ cpu, vmx }: CpuContext, source: bigint): boolean {
+  if (!cpu.nonRoot) return false;
+  const mask = vmx.field(MASK[0]!);
+  const shadow = vmx.field(SHADOW[0]!);
+  return (mask & source & ~shadow & CR0_PE) !== 0n || (mask & (source ^ shadow) & 0xen) !== 0n;
 }
 
 /** Loads PE MP EM TS; PE can only be set (SDM 2A "LMSW"). */
 export function lmsw(context: CpuContext, instruction: Instruction): SystemOutcome {
-  const { cpu, vmx } = context;
+  const { cpu } = context;
   const operand = instruction.operands[0]!;
   requireCpl0(context, 'LMSW');
   const source = readOperand(context, operand, 2) & LOW16;
-  if (cpu.nonRoot) {
-    const mask = vmx.field(MASK[0]!);
-    const shadow = vmx.field(SHADOW[0]!);
-    const setsPe = (mask & source & ~shadow & CR0_PE) !== 0n;
-    if (setsPe || (mask & (source ^ shadow) & 0xen) !== 0n) {
-      const memory = operand.kind === 'memory';
-      return exit(context, instruction, ExitReason.CrAccess, {
-        qualification: (3n << 4n) | (memory ? 1n << 6n : 0n) | (source << 16n),
-        ...(memory ? { guestLinearAddress: linearAddress(context, operand, 2) } : {}),
-      });
-    }
+  if (lmswExits(context, source)) {
+    const memory = operand.kind === 'memory';
+    return exit(context, instruction, ExitReason.CrAccess, {
+      qualification: (3n << 4n) | (memory ? 1n << 6n : 0n) | (source << 16n),
+      ...(memory ? { guestLinearAddress: linearAddress(context, operand, 2) } : {}),
+    });
   }
   const value = (cpu.cr0 & ~0xen) | (source & 0xfn);
   return write(context, 0, keepHostOwned(context, 0, value));

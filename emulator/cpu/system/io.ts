@@ -18,6 +18,12 @@ const RDX = 2;
 const RSI = 6;
 const RDI = 7;
 
+/** What decides about an access. */
+export interface PortRange {
+  readonly port: number;
+  readonly bytes: number;
+}
+
 interface Access extends PortAccess {
   readonly bytes: Bytes;
   readonly immediate: boolean;
@@ -25,21 +31,31 @@ interface Access extends PortAccess {
 }
 
 function refuse(context: CpuContext, access: Access): void {
-  const { cpu } = context;
-  // The map alone decides in virtual-8086 mode (SDM 1 19.5.2).
-  if (!isVirtual8086(context) && cpu.cpl <= (systemFlags(context) & Flag.IOPL) >> 12) return;
-  const text = `port ${hex(access.port)} at CPL ${cpu.cpl}`;
-  if (underSupervisor(context)) generalProtection(`${text}: Linux grants none`);
-  const tr = cpu.segment(Segment.TR);
-  if (tr.limit < 103 || !(tr.rights & 8)) generalProtection(`${text}: the TSS has no I/O map`);
-  const map = readLinear(context, tr.base + TSS_IO_MAP_BASE, 2, 'supervisor');
-  const at = map + BigInt(access.port >> 3);
-  if (at + 1n > BigInt(tr.limit)) generalProtection(`${text}: outside the TSS's I/O map`);
-  const bits = Number(readLinear(context, tr.base + at, 2, 'supervisor')) >> (access.port & 7);
-  if (bits & ((1 << access.bytes) - 1)) generalProtection(`${text}: the TSS's I/O map forbids it`);
+  const refused = portRefusal(context, access, (gva) => Number(readLinear(context, gva, 2, 'supervisor')));
+  if (refused !== undefined) generalProtection(refused);
 }
 
-function exits(context: CpuContext, access: Access): boolean {
+/** Why the CPL may not use these ports. @param word reads two bytes of the TSS */
+export function portRefusal(
+  context: CpuContext,
+  { port, bytes }: PortRange,
+  word: (gva: bigint) => number,
+): string | undefined {
+  const { cpu } = context;
+  // The map alone decides in virtual-8086 mode (SDM 1 19.5.2).
+  if (!isVirtual8086(context) && cpu.cpl <= (systemFlags(context) & Flag.IOPL) >> 12) return undefined;
+  const text = `port ${hex(port)} at CPL ${cpu.cpl}`;
+  if (underSupervisor(context)) return `${text}: Linux grants none`;
+  const tr = cpu.segment(Segment.TR);
+  if (tr.limit < 103 || !(tr.rights & 8)) return `${text}: the TSS has no I/O map`;
+  const at = word(tr.base + TSS_IO_MAP_BASE) + (port >> 3);
+  if (at + 1 > tr.limit) return `${text}: outside the TSS's I/O map`;
+  const bits = word(tr.base + BigInt(at)) >> (port & 7);
+  return bits & ((1 << bytes) - 1) ? `${text}: the TSS's I/O map forbids it` : undefined;
+}
+
+/** Whether an access to ports exits, which nothing forbids (SDM 3C 26.1.3). */
+export function portExits(context: CpuContext, access: PortRange): boolean {
   if (!context.cpu.nonRoot) return false;
   if (!primary(context, Primary.IoBitmaps)) return primary(context, Primary.UnconditionalIoExiting);
   if (access.port + access.bytes > 0x10000) return true;
@@ -81,7 +97,7 @@ function registerAccess(context: CpuContext, instruction: Instruction, port: Ope
 export function input(context: CpuContext, instruction: Instruction): SystemOutcome {
   const access = registerAccess(context, instruction, instruction.operands[1]!, true);
   refuse(context, access);
-  if (exits(context, access))
+  if (portExits(context, access))
     return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
   writeGpr(context, RAX, access.bytes, readPort(context, access));
   return 'next';
@@ -90,7 +106,7 @@ export function input(context: CpuContext, instruction: Instruction): SystemOutc
 export function output(context: CpuContext, instruction: Instruction): SystemOutcome {
   const access = registerAccess(context, instruction, instruction.operands[0]!, false);
   refuse(context, access);
-  if (exits(context, access))
+  if (portExits(context, access))
     return exit(context, instruction, ExitReason.IoInstruction, { qualification: qualification(access) });
   writePort(context, access, context.cpu.gpr(RAX));
   return 'next';
@@ -118,7 +134,7 @@ export const stringIo =
     };
     refuse(context, access);
     const gva = linearAddress(context, operand, access.bytes, isInput);
-    if (exits(context, access)) {
+    if (portExits(context, access)) {
       return exit(context, instruction, ExitReason.IoInstruction, {
         qualification: qualification(access),
         guestLinearAddress: gva,

@@ -55,13 +55,21 @@ export function pause(context: CpuContext, instruction: Instruction): SystemOutc
 
 /** PAUSE-loop exiting (SDM 3C 26.1.3): at CPL 0, PAUSEs no further apart than the gap go on for longer than the window. */
 function pausesTooLong(context: CpuContext): boolean {
+  const loop = pauseLoop(context);
+  if (!loop) return false;
+  context.mem.set64(L.PAUSE_LAST, loop.now);
+  context.mem.set64(L.PAUSE_FIRST, loop.first);
+  return loop.exits;
+}
+
+/** What a PAUSE now would find: when its loop began, and whether it exits. Undefined where no loop is watched. */
+export function pauseLoop(context: CpuContext): { now: bigint; first: bigint; exits: boolean } | undefined {
   const { mem, cpu, vmx } = context;
-  if (cpu.cpl !== 0 || !secondary(context, Secondary.PauseLoopExiting)) return false;
+  if (cpu.cpl !== 0 || !secondary(context, Secondary.PauseLoopExiting)) return undefined;
   const now = readTsc(context);
-  const gap = now - mem.get64(L.PAUSE_LAST);
-  mem.set64(L.PAUSE_LAST, now);
-  if (gap > vmx.field(Field.pleGap)) mem.set64(L.PAUSE_FIRST, now);
-  return now - mem.get64(L.PAUSE_FIRST) > vmx.field(Field.pleWindow);
+  const continues = now - mem.get64(L.PAUSE_LAST) <= vmx.field(Field.pleGap);
+  const first = continues ? mem.get64(L.PAUSE_FIRST) : now;
+  return { now, first, exits: now - first > vmx.field(Field.pleWindow) };
 }
 
 export const setAc =

@@ -27,7 +27,7 @@ const { VmcallInRoot: ERROR_VMCALL_IN_ROOT, VmxonInRoot: ERROR_VMXON_IN_ROOT } =
 const { InvalidInvalidation: ERROR_INVALIDATION } = VmxError;
 const LOW32 = 0xffff_ffffn;
 /** Greatest number that the VM-function controls could enable. */
-const LAST_FUNCTION = 63;
+export const LAST_FUNCTION = 63;
 
 /** SDM 3C 31.2. */
 function conclude(context: CpuContext, status: VmxStatus): SystemOutcome {
@@ -41,7 +41,7 @@ function memoryOperand(instruction: Instruction): MemoryOperand {
 }
 
 /** Real, virtual-8086 and compatibility mode have no VMX instructions. */
-function refuseMode(context: CpuContext, instruction: Instruction): void {
+export function refuseMode(context: CpuContext, instruction: Instruction): void {
   requireProtectedMode(context, instruction.op);
   if (context.mem.get32(L.CODE_MODE) !== 2 && isLongMode(context))
     undefinedOpcode(`${instruction.op.toUpperCase()} in compatibility mode`);

@@ -25,12 +25,12 @@ const HEADER_WORDS = new Uint32Array(HEADER.buffer, HEADER.byteOffset, HEADER_BY
 type Restore = 'xrstor' | 'xrstors';
 type Save = 'xsave' | 'xsaveopt' | 'xsavec' | 'xsaves';
 
-function requireOsxsave({ cpu }: CpuContext): void {
+export function requireOsxsave({ cpu }: CpuContext): void {
   if (!(cpu.cr4 & CR4_OSXSAVE)) undefinedOpcode('CR4.OSXSAVE = 0');
 }
 
 /** What all of the instructions with an area check first. `supervisor`: XSAVES and XRSTORS, which a VMCS would have to enable. */
-function requireXsave(context: CpuContext, supervisor: boolean): void {
+export function requireXsave(context: CpuContext, supervisor: boolean): void {
   requireOsxsave(context);
   if (supervisor && context.cpu.nonRoot && !secondary(context, Secondary.Xsaves))
     undefinedOpcode('the VMCS does not enable XSAVES and XRSTORS');
@@ -38,11 +38,15 @@ function requireXsave(context: CpuContext, supervisor: boolean): void {
   if (context.cpu.cr0 & CR0_TS) raise(Vector.NM, undefined, 'an XSAVE instruction while CR0.TS is 1');
 }
 
+/** Components for which XSAVES and XRSTORS exit now. */
+export function exitingComponents(context: CpuContext): bigint {
+  if (!context.cpu.nonRoot) return 0n;
+  return edxEax(context) & context.mem.get64(L.MSR_XSS) & context.vmx.field(Field.xssExitingBitmap);
+}
+
 /** XSAVES and XRSTORS of a component that IA32_XSS enables and the XSS-exiting bitmap names (SDM 3C 26.1.3). */
 function exitForXss(context: CpuContext, instruction: Instruction, reason: number): SystemOutcome | undefined {
-  if (!context.cpu.nonRoot) return undefined;
-  const named = edxEax(context) & context.mem.get64(L.MSR_XSS) & context.vmx.field(Field.xssExitingBitmap);
-  if (named === 0n) return undefined;
+  if (exitingComponents(context) === 0n) return undefined;
   const operand = instruction.operands[0] as MemoryOperand;
   return exit(context, instruction, reason, {
     qualification: displacement(operand),
