@@ -22,8 +22,9 @@ export interface QuestionContext {
   code(gva: bigint): Uint8Array;
   /** One instruction in words. */
   disassemble(gva: bigint): string;
-  /** Linear address of the next instruction. */
+  /** Linear address of the next instruction, and whether it is the guest's. */
   readonly rip: bigint;
+  readonly inGuest: boolean;
 }
 
 type Form = readonly [pattern: RegExp, read: (found: RegExpExecArray, context: QuestionContext) => AskedQuestion];
@@ -82,9 +83,11 @@ function at(gva: bigint, context: QuestionContext): AskedQuestion {
   return { asked: `${context.disassemble(gva)} at ${hex(gva)}`, question: { kind: 'instruction', bytes } };
 }
 
+const NEXT_OF_GUEST: AskedQuestion = { asked: 'the next instruction of the guest', question: { kind: 'instruction' } };
+
 /** The first that fits is meant; everything else is an instruction. */
 const FORMS: readonly Form[] = [
-  [/^$/, (_found, context) => at(context.rip, context)],
+  [/^$/, (_found, context) => (context.inGuest ? at(context.rip, context) : NEXT_OF_GUEST)],
   [/^at\s+(.+)$/i, ([, place], context) => at(context.evaluate(place!), context)],
   [/^(rdmsr|wrmsr)\s+([^\s,]+)(?:[\s,]+(.+))?$/i, msr],
   [/^in([bwl]?)\s+(0x[0-9a-f]+|\d+)$/i, ([, size, port_], context) => port(port_!, size || undefined, false, context)],

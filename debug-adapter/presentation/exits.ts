@@ -1,10 +1,14 @@
 /** "Would this exit?": the answer for requests and for the console. */
 import type { ExitPrediction } from '../../emulator/vmx/would-exit.ts';
+import { processorOf } from '../../emulator/machine/levels.ts';
 import type { Debuggee } from '../debuggee.ts';
 import { evaluate } from '../expressions/evaluate.ts';
 import { parseExitQuestion } from '../expressions/exit-question.ts';
 import type { FrameScope } from '../expressions/scope.ts';
 import type { WouldExitResponse } from '../protocol.ts';
+import { strip } from '../symbols/dwarf/types.ts';
+import type { Value } from '../symbols/values.ts';
+import { isNonRoot } from './modes.ts';
 import { parseNumber } from './registers.ts';
 import { hex } from './tables.ts';
 
@@ -21,12 +25,18 @@ export function askExit(
     evaluate: (expression) =>
       /^\s*(0x[0-9a-f]+|\d+)\s*$/i.test(expression) || !scope
         ? parseNumber(expression)
-        : evaluate(expression, scope).value.unsigned(),
+        : numberOf(evaluate(expression, scope).value),
     code: (gva) => machine.readMemory(thread, 'gva', gva, LONGEST_INSTRUCTION),
     disassemble: (gva) => machine.disassemble(thread, gva, 1)[0]?.text ?? 'the instruction',
     rip: machine.readRegister(thread, 'rip') ?? 0n,
+    inGuest: isNonRoot(machine.threads().find(({ id }) => id === processorOf(thread))?.mode),
   });
   return body(asked, machine.wouldExit(thread, question));
+}
+
+/** A function stands for its address. */
+function numberOf(value: Value): bigint {
+  return strip(value.type).kind === 'function' && value.address !== undefined ? value.address : value.unsigned();
 }
 
 function body(asked: string, prediction: ExitPrediction): WouldExitResponse {

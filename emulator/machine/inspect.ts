@@ -193,8 +193,8 @@ export class Inspector {
   }
 
   /** Calls `look` if there is such a VMCS, which is then current. */
-  #withVmcs<T>(tid: number, which: VmcsChoice, look: (vmcs: CurrentVmcs) => T): T | undefined {
-    return this.#with(tid, () => {
+  #withVmcs<T>(id: number, which: VmcsChoice, look: (vmcs: CurrentVmcs) => T): T | undefined {
+    return this.#with(processorOf(id), () => {
       const vmcs = new CurrentVmcs(this.context.mem);
       if (vmcs.pointer < 0) return undefined;
       if (which === 'current') return look(vmcs);

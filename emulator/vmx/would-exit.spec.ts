@@ -9,7 +9,7 @@ import { Field } from './fields.ts';
 import { MSR_BITMAP, VIRTUAL_APIC, VMCS, type VmxMachine, createVmxMachine } from './vmx-test-support.ts';
 import { type ExitPrediction, wouldExit } from './would-exit.ts';
 
-const CASES = 2000;
+const CASES = 1000;
 const SCRATCH = 0x7000;
 const IO_BITMAPS = 0x120000;
 const FIELD_BITMAPS = 0x122000;

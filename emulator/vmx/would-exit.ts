@@ -1,7 +1,7 @@
 /** "Would this exit?": asked of the live controls of the current VMCS, and answered with what decides and which fault comes first (SDM 3C 26.1.1). */
 import type { CpuContext } from '../cpu/context.ts';
 import { decodeTableOf } from '../cpu/decode-table.ts';
-import { decode, decodeFailure } from '../cpu/decode.ts';
+import { decode, decodeFailure, MAX_INSTRUCTION_LENGTH } from '../cpu/decode.ts';
 import type { CodeMode } from '../cpu/decode-table.ts';
 import type { Exception } from '../cpu/context.ts';
 import type { Instruction } from '../cpu/instruction.ts';
@@ -202,11 +202,10 @@ function predict(context: CpuContext, vmcs: CurrentVmcs, question: ExitQuestion)
     const { vector, errorCode = hasErrorCode(vector) ? 0 : undefined } = question;
     return raised(vmcs, { vector, errorCode, because: 'as asked' }, [], false);
   }
-  const bytes = prepare(context, question);
-  const instruction = bytes ? decodeBytes(context, bytes) : context.engine.decodeAt(context.cpu.codeAddress);
+  const bytes = prepare(context, question) ?? codeAt(context, context.cpu.codeAddress);
+  if (bytes.length === 0) throw new Error(`The instruction at ${hex(context.cpu.codeAddress)} cannot be read.`);
+  const instruction = decodeBytes(context, bytes);
   if (instruction) return ofInstruction({ context, vmcs, instruction });
-  if (!bytes && context.mmu.peek(context.cpu.codeAddress) < 0)
-    throw new Error(`The instruction at ${hex(context.cpu.codeAddress)} cannot be read.`);
   const tooLong = decodeFailure() === 'too-long';
   const because = tooLong ? 'it is longer than 15 bytes' : 'this processor has no such instruction in this mode';
   return raised(vmcs, { vector: tooLong ? 13 : 6, ...(tooLong ? { errorCode: 0 } : {}), because }, []);
@@ -251,6 +250,18 @@ function prepare(
       return Uint8Array.from(register > 7 ? [REX_R, ...move] : move);
     }
   }
+}
+
+/** As many bytes of code as an instruction can have, and are there. */
+function codeAt({ mmu, physical }: CpuContext, gva: bigint): Uint8Array {
+  const code: number[] = [];
+  for (
+    let hpa = mmu.peek(gva);
+    hpa >= 0 && code.length < MAX_INSTRUCTION_LENGTH;
+    hpa = mmu.peek(gva + BigInt(code.length))
+  )
+    code.push(physical.slice(hpa, 1)[0]!);
+  return Uint8Array.from(code);
 }
 
 function decodeBytes(context: CpuContext, bytes: Uint8Array): Instruction | undefined {
