@@ -53,12 +53,15 @@ export let eptHpa: u64 = 0;
 export let eptRights: u64 = 0;
 export let eptDirty: bool = false;
 export let eptShift: u32 = 12;
+/** Of the last EPT violation: it was of the translation of the linear address itself, by an entry for 4 KB. */
+export let violatesSmallPage: bool = false;
 
 /** @param entry the EPT entry that refuses: its bit 63 decides whether the violation may become #VE */
 export function eptViolation(gpa: u64, gva: u64, want: u64, rights: u64, guestLevel: u32, entry: u64): i32 {
   const access = (want & EPT_RIGHTS) | (want & EPT_EXECUTE_USER ? QUALIFICATION_FETCH : 0);
   const given = ((rights & EPT_RIGHTS) << 3) | (rights & EPT_EXECUTE_USER && modeBased() ? QUALIFICATION_EXECUTE_USER : 0);
   fillFault(FAULT_EPT_VIOLATION, gpa, gva);
+  violatesSmallPage = false;
   store<u32>(FAULT_ERROR, entry & EPT_SUPPRESS_VE ? 0 : 1);
   store<u64>(FAULT_QUALIFICATION, access | given | QUALIFICATION_GVA | (guestLevel == 0 ? QUALIFICATION_FINAL | pageRights : 0));
   return FAULT_EPT_VIOLATION;
@@ -143,7 +146,9 @@ export function walkEpt(gpa: u64, gva: u64, want: u64, guestLevel: u32): i32 {
     rights &= entry;
     if (!(entry & every)) {
       if (quiet) trace(1, level, guestLevel, OUTCOME_NOT_PRESENT, gpa, hpa, entry);
-      return eptViolation(gpa, gva, want, 0, guestLevel, entry);
+      eptViolation(gpa, gva, want, 0, guestLevel, entry);
+      violatesSmallPage = level == 1 && guestLevel == 0;
+      return FAULT_EPT_VIOLATION;
     }
     const leaf = level == 1 || ((entry & LARGE) != 0 && level < 4);
     if (eptMisconfigured(entry, level, leaf)) {
@@ -162,7 +167,10 @@ export function walkEpt(gpa: u64, gva: u64, want: u64, guestLevel: u32): i32 {
     if (want & ~rights) {
       const parts = mode & VMX_SUB_PAGES && level == 1 && guestLevel == 0 && (want & ~rights) == EPT_WRITE && (entry & EPT_SUB_PAGES) != 0;
       const fault = parts ? subPageFault(gpa, gva) : FAULT_EPT_VIOLATION;
-      if (fault == FAULT_EPT_VIOLATION) return eptViolation(gpa, gva, want, rights, guestLevel, entry);
+      if (fault == FAULT_EPT_VIOLATION) {
+        eptViolation(gpa, gva, want, rights, guestLevel, entry);
+        violatesSmallPage = level == 1 && guestLevel == 0;
+      }
       if (fault) return fault;
     }
     const dirty = (want & EPT_WRITE) != 0;

@@ -229,15 +229,19 @@ export function flushGlobal(bank: i32): void {
 export function flushPage(bank: i32, gva: u64, which: i32): void {
   const bit = <u32>1 << bank;
   if (!(used & bit)) return;
-  const page = gva & PAGE_MASK;
-  const base = bankBase(bank);
-  const entry = entryOf(base, gva);
-  if (holds(entry, page, PAGE_MASK) && concerns(entry, which)) clear(entry);
-  dropJumps(bank, page, PAGE_MASK);
+  flushSmall(bank, gva, which);
   if (!(large & bit)) return;
   flushLarge(bank, gva, which, FLAG_2M);
   flushLarge(bank, gva, which, FLAG_4M);
   flushLarge(bank, gva, which, FLAG_1G);
+}
+
+/** Drops the entry for 4 KB. */
+function flushSmall(bank: i32, gva: u64, which: i32): void {
+  const page = gva & PAGE_MASK;
+  const entry = entryOf(bankBase(bank), gva);
+  if (holds(entry, page, PAGE_MASK) && concerns(entry, which)) clear(entry);
+  dropJumps(bank, page, PAGE_MASK);
 }
 
 /** Drops what a bank holds of the large page of a size that `gva` would lie in. */
@@ -272,11 +276,14 @@ function flushParts(bank: i32, page: u64, which: i32, shift: u64, size: u32): vo
   return which == 1 ? global : !global;
 }
 
-/** What a #PF or an EPT violation invalidates: the page in every bank of the address space in force (SDM 3A 5.10.4.1, 3C 29.4.3.1). */
-export function flushFaulting(gva: u64): void {
-  const siblings = load<u32>(TLB_SIBLINGS);
-  for (let bank = 0; bank < TLB_BANKS; bank++) {
-    if ((siblings & (<u32>1 << bank)) != 0) flushPage(bank, gva, 0);
+/**
+ * What a #PF or an EPT violation invalidates: the page in every bank of the address space in force (SDM 3A 5.10.4.1, 3C 29.4.3.1).
+ * @param small the EPT maps the address in 4 KB, and so do combined mappings, whatever the guest's page size
+ */
+export function flushFaulting(gva: u64, small: bool): void {
+  for (let left = load<u32>(TLB_SIBLINGS) & used; left != 0; left &= left - 1) {
+    if (small) flushSmall(<i32>ctz<u32>(left), gva, 0);
+    else flushPage(<i32>ctz<u32>(left), gva, 0);
   }
 }
 

@@ -4,11 +4,11 @@ import {
   FRAME_WATCHED, MSR_EFER, NOWHERE_HPA, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE, WATCHES,
 } from '../cpu/layout';
 import {
-  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EXCEPTION, FAULT_HELD,
-  FAULT_NOT_CANONICAL,
+  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EPT_VIOLATION, FAULT_EXCEPTION,
+  FAULT_HELD, FAULT_NOT_CANONICAL,
 } from '../cpu/codes';
 import { allowsWrite, currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
-import { setAccessBytes } from './mmu-ept';
+import { setAccessBytes, violatesSmallPage } from './mmu-ept';
 import { checking, forgetStale, noteFill, passStale, serves, staleMet } from './mmu-stale';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 import { noteAccess } from './mmu-watch';
@@ -104,7 +104,7 @@ export function locate(gva: u64, access: i32): i32 {
   }
   const fault = walk(gva, access);
   if (fault) {
-    flushFaulting(gva);
+    flushFaulting(gva, fault == FAULT_EPT_VIOLATION && violatesSmallPage);
     return FAULTED;
   }
   if (ordinary) fill(gva, (access & ACCESS_KIND) == ACCESS_WRITE);
