@@ -20,6 +20,7 @@ export { loadMasked, storeMasked } from './mmu-masked';
 export * from './x87';
 export { compareStringsIndex, compareStringsMask, crc32c, sseDot, sseRound, sseRoundPacked } from './sse4';
 export * from './crypto';
+export { findBank, noteRoot, readKey, selectBank } from './bank-keys';
 export { loadFields, saveFields } from './moves';
 export { enterGuest, exitByViolation, exitGuest, mayInterrupt } from './vm-transitions';
 export { enterHandler, returnFromHandler } from './transfer';

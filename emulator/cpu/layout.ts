@@ -251,6 +251,9 @@ export const MARKS_A_BANK = 64;
  * end of the moves of the guest's state, of the host's, of the words that an entry watches; offset in the region of what these were. Up to 0x800 bytes.
  */
 export const VMCS_MOVES = 0x4400;
+/** Keys of the TLB banks and of the context in force behind them, and the tables of each bank (cpu/bank-keys.ts). */
+export const BANK_KEYS = 0x4c00;
+export const BANK_ROOTS = 0x4e00;
 
 // ---------------------------------------------------------------- TLB
 export const TLB_BANKS = 16;

@@ -1,68 +1,69 @@
 /**
  * Which TLB bank serves which context. An entry of a bank holds for exactly one combination of logical CPU, VPID, EPTP, PCID (CR3 when
- * PCIDs are off) and of what decides rights: paging mode, ring, WP, SMAP, SMEP, NXE, PKRU. So none of these is part of the hit test, and MOV CR3,
+ * PCIDs are off) and of what decides rights: paging mode, ring, WP, KEY_SMAP, KEY_SMEP, NXE, PKRU. So none of these is part of the hit test, and MOV CR3,
  * ring changes, WRPKRU, VM entries and VM exits only swap the bank.
  */
 import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
+import {
+  KEY_LA57,
+  KEY_LONG,
+  KEY_NO_EXECUTE,
+  KEY_PAE,
+  KEY_PAGE_4M,
+  KEY_PAGING,
+  KEY_PROTECTION,
+  KEY_SMAP,
+  KEY_SMEP,
+  KEY_UNCACHED,
+  KEY_USER,
+  KEY_WORDS,
+  KEY_WRITE_PROTECT,
+  ROOT_WORDS,
+} from '../cpu/bank-keys.ts';
 import type { BankContext } from './api.ts';
 import type { MmuCore } from './core.ts';
 
-/** Bits of the first key word below the CPU number: what decides rights. */
-const USER = 1;
-const WRITE_PROTECT = 2;
-const PAGING = 4;
-const SMAP = 8;
-const SMEP = 16;
-const NO_EXECUTE = 32;
-const LA57 = 64;
-/** Alignment checks are on: the bank stays empty so that every access takes the slow path. */
-const UNCACHED = 128;
-const PAE = 256;
-const LONG = 512;
-const PAGE_4M = 1024;
-const KEYS = 2048;
-
-const KEY_WORDS = 7;
-const ROOT_WORDS = 3;
+/** Answers of the core: number of the bank, and whether it was last in force with another CR3. */
+const BANK = 0xff;
+const OTHER_ROOT = 0x100;
+/** No context has this first word. */
+const NO_KEY = -1;
 const CR0_WP = 1 << 16;
-const CR0_AM = 1 << 18;
 const CR0_PG = 1 << 31;
 const CR4_PSE = 1 << 4;
 const CR4_PAE = 1 << 5;
 const CR4_PGE = 1 << 7;
 const CR4_LA57 = 1 << 12;
-const CR4_PCIDE = 1 << 17;
 const CR4_SMEP = 1 << 20;
 const CR4_SMAP = 1 << 21;
 const CR4_PKE = 1 << 22;
 const EFER_LMA = 1 << 10;
 const EFER_NXE = 1 << 11;
-const RFLAGS_AC = 1 << 18;
 
 const CR0_KEYS = [
-  [WRITE_PROTECT, CR0_WP],
-  [PAGING, CR0_PG],
+  [KEY_WRITE_PROTECT, CR0_WP],
+  [KEY_PAGING, CR0_PG],
 ] as const;
 const CR4_KEYS = [
-  [PAGE_4M, CR4_PSE],
-  [PAE, CR4_PAE],
-  [LA57, CR4_LA57],
-  [SMEP, CR4_SMEP],
-  [SMAP, CR4_SMAP],
-  [KEYS, CR4_PKE],
+  [KEY_PAGE_4M, CR4_PSE],
+  [KEY_PAE, CR4_PAE],
+  [KEY_LA57, CR4_LA57],
+  [KEY_SMEP, CR4_SMEP],
+  [KEY_SMAP, CR4_SMAP],
+  [KEY_PROTECTION, CR4_PKE],
 ] as const;
 const EFER_KEYS = [
-  [NO_EXECUTE, EFER_NXE],
-  [LONG, EFER_LMA],
+  [KEY_NO_EXECUTE, EFER_NXE],
+  [KEY_LONG, EFER_LMA],
 ] as const;
 /** What else decides rights, as the banks' tags name it. */
 const RULES = [
-  [WRITE_PROTECT, 'WP'],
-  [SMEP, 'SMEP'],
-  [SMAP, 'SMAP'],
-  [NO_EXECUTE, 'NX'],
-  [KEYS, 'PKE'],
+  [KEY_WRITE_PROTECT, 'WP'],
+  [KEY_SMEP, 'SMEP'],
+  [KEY_SMAP, 'SMAP'],
+  [KEY_NO_EXECUTE, 'NX'],
+  [KEY_PROTECTION, 'PKE'],
 ] as const;
 
 /** Address-space part of a bank's key. */
@@ -88,14 +89,15 @@ export class TlbBanks {
   /** Told when a bank is in force with other tables than last time: a MOV to CR3 that keeps the entries of a PCID. */
   onOtherRoot: (() => void) | undefined;
   readonly #u32: Uint32Array;
-  readonly #keys = new Int32Array(L.TLB_BANKS * KEY_WORDS);
+  /** Of banks that hold nothing NO_KEY. */
+  readonly #keys: Int32Array;
   /** When a bank was last selected; 0 for one never used. */
   readonly #stamps = new Float64Array(L.TLB_BANKS);
   readonly #siblings = new Uint32Array(L.TLB_BANKS);
   /** What each bank's tables began at when it was last in force, ROOT_WORDS each: CR3, and VMX_MODE. With PCIDs that is no part of the key. */
-  readonly #roots = new Int32Array(L.TLB_BANKS * ROOT_WORDS);
+  readonly #roots: Int32Array;
   /** The key being looked for. */
-  readonly #wanted = new Int32Array(KEY_WORDS);
+  readonly #wanted: Int32Array;
   /** Bit n: bank n has been used. */
   #prepared = 0;
   #clock = 0;
@@ -108,6 +110,10 @@ export class TlbBanks {
     readonly core: MmuCore,
   ) {
     this.#u32 = mem.u32;
+    const { buffer } = mem.memory;
+    this.#keys = new Int32Array(buffer, L.BANK_KEYS, L.TLB_BANKS * KEY_WORDS).fill(NO_KEY);
+    this.#wanted = new Int32Array(buffer, L.BANK_KEYS + this.#keys.byteLength, KEY_WORDS);
+    this.#roots = new Int32Array(buffer, L.BANK_ROOTS, L.TLB_BANKS * ROOT_WORDS);
     this.contextChanged();
   }
 
@@ -122,77 +128,21 @@ export class TlbBanks {
 
   /** Selects the bank of the context the CPU state describes: sets TLB_BASE, JC_BASE, TLB_SIBLINGS and TLB_UNCACHED. */
   contextChanged(): void {
-    this.#readKey();
-    if (this.#current >= 0 && this.#holdsWanted(this.#current)) return this.#noteRoot();
-    // An exit and the entry after it go to and fro between two.
-    let bank = this.#previous;
-    if (bank < 0 || !this.#serves(bank)) for (bank = 0; bank < L.TLB_BANKS && !this.#serves(bank);) bank++;
-    if (bank === L.TLB_BANKS) bank = this.#allocate();
+    const found = this.core.selectBank(this.cpu, this.#current, this.#previous);
+    const bank = found < 0 ? this.#allocate() : found & BANK;
+    if (bank !== this.#current) this.#select(bank);
+    const otherRoot = found < 0 ? this.core.noteRoot(bank) : found & OTHER_ROOT;
+    if (otherRoot !== 0) this.onOtherRoot?.();
+  }
+  #select(bank: number): void {
+    const u32 = this.#u32;
     this.#previous = this.#current;
     this.#current = bank;
     this.#stamps[bank] = ++this.#clock;
-    this.#u32[L.TLB_BASE >>> 2] = L.TLB + bank * L.TLB_BANK_BYTES;
-    this.#u32[L.JC_BASE >>> 2] = L.JC + bank * L.JC_BANK_BYTES;
-    this.#u32[L.TLB_SIBLINGS >>> 2] = this.#siblings[bank]!;
-    this.#u32[L.TLB_UNCACHED >>> 2] = this.#wanted[0]! & UNCACHED;
-    this.#noteRoot();
-  }
-  #noteRoot(): void {
-    const at = this.#current * ROOT_WORDS;
-    const other =
-      this.#roots[at] !== this.#u32[L.CR3 >>> 2]! << 0 || this.#roots[at + 1] !== this.#u32[(L.CR3 >>> 2) + 1]! << 0;
-    if (other) this.onOtherRoot?.();
-    this.#roots[at] = this.#u32[L.CR3 >>> 2]!;
-    this.#roots[at + 1] = this.#u32[(L.CR3 >>> 2) + 1]!;
-    this.#roots[at + 2] = this.#u32[L.VMX_MODE >>> 2]!;
-  }
-
-  #readKey(): void {
-    const u32 = this.#u32;
-    const cr0 = u32[L.CR0 >>> 2]!;
-    const cr4 = u32[L.CR4 >>> 2]!;
-    const user = u32[L.CPL >>> 2] === 3;
-    const alignment = (u32[L.SYSTEM_FLAGS >>> 2]! & RFLAGS_AC) !== 0;
-    let mode = this.cpu << 16;
-    if (user) {
-      mode |= USER;
-      if (alignment && cr0 & CR0_AM) mode |= UNCACHED;
-    } else {
-      if (cr0 & CR0_WP) mode |= WRITE_PROTECT;
-      if (cr4 & CR4_SMAP && !alignment) mode |= SMAP;
-      if (cr4 & CR4_SMEP) mode |= SMEP;
-    }
-    if (cr0 & CR0_PG) mode |= PAGING;
-    if (cr4 & CR4_PSE) mode |= PAGE_4M;
-    if (cr4 & CR4_PAE) mode |= PAE;
-    if (cr4 & CR4_LA57) mode |= LA57;
-    const efer = u32[L.MSR_EFER >>> 2]!;
-    if (efer & EFER_NXE) mode |= NO_EXECUTE;
-    if (efer & EFER_LMA) mode |= LONG;
-    const keys = (cr4 & CR4_PKE) !== 0;
-    if (keys) mode |= KEYS;
-    const cr3 = u32[L.CR3 >>> 2]!;
-    const pcids = (cr4 & CR4_PCIDE) !== 0;
-    const key = this.#wanted;
-    key[0] = mode;
-    key[1] = u32[L.VPID >>> 2]! | ((pcids ? cr3 & 0xfff : 0) << 16);
-    key[2] = u32[L.EPTP >>> 2]!;
-    key[3] = u32[(L.EPTP >>> 2) + 1]!;
-    // With PCIDs the base may change under entries that stay (MOV CR3 with bit 63 set).
-    key[4] = pcids ? 0 : cr3;
-    key[5] = pcids ? 0 : u32[(L.CR3 >>> 2) + 1]!;
-    key[6] = keys ? u32[L.PKRU >>> 2]! : 0;
-  }
-
-  #serves(bank: number): boolean {
-    return this.#stamps[bank]! > 0 && this.#holdsWanted(bank);
-  }
-  #holdsWanted(bank: number): boolean {
-    const keys = this.#keys;
-    const wanted = this.#wanted;
-    const at = bank * KEY_WORDS;
-    for (let word = 0; word < KEY_WORDS; word++) if (keys[at + word] !== wanted[word]) return false;
-    return true;
+    u32[L.TLB_BASE >>> 2] = L.TLB + bank * L.TLB_BANK_BYTES;
+    u32[L.JC_BASE >>> 2] = L.JC + bank * L.JC_BANK_BYTES;
+    u32[L.TLB_SIBLINGS >>> 2] = this.#siblings[bank]!;
+    u32[L.TLB_UNCACHED >>> 2] = this.#wanted[0]! & KEY_UNCACHED;
   }
 
   /** Gives the least recently used bank to the wanted key. */
@@ -231,11 +181,11 @@ export class TlbBanks {
 
   /** VPID and PCID in force, from the CPU state as it is now. */
   get vpid(): number {
-    this.#readKey();
+    this.core.readKey(this.cpu);
     return this.#wanted[1]! & 0xffff;
   }
   get pcid(): number {
-    this.#readKey();
+    this.core.readKey(this.cpu);
     return this.#wanted[1]! >>> 16;
   }
 
@@ -248,16 +198,14 @@ export class TlbBanks {
       pcid: space >>> 16,
       eptp: quadword(this.#keys[at + 2]!, this.#keys[at + 3]!),
       cr3: this.root(bank),
-      user: (this.#keys[at]! & USER) !== 0,
+      user: (this.#keys[at]! & KEY_USER) !== 0,
       rules: RULES.filter(([bit]) => this.#keys[at]! & bit).map(([, name]) => name),
     };
   }
 
   /** Number of the bank of the context that the CPU state describes; -1 if it has none. */
   get current(): number {
-    this.#readKey();
-    for (let bank = 0; bank < L.TLB_BANKS; bank++) if (this.#serves(bank)) return bank;
-    return -1;
+    return this.core.findBank(this.cpu, this.#current, -1);
   }
   /** CR3 when the bank was last in force. */
   root(bank: number): bigint {
@@ -276,7 +224,7 @@ export class TlbBanks {
     const [mode, , low, high, , , pkru] = this.#keys.subarray(bank * KEY_WORDS, (bank + 1) * KEY_WORDS);
     const bits = (pairs: readonly (readonly [number, number])[]): number =>
       pairs.reduce((value, [key, bit]) => (mode! & key ? value | bit : value), 0);
-    mem.set32(L.CPL, mode! & USER ? 3 : 0);
+    mem.set32(L.CPL, mode! & KEY_USER ? 3 : 0);
     mem.set32(L.CR0, bits(CR0_KEYS));
     mem.set32(L.CR4, bits(CR4_KEYS) | CR4_PGE);
     mem.set32(L.MSR_EFER, bits(EFER_KEYS));
@@ -286,7 +234,7 @@ export class TlbBanks {
     mem.set32(L.VMX_MODE, this.#roots[bank * ROOT_WORDS + 2]!);
     mem.set32(L.PKRU, pkru!);
     try {
-      if (mode! & PAE && !(mode! & LONG) && this.core.readPdptes(this.root(bank)) === 0)
+      if (mode! & KEY_PAE && !(mode! & KEY_LONG) && this.core.readPdptes(this.root(bank)) === 0)
         for (let index = 0; index < 4; index++) mem.set64(L.PDPTE + index * 8, mem.get64(L.EXCHANGE + index * 8));
       return look();
     } finally {
@@ -327,6 +275,7 @@ export class TlbBanks {
     this.core.banksReplaced();
     for (let bank = 0; bank < L.TLB_BANKS; bank++) this.core.flushBank(bank, 0);
     this.#stamps.fill(0);
+    this.#keys.fill(NO_KEY);
     this.#clock = 0;
     this.#current = -1;
   }

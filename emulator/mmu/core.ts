@@ -19,6 +19,12 @@ export interface MmuCore {
   setChecking(on: number): void;
   /** While that is on: the tables have changed. */
   parkEntries(): void;
+  /** Writes the key of the context in force (core/bank-keys.ts). */
+  readKey(cpu: number): void;
+  /** The bank with that key, looking first at two of them; -1 for none. One that comes into force: with bit 8 set if it was last so with another CR3, as `noteRoot` answers. */
+  findBank(cpu: number, current: number, previous: number): number;
+  selectBank(cpu: number, current: number, previous: number): number;
+  noteRoot(bank: number): number;
   /** After the TLB area was written from outside. */
   banksReplaced(): void;
 }
