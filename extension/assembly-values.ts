@@ -30,6 +30,12 @@ const inlineValues: vscode.InlineValuesProvider = {
   },
 };
 
+/** `symbol(%rip)`, and a symbol with a displacement. */
+const RELATIVE = /([A-Za-z_.$][\w.$]*)\s*((?:[+-]\s*(?:0x[0-9a-f]+|\d+)\s*)*)\(\s*%rip\s*\)/gi;
+/** Of Intel syntax. */
+const BRACKETS = /\[([^\]]+)\]/g;
+const INTEL_REGISTER = /\b(r(?:[abcd]x|[sbi]p|[sd]i|\d+[dwb]?)|e(?:[abcd]x|[sb]p|[sd]i)|cr[0-8]|dr[0-7])\b/gi;
+
 const hovers: vscode.EvaluatableExpressionProvider = {
   provideEvaluatableExpression(document, { line, character }) {
     const code = codeOf(document, line);
@@ -39,8 +45,19 @@ const hovers: vscode.EvaluatableExpressionProvider = {
       );
     const range = ({ 0: text, index }: RegExpMatchArray): vscode.Range =>
       new vscode.Range(line, index!, line, index! + text.length);
-    const register = under(REGISTER);
+    const isIntel = /^\s*\.intel_syntax/m.test(document.getText());
+    const at = (found: RegExpMatchArray, address: string): vscode.EvaluatableExpression =>
+      new vscode.EvaluatableExpression(range(found), `*(unsigned long *)(${address})`);
+    const register = under(isIntel ? INTEL_REGISTER : REGISTER);
     if (register) return new vscode.EvaluatableExpression(range(register), `$${register[1]!.toLowerCase()}`);
+    const brackets = isIntel ? under(BRACKETS) : undefined;
+    if (brackets)
+      return at(
+        brackets,
+        brackets[1]!.replace(INTEL_REGISTER, (name) => `$${name.toLowerCase()}`),
+      );
+    const relative = under(RELATIVE);
+    if (relative) return at(relative, `(unsigned long)&${relative[1]!} ${relative[2]!}`);
     const memory = under(MEMORY);
     if (!memory || memory[2]!.toLowerCase() === 'rip') return undefined;
     const [, displacement, base, index, scale] = memory;
@@ -49,7 +66,7 @@ const hovers: vscode.EvaluatableExpressionProvider = {
       ...(index ? [`$${index} * ${scale ?? 1}`] : []),
       ...(displacement ? [displacement] : []),
     ];
-    return new vscode.EvaluatableExpression(range(memory), `*(unsigned long *)(${address.join(' + ')})`);
+    return at(memory, address.join(' + '));
   },
 };
 

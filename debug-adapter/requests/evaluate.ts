@@ -4,6 +4,7 @@ import { evaluate as evaluateExpression } from '../expressions/evaluate.ts';
 import type { FrameScope } from '../expressions/scope.ts';
 import { processorOf } from '../../emulator/machine/levels.ts';
 import { askExit } from '../presentation/exits.ts';
+import { walkLine } from '../../emulator/mmu/walk-text.ts';
 import { referenceTo, referringRow, spaceAddress, viewer, type SpaceAddress } from '../presentation/spaces.ts';
 import { unfolding } from '../presentation/protocol-variable.ts';
 import { valueRow } from '../presentation/values.ts';
@@ -29,6 +30,10 @@ export const evaluate = defineRequest<DebugProtocol.EvaluateArguments, Body>({
     const question = EXIT_QUESTION.exec(text);
     if (question) return askedExit(session, args.frameId, question[1]!);
     const scope = scopeOf(session, args.frameId);
+    if (args.context === 'hover') {
+      const shown = operandHover(session, scopeThread(session, args.frameId), scope, text);
+      if (shown) return shown;
+    }
     const place = spaceAddress(text, scope);
     if (place) return readPlace(session, scopeThread(session, args.frameId), place);
     const system = /^\s*\$(\w+)\s*$/.exec(text);
@@ -67,6 +72,28 @@ function askedExit(session: Session, frameId: number | undefined, question: stri
   const frame = frameId === undefined ? debuggee.stacks.top(thread) : debuggee.frame(frameId);
   const { text } = askExit(debuggee, thread, question, frame?.kind === 'code' ? frame.scope : undefined);
   return { result: text.join('\n'), variablesReference: 0 };
+}
+
+/** What the extension asks for about a memory operand of assembly. */
+const OPERAND = /^\*\(unsigned long \*\)\((.*)\)$/;
+
+/** A memory operand of assembly under the mouse, and general registers: the value and, if it is an address, its walk in one line. */
+function operandHover({ debuggee }: Session, thread: number, scope: FrameScope, text: string): Body | undefined {
+  const operand = OPERAND.exec(text)?.[1];
+  const register = /^\s*\$(r\w+)\s*$/i.test(text);
+  if (operand === undefined && !register) return undefined;
+  const { machine } = debuggee;
+  const address = evaluateExpression(operand ?? text, scope).value.unsigned();
+  const walk = machine.walk(thread, address, 'read');
+  const hex = (value: bigint): string => `0x${value.toString(16).padStart(16, '0')}`;
+  // Not every number in a register is an address.
+  if (operand === undefined && walk.result.kind !== 'ok') return undefined;
+  const bytes = operand === undefined ? undefined : machine.readMemory(thread, 'gva', address, 8);
+  const word = bytes?.length === 8 ? new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true) : undefined;
+  const value = operand === undefined ? hex(address) : word === undefined ? 'no memory' : hex(word);
+  const memoryReference = referenceTo(debuggee, thread, address);
+  const at = operand === undefined ? '' : `at 0x${address.toString(16)}: `;
+  return { result: `${value}    ${at}${walkLine(walk)}`, variablesReference: 0, memoryReference };
 }
 
 function readPlace({ debuggee }: Session, thread: number, place: SpaceAddress): Body {

@@ -137,9 +137,11 @@ describe('assembler: errors', () => {
 
   it('survives sources with something wrong in them', function () {
     this.timeout(120_000);
-    const sources = ['asm-pagefault', 'asm-rings', 'asm-libdune'].map((name) =>
-      readFileSync(join(import.meta.dirname, `../../examples/${name}/${name}.s`), 'latin1').split('\n'),
-    );
+    const paths = ['asm-pagefault', 'asm-rings', 'asm-libdune'].map((name) => `${name}/${name}.s`);
+    const sources = [...paths, 'bare-timer/boot.S'].flatMap((path) => {
+      const lines = readFileSync(join(import.meta.dirname, '../../examples', path), 'latin1').split('\n');
+      return [lines, ...[16, 32].map((bits) => [`.code${bits}`, ...lines])];
+    });
     const change = fc.record({
       line: fc.nat(),
       at: fc.nat(),
@@ -162,12 +164,13 @@ describe('assembler: errors', () => {
         }
         survives(lines.join('\n'));
       }),
-      { seed, numRuns: 300 },
+      { seed, numRuns: 600 },
     );
   });
 });
 
 const WORDS = [
+  ...['.code16\n', '.code32\n', '.code64\n', '(%bx,%si)', '%ax', 'ljmp', 'pusha', 'data32'],
   ...['#define x', '#define m(x)', '#if', '#endif', '#include "a"', '##', 'm(', 'defined x'],
   ...[
     'mov',

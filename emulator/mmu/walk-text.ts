@@ -33,6 +33,14 @@ export function walkResult(walk: Walk): string {
   }
 }
 
+/** All in one line: the guest's entries with their flags, and where they lead. */
+export function walkLine(walk: Walk): string {
+  const entries = walk.steps
+    .filter(({ table }) => table === 'guest')
+    .map((step) => `${entryName(step)} ${describeEntry(step, step.entry).flags}`.trim());
+  return [...entries, walkResult(walk)].join(' → ');
+}
+
 export function walkText(walk: Walk): string[] {
   return [...walkLines(walk), `  → ${walkResult(walk)}`];
 }

@@ -91,10 +91,6 @@ message: .ascii	"a page fault was handled in ring 0\n"
 gdt:	.quad	0
 	.quad	0x00af9b000000ffff	# 08: 64-bit code, ring 0
 	.set	gdt_size, . - gdt
-gdtr:	.word	gdt_size - 1
-	.quad	gdt
-idtr:	.word	256 * 16 - 1
-	.quad	idt
 
 	.bss
 	.balign	PAGE

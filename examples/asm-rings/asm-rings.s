@@ -129,10 +129,6 @@ tss_descriptor:
 	.quad	0x0000890000000067	# 20: task-state segment
 	.quad	0
 	.set	gdt_size, . - gdt
-gdtr:	.word	gdt_size - 1
-	.quad	gdt
-idtr:	.word	256 * 16 - 1
-	.quad	idt
 
 	.bss
 	.balign	PAGE

@@ -96,6 +96,31 @@ describe('assembly sources', () => {
     rmSync(folder, { recursive: true });
   });
 
+  it('show what is under the mouse: values, and page walks in one line', async () => {
+    const program = source('asm-pagefault');
+    const client = new TestClient();
+    const line = lineOf(program, 'mov	%cr2, %rax');
+    await client.launch({ program }, () =>
+      client.request('setBreakpoints', { source: { path: program }, breakpoints: [{ line }] }),
+    );
+    const { threadId } = await client.stopped();
+    const [frame] = await client.frames(threadId, 1);
+    const hover = async (expression: string): Promise<string> =>
+      (await client.request<{ result: string }>('evaluate', { expression, context: 'hover', frameId: frame!.id }))
+        .result;
+    const walked =
+      /^0x[0-9a-f]{16} {4}(at 0x[0-9a-f]+: )?PML4E R W .*→ PDPTE .* → gpa:0x[0-9a-f]+ hpa:0x[0-9a-f]+, \d [KMG]B page$/;
+    assert.match(await hover('*(unsigned long *)($rsp + 8)'), walked);
+    assert.match(await hover('$rsp'), walked);
+    assert.match(await hover('*(unsigned long *)((unsigned long)&gdt)'), walked);
+    assert.match(
+      await hover('*(unsigned long *)(0x40000000)'),
+      /^no memory {4}at 0x40000000: PML4E .* → page fault, error code 0x0/,
+    );
+    assert.match(await hover('$cr2'), /^0x0000000040000000 /);
+    await client.close();
+  });
+
   it('are unwound by their .cfi_ directives', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'dune-debug-asm-'));
     const program = join(folder, 'frames.s');
