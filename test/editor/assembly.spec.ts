@@ -28,6 +28,29 @@ describe('Debugging an assembly source with no toolchain', () => {
     await editor.screenshot('1 values');
   });
 
+  it('shows a memory operand with its page walk, and a register with its value, under the mouse', async () => {
+    const { editor } = spec;
+    const shows = async (word: string, wanted: RegExp): Promise<void> => {
+      const under = editor.page
+        .locator('.view-line span span')
+        .filter({ hasText: new RegExp(`^\\s*${word}$`) })
+        .first();
+      const widget = editor.page.locator('.debug-hover-widget').filter({ hasText: wanted });
+      await waitFor(`a hover of ${word}`, async () => {
+        await editor.page.mouse.move(5, 5);
+        await under.hover();
+        return until(() => widget.isVisible(), 3000);
+      });
+    };
+    await shows(
+      'second_pd',
+      /0x[0-9a-f]{16}\s+at 0x[0-9a-f]+: PML4E .* → PDPTE .* → (gpa:0x[0-9a-f]+ hpa:|EPT violation)/,
+    );
+    await editor.screenshot('1 operand');
+    await shows('%cr2', /0x0+40000000/);
+    await editor.screenshot('1 register');
+  });
+
   it('ends with the output and the exit code of the program', async () => {
     const { workbench, editor } = spec;
     await workbench.press('F5');
