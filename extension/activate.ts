@@ -6,8 +6,10 @@ import { debugExample } from './example.ts';
 import { watchProgramInFront } from './program-context.ts';
 import { ActiveSession } from './session.ts';
 import { EventBreakpointsView } from './views/event-breakpoints.ts';
+import { FaultScreen } from './views/fault.ts';
 import { syscallsView, vmExitsView } from './views/logs.ts';
 import { PageTablesView } from './views/page-tables.ts';
+import { TlbView } from './views/tlb.ts';
 import { VmcsView } from './views/vmcs.ts';
 
 /** `adapters` makes the debug adapter: a process of its own, or inline where there are no processes. */
@@ -22,6 +24,8 @@ export function activate(context: vscode.ExtensionContext, adapters: vscode.Debu
     session,
     new PageTablesView(session),
     new VmcsView(session),
+    new TlbView(session),
+    new FaultScreen(session),
     vmExitsView(session),
     syscallsView(session),
     new EventBreakpointsView(session, context.workspaceState),

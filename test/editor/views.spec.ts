@@ -4,11 +4,12 @@ import { useEditor } from './support/spec.ts';
 describe('The Dune container', () => {
   const spec = useEditor('views');
 
-  it('has five views, each of which says something while nothing runs', async () => {
+  it('has six views, each of which says something while nothing runs', async () => {
     const { workbench, editor } = spec;
     const welcomes = {
       'Page Tables': 'page tables of CR3',
       VMCS: 'field of the VMCS',
+      TLB: 'What the TLB has cached',
       'VM Exits': 'VM exits are logged',
     };
     for (const [title, text] of Object.entries({ ...welcomes, 'Trapped System Calls': 'System calls are logged' })) {
