@@ -24,3 +24,5 @@ export { findBank, noteRoot, readKey, selectBank } from './bank-keys';
 export { loadFields, saveFields } from './moves';
 export { enterGuest, exitByViolation, exitGuest, mayInterrupt } from './vm-transitions';
 export { enterHandler, returnFromHandler } from './transfer';
+export { addBlock, blockRoom, clearBlocks, codeRecord, findBlock, linkFrame, removeBlock } from './code-blocks';
+export { buildBlock, headAt, newTemplate } from './code-build';

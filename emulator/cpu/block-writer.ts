@@ -44,7 +44,7 @@ export interface RecordPlan {
 }
 
 /** What the instructions of one shape and addressing have in common: found once, as names take time to make. */
-interface Shape {
+export interface Shape {
   readonly key: string;
   readonly plan: RecordPlan;
   /** For when the flags it writes are dead; the same where that makes no difference. */
@@ -97,6 +97,14 @@ export class RecordWriter {
     return plans.reverse();
   }
 
+  /** In 64-bit mode. */
+  shape(insn: DecodedInstruction): Shape {
+    return this.#shape(insn, MODE_64);
+  }
+  /** Handler of the pair of an instruction and the conditional jump after it, or 0: no such pair. */
+  pairHandler(first: Shape, condition: number): number {
+    return this.#handlers.get(`${first.key}${FUSED}${FUSED_JUMP}/8/j/cc${condition}`) ?? 0;
+  }
   #shape(insn: DecodedInstruction, mode: number): Shape {
     const memory = insn.operands.find((operand) => operand.kind === 'memory');
     const how = memory ? addressing(memory, mode) : 0;

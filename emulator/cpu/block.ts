@@ -2,6 +2,7 @@
 import type { DecodedInstruction } from './decode.ts';
 import type { CodeContext } from './fpu-traps.ts';
 import * as L from './layout.ts';
+import type { LinearMemory } from './state.ts';
 
 /** What TypeScript does at a record that no handler covers. */
 export type SystemStep =
@@ -17,26 +18,21 @@ export interface Refused {
   readonly bytes?: Uint8Array;
 }
 
-/**
- * Lengths of the instructions of each record, one byte a record: the low four bits of its instruction, the high four of the second of a fused pair; 0 for
- * what begins no instruction (terminators, stubs).
- */
+/** L.RECORD_LENGTHS. */
 export class RecordLengths {
-  readonly #bytes = new Uint8Array((L.RECORDS_END - L.RECORDS) / L.RECORD_SIZE);
+  constructor(readonly mem: LinearMemory) {}
 
   of(record: number): number {
-    return this.#bytes[(record - L.RECORDS) / L.RECORD_SIZE]!;
+    return this.mem.bytes[L.RECORD_LENGTHS + (record - L.RECORDS) / L.RECORD_SIZE]!;
   }
   set(record: number, lengths: number): void {
-    this.#bytes[(record - L.RECORDS) / L.RECORD_SIZE] = lengths;
+    this.mem.bytes[L.RECORD_LENGTHS + (record - L.RECORDS) / L.RECORD_SIZE] = lengths;
   }
 }
 
 /** A program of 20 MB has half a million of these: what can be found out again is not kept. */
 export class Block {
   live = true;
-  /** The next of the same frame. */
-  sibling: Block | undefined = undefined;
 
   constructor(
     readonly gva: number,

@@ -3,14 +3,15 @@
  * outlive address-space switches; which of them a context may run is decided by the fetch, then by the jump cache of the TLB bank in force.
  */
 import type { CodeFetcher } from './fetch.ts';
-import { readGva, toNumber, writeGva } from './code-address.ts';
+import { readGva, toBigint, toNumber, writeGva } from './code-address.ts';
 import { pageOf } from './fetch.ts';
 import type { DecodedInstruction } from './decode.ts';
 import { leavesSegment } from './code-segments.ts';
 import type { CodeSegments } from './code-segments.ts';
-import { BlockIndex, CROSSES, NUMBER } from './block-index.ts';
-import { Block, RecordLengths } from './block.ts';
-import type { Refused, SystemStep } from './block.ts';
+import { BlockTable } from './block-table.ts';
+import type { NewBlock } from './block-table.ts';
+import type { Block, Refused, SystemStep } from './block.ts';
+import { Templates } from './templates.ts';
 import { CODE_CONTEXTS, fpuRefusal, modeOf } from './fpu-traps.ts';
 import type { CodeContext } from './fpu-traps.ts';
 import * as L from './layout.ts';
@@ -29,8 +30,8 @@ const NEVER = 0x7fff_ffff;
 const MOST_DEAD = 100_000;
 /** Slots of the short way to a block by one of its records. A power of two. */
 const RECENT = 1024;
-/** Room for the largest block and its stubs. */
-const LARGEST = (MAX_BLOCK * 2 + 8) * L.RECORD_SIZE;
+/** Linear addresses below this and not below its negative are known to the core by the same numbers. */
+const PLAIN = 2 ** 52;
 
 /** What the op of a branch ends with if it leads out of the code segment: cpu/system/ executes it. */
 const LEAVING = '_leaving';
@@ -54,26 +55,19 @@ function segmentRefusal(
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
 export class BlockCache {
-  readonly #index = new BlockIndex();
-  /** The latest block of each frame; the others follow as siblings. */
-  readonly #frames = new Map<number, Block>();
-  readonly #lengths = new RecordLengths();
+  readonly #table: BlockTable;
+  readonly #templates: Templates;
   /** Blocks whose last instruction ends in a frame. */
-  readonly #tails = new Map<number, Block[]>();
-  /** In the order of their records, dead ones included. */
-  #all: Block[] = [];
-  /** Record of each of `#all`. */
-  #records = new Uint32Array(4096);
+  readonly #tails = new Map<number, number[]>();
   /** What `holding` found lately, by a hash of what was asked. */
   readonly #held = new Array<Block | undefined>(RECENT).fill(undefined);
   readonly #heldRecords = new Uint32Array(RECENT);
-  #next = L.RECORDS;
   #dead = 0;
   /** Counts flushes: records named before one are gone. */
   generation = 0;
   breakpoints: ReadonlySet<number> = new Set();
-  /** Executions before a block counts as hot. */
-  countdown = NEVER;
+  /** Off for tests: the core builds no blocks. */
+  quick = true;
   /** Told of every block that is dropped. */
   onDrop: (block: Block) => void = () => {};
   /** Told before everything is dropped. */
@@ -86,7 +80,20 @@ export class BlockCache {
     readonly fetcher: CodeFetcher,
     readonly writer: RecordWriter,
     readonly flushJumps: (bank: number) => void,
-  ) {}
+  ) {
+    this.#table = new BlockTable(mem, fetcher.core);
+    this.#templates = new Templates(mem, fetcher.core, fetcher.table, writer);
+    this.countdown = NEVER;
+    mem.set32(L.CODE_JUMP, writer.jumpHandler);
+  }
+
+  /** Executions before a block counts as hot. */
+  get countdown(): number {
+    return this.mem.get32(L.CODE_COUNTDOWN);
+  }
+  set countdown(executions: number) {
+    this.mem.set32(L.CODE_COUNTDOWN, executions);
+  }
 
   /**
    * The block at an address in the current context, decoded if need be; undefined with FAULT_* filled if it cannot be fetched.
@@ -97,41 +104,36 @@ export class BlockCache {
     if (host === 0) return undefined;
     const context = segments ? mode + segments.id * CODE_CONTEXTS : mode;
     const pfn = (host - L.RAM_BASE) >>> 12;
-    const number = this.#index.find(gva, pfn, context, single);
+    const number = this.#table.find(gva, pfn, context, single);
     if (number >= 0) {
-      const known = this.#all[number & NUMBER]!;
+      const known = this.#table.block(number);
       if (this.#sameSecondPage(known)) return known;
-      this.#index.remove(gva, pfn, context, single);
+      this.#table.remove(known);
     }
-    const made = this.#decode(gva, host, pfn, context, single, segments);
-    if (!made) return undefined;
-    const crosses = made.secondPfn >= 0 ? CROSSES : 0;
-    this.#index.add(gva, pfn, context, single, (this.#all.length - 1 + crosses) >>> 0);
-    made.sibling = this.#frames.get(pfn);
-    this.#frames.set(pfn, made);
-    if (made.secondPfn >= 0) this.#tails.set(made.secondPfn, [...(this.#tails.get(made.secondPfn) ?? []), made]);
-    return made;
+    if (!this.#table.hasRoom || this.#dead > MOST_DEAD) this.flush();
+    const built = single || segments ? -1 : this.#build(gva, host, pfn, context);
+    if (built >= 0) return this.#table.block(built);
+    return this.#decode(gva, host, pfn, context, single, segments);
+  }
+  /** The quick way, for instructions like others before: number of the block, or -1. */
+  #build(gva: number, host: number, pfn: number, context: CodeContext): number {
+    if (!this.quick || !Templates.serve(context) || !(gva < PLAIN && gva >= -PLAIN)) return -1;
+    if (this.#isNew(pfn)) this.onCodeFrame(pfn);
+    return this.fetcher.core.buildBlock(toBigint(gva), host, pfn, context);
   }
   /** As `at` for an address whose frame is known, but only if it is decoded. */
   known(gva: number, pfn: number, context: CodeContext): Block | undefined {
-    const number = this.#index.find(gva, pfn, context, false);
-    return number < 0 ? undefined : this.#all[number & NUMBER];
+    const number = this.#table.find(gva, pfn, context, false);
+    return number < 0 ? undefined : this.#table.block(number);
   }
   /**
-   * The record to go on with at an address, entered in the link of the stub that led there (0: none did) and in the jump cache; 0 if there is none yet, or
-   * one on two pages; -1 with FAULT_* filled. As `at`, but what large programs do most touches no block.
+   * The record to go on with at an address, entered in the link of the stub that led there (0: none did) and in the jump cache; 0 if there is none yet that
+   * the core can go on with by itself; -1 with FAULT_* filled. As `at`, but what large programs do most touches no block.
    */
-  goOn(gva: number, mode: CodeContext, stub: number, segments?: CodeSegments): number {
-    const context = segments ? mode + segments.id * CODE_CONTEXTS : mode;
+  goOn(gva: number, stub: number, segments?: CodeSegments): number {
     const host = this.fetcher.locate(gva);
     if (host === 0) return -1;
-    const pfn = (host - L.RAM_BASE) >>> 12;
-    const number = this.#index.find(gva, pfn, context, false);
-    if (number < 0 || number >= CROSSES) return 0;
-    const record = this.#records[number]!;
-    if (stub !== 0) this.#connect(stub, gva, pfn, record);
-    this.#cacheJump(gva, record);
-    return record;
+    return segments || !this.quick ? 0 : this.fetcher.core.codeRecord(toBigint(gva), stub);
   }
   #sameSecondPage(block: Block): boolean {
     return block.secondPfn < 0 || this.#pfnAt((pageOf(block.gva) + 1) * PAGE) === block.secondPfn;
@@ -146,21 +148,10 @@ export class BlockCache {
   holding(record: number): Block {
     const slot = (record >>> 5) & (RECENT - 1);
     if (this.#heldRecords[slot] === record) return this.#held[slot]!;
-    const block = this.#search(record);
+    const block = this.#table.block(this.#table.holding(record));
     this.#heldRecords[slot] = record;
     this.#held[slot] = block;
     return block;
-  }
-  #search(record: number): Block {
-    let low = 0;
-    let high = this.#all.length - 1;
-    const records = this.#records;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (records[middle]! <= record) low = middle;
-      else high = middle - 1;
-    }
-    return this.#all[low]!;
   }
   /** Linear address that a record (a stub or the first of a block) stands for. */
   gvaOf(record: number): number {
@@ -180,7 +171,6 @@ export class BlockCache {
     single: boolean,
     segments: CodeSegments | undefined,
   ): Block | undefined {
-    if (this.#next + LARGEST > L.RECORDS_END || this.#dead > MOST_DEAD) this.flush();
     if (!single && this.breakpoints.has(gva)) return this.#breakpointBlock(gva, pfn, context);
     const insns: DecodedInstruction[] = [];
     let at = gva;
@@ -215,6 +205,7 @@ export class BlockCache {
         break;
       }
       insns.push(insn);
+      if (this.quick && !segments && !single) this.#templates.learn(insn, host + (at - gva), context);
       at += insn.length;
       secondPfn = fetched.secondPfn;
       if (insn.row.branch !== undefined || insn.row.system) break;
@@ -231,11 +222,12 @@ export class BlockCache {
   }
 
   #breakpointBlock(gva: number, pfn: number, context: CodeContext): Block {
-    const record = this.#next;
+    const record = this.#table.next;
     this.writer.writeStub(record, HANDLER.breakpoint, gva, 0);
-    this.#next += L.RECORD_SIZE;
-    this.#lengths.set(record, 1);
-    return this.#keep(new Block(gva, record, pfn, -1, gva + 1, 1, false, undefined, context, this.#lengths));
+    this.#table.next += L.RECORD_SIZE;
+    this.#setLengths(record, 1);
+    const made = { gva, record, pfn, secondPfn: -1, end: gva + 1, count: 1, single: false, system: undefined, context };
+    return this.#keep(made);
   }
 
   #lay(
@@ -250,7 +242,7 @@ export class BlockCache {
     segments: CodeSegments | undefined,
   ): Block {
     const mode = modeOf(context);
-    const record = this.#next;
+    const record = this.#table.next;
     let at = record;
     let terminator = -1;
     let last: RecordPlan | undefined;
@@ -259,10 +251,10 @@ export class BlockCache {
     for (const plan of this.writer.plan(insns, mode, single, segments)) {
       this.writer.write(at, plan, insns, index, mode, segments?.base);
       const second = plan.instructions > 1 ? insns[index + 1]!.length << 4 : 0;
-      for (let offset = 0; offset < plan.records; offset++) this.#lengths.set(at + offset * L.RECORD_SIZE, 0);
+      for (let offset = 0; offset < plan.records; offset++) this.#setLengths(at + offset * L.RECORD_SIZE, 0);
       // The record of a segment check goes before the instruction's own.
       lastRecord = plan.check ? at + L.RECORD_SIZE : at;
-      this.#lengths.set(lastRecord, insns[index]!.length | second);
+      this.#setLengths(lastRecord, insns[index]!.length | second);
       index += plan.instructions;
       if (plan.terminator >= 0) terminator = at + plan.terminator;
       at += plan.records * L.RECORD_SIZE;
@@ -270,15 +262,18 @@ export class BlockCache {
     }
     let system = undecodable;
     if (undecodable) {
-      this.#lengths.set(at, 1);
+      this.#setLengths(at, 1);
       this.writer.writeStub(at, HANDLER.system, gva, 0);
       at += L.RECORD_SIZE;
     } else if (last!.handler === HANDLER.system) system = { insn: insns.at(-1)!, record: lastRecord };
     else if (terminator >= 0) at = this.#link(at, terminator, insns, end, single, pfn);
     else at = this.#fallThrough(at, insns.length, end, single, gva, pfn);
-    this.#next = at;
+    this.#table.next = at;
     const count = insns.length || 1;
-    return this.#keep(new Block(gva, record, pfn, secondPfn, end, count, single, system, context, this.#lengths));
+    return this.#keep({ gva, record, pfn, secondPfn, end, count, single, system, context });
+  }
+  #setLengths(record: number, lengths: number): void {
+    this.#table.lengths.set(record, lengths);
   }
 
   /** Count, countdown and a stub for each link of a terminator. */
@@ -306,13 +301,13 @@ export class BlockCache {
   /** The stub of the link at `cell` of a block at `from`. */
   #stub(at: number, cell: number, gva: number, single: boolean, from: number, pfn: number): void {
     this.writer.writeStub(at, single ? HANDLER.stop : HANDLER.unlinked, gva, cell, from, pfn);
-    this.#lengths.set(at, 0);
+    this.#setLengths(at, 0);
     this.mem.set32(cell, at);
   }
   /** The end of a block that no branch ends: a jump to the next instruction, or the end of the single step. */
   #fallThrough(free: number, count: number, end: number, single: boolean, from: number, pfn: number): number {
     const { mem, writer } = this;
-    this.#lengths.set(free, 0);
+    this.#setLengths(free, 0);
     if (single) {
       writer.writeStub(free, HANDLER.stop, end, 0);
       return free + L.RECORD_SIZE;
@@ -324,23 +319,25 @@ export class BlockCache {
     return free + 2 * L.RECORD_SIZE;
   }
 
-  #keep(block: Block): Block {
-    const number = this.#all.push(block) - 1;
-    if (number === this.#records.length) {
-      const records = this.#records;
-      this.#records = new Uint32Array(number * 2);
-      this.#records.set(records);
+  #keep(made: NewBlock): Block {
+    const { gva, pfn, secondPfn, end } = made;
+    const number = this.#table.count;
+    this.#mark(pfn, gva, Math.min(end, (pageOf(gva) + 1) * PAGE));
+    if (secondPfn >= 0) {
+      this.#mark(secondPfn, (pageOf(gva) + 1) * PAGE, end);
+      this.#tails.set(secondPfn, [...(this.#tails.get(secondPfn) ?? []), number]);
     }
-    this.#records[number] = block.record;
-    this.#mark(block.pfn, block.gva, Math.min(block.end, (pageOf(block.gva) + 1) * PAGE));
-    if (block.secondPfn >= 0) this.#mark(block.secondPfn, (pageOf(block.gva) + 1) * PAGE, block.end);
-    return block;
+    return this.#table.add(made);
+  }
+  #isNew(pfn: number): boolean {
+    const at = (L.CODE_BITMAP + pfn * 8) >>> 2;
+    return this.mem.u32[at] === 0 && this.mem.u32[at + 1] === 0;
   }
   /** Sets the code bits of the granules of [from, to), which lie on one page. */
   #mark(pfn: number, from: number, to: number): void {
     const at = (L.CODE_BITMAP + pfn * 8) >>> 2;
     const { u32 } = this.mem;
-    if (u32[at] === 0 && u32[at + 1] === 0) this.onCodeFrame(pfn);
+    if (this.#isNew(pfn)) this.onCodeFrame(pfn);
     const first = Math.floor(from / GRANULE);
     const last = Math.floor((Math.max(to, from + 1) - 1) / GRANULE);
     for (let granule = first; granule <= last; granule++) u32[at + ((granule >> 5) & 1)]! |= 1 << (granule & 31);
@@ -406,16 +403,14 @@ export class BlockCache {
    * leads to its successor.
    */
   dropFrame(pfn: number): void {
-    const blocks: Block[] = [...(this.#tails.get(pfn) ?? [])];
-    for (let block = this.#frames.get(pfn); block; block = block.sibling) blocks.push(block);
-    this.#frames.delete(pfn);
+    const table = this.#table;
+    const numbers = [...(this.#tails.get(pfn) ?? []), ...table.takeFrame(pfn)];
     this.#tails.delete(pfn);
     this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
-    for (const block of blocks) {
-      if (!block.live) continue;
-      block.live = false;
+    for (const number of numbers) {
+      if (!table.isLive(number)) continue;
+      const block = table.kill(number);
       this.#dead++;
-      this.#index.remove(block.gva, block.pfn, block.context, block.single);
       this.onDrop(block);
       this.writer.writeStub(block.record, HANDLER.unlinked, block.gva, 0);
       // Blocks of the other frame of a crossing instruction may link to it.
@@ -429,24 +424,24 @@ export class BlockCache {
     changed.push(...[...this.breakpoints].filter((gva) => !breakpoints.has(gva)));
     this.breakpoints = breakpoints;
     if (changed.length === 0) return;
-    const touched = new Set<number>();
-    for (const block of this.#all) {
-      if (block.live && !block.single && changed.some((gva) => gva >= block.gva && gva < block.end))
-        touched.add(block.pfn);
+    this.#markBreakPages();
+    for (const pfn of this.#table.framesOf(changed)) this.dropFrame(pfn);
+  }
+  /** The core leaves pages that may have breakpoints alone. */
+  #markBreakPages(): void {
+    this.mem.bytes.fill(0, L.BREAK_PAGES, L.BREAK_PAGES + L.BREAK_PAGES_BYTES);
+    for (const gva of this.breakpoints) {
+      const page = (gva >>> 12) & (8 * L.BREAK_PAGES_BYTES - 1);
+      this.mem.bytes[L.BREAK_PAGES + (page >>> 3)]! |= 1 << (page & 7);
     }
-    for (const pfn of touched) this.dropFrame(pfn);
   }
   /** Drops everything. */
   flush(): void {
     this.onFlush();
-    for (const pfn of [...this.#frames.keys(), ...this.#tails.keys()]) this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
-    this.#index.clear();
-    this.#frames.clear();
+    for (const pfn of [...this.#table.clear(), ...this.#tails.keys()]) this.mem.set64(L.CODE_BITMAP + pfn * 8, 0n);
     this.#tails.clear();
-    this.#all = [];
     this.#held.fill(undefined);
     this.#heldRecords.fill(0);
-    this.#next = L.RECORDS;
     this.#dead = 0;
     this.generation++;
     for (let bank = 0; bank < L.TLB_BANKS; bank++) this.flushJumps(bank);

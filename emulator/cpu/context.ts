@@ -57,6 +57,23 @@ export interface CoreExports {
   enterHandler(vector: number, type: number, errorCode: number, length: number): number;
   /** The common case of IRETQ; answers the same. */
   returnFromHandler(): number;
+
+  // Decoded blocks (core/code-blocks.ts, core/code-build.ts). `second` is the second word of a slot of the index.
+  clearBlocks(): void;
+  blockRoom(): number;
+  /** Number of a block, with bit 31 set if its last instruction goes on on another page; or -1. */
+  findBlock(low: number, second: number, pfn: number): number;
+  addBlock(low: number, second: number, pfn: number, block: number): void;
+  removeBlock(low: number, second: number, pfn: number): void;
+  linkFrame(block: number): void;
+  /** The record to go on with at an address, entered in the stub's link and in the jump cache; 0: not from here. */
+  codeRecord(gva: bigint, stub: number): number;
+  /** Number of a new block, or -1: not from here. */
+  buildBlock(gva: bigint, host: number, pfn: number, context: number): number;
+  /** Map * 256 + opcode of an instruction, or -1. */
+  headAt(host: number): number;
+  /** Where the template of an instruction goes, or 0. */
+  newTemplate(host: number): number;
 }
 
 export interface CpuContext {

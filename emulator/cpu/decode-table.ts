@@ -282,6 +282,20 @@ function best(candidates: readonly Candidate[], mode: CodeMode, modrm: number): 
   return found && (found.compiled ??= compile(found.row, mode, found.place.hasModrm));
 }
 
+/** What of a ModRM byte chooses among the rows of an opcode. */
+export const enum ModrmUse {
+  /** There is none. */
+  None,
+  /** Whether it names memory. */
+  Kind,
+  /** That and its reg field. */
+  Reg,
+  /** All of it, where it names registers. */
+  Exact,
+  /** Some rows have one, others do not. */
+  Mixed,
+}
+
 /** What an opcode with its prefix class selects. */
 class Cell {
   /** The row for every ModRM byte, where one is. */
@@ -338,6 +352,17 @@ export class DecodeTable {
   #makeCell(mode: CodeMode, key: number, prefixClass: number): Cell {
     const candidates = (this.#candidates[mode] ??= candidatesOf(mode, this.#features, false));
     return new Cell(candidates.get(key) ?? [], prefixClass, mode);
+  }
+
+  /** What of ModRM chooses among the rows of an opcode of 64-bit mode, whatever its prefixes. */
+  modrmUse(map: number, opcode: number, vex: boolean): ModrmUse {
+    const lists = vex ? this.#vexCandidates : this.#candidates;
+    const candidates = (lists[2] ??= candidatesOf(2, this.#features, vex)).get(map * 256 + opcode) ?? [];
+    const places = candidates.map(({ place }) => place);
+    if (places.some(({ hasModrm }) => hasModrm !== places[0]!.hasModrm)) return ModrmUse.Mixed;
+    if (!places[0]?.hasModrm) return ModrmUse.None;
+    const rank = Math.max(...places.map((place) => place.rank));
+    return rank === 4 ? ModrmUse.Exact : rank >= 2 ? ModrmUse.Reg : ModrmUse.Kind;
   }
 
   /** As `row`, for a VEX prefix with these L and W; `map` is VEX.mmmmm, `prefixClass` VEX.pp. */

@@ -9,6 +9,8 @@ import type { OpcodeRow } from './table/row.ts';
 export interface DecodedInstruction extends Instruction {
   /** The table row it was decoded by. */
   readonly row: OpcodeRow;
+  /** How it was read. */
+  readonly compiled: CompiledRow;
   /** Instructions of equal shape differ in nothing but registers, addresses and immediates: form, row and kinds of operands are the same. */
   readonly shape: number;
 }
@@ -49,7 +51,7 @@ const SEGMENT_DS = 3;
 const SEGMENT_ES = 0;
 
 // Prefix classes of the first bytes of an instruction.
-const enum Prefix {
+export const enum Prefix {
   None,
   Rex,
   OperandSize,
@@ -58,7 +60,8 @@ const enum Prefix {
   Repeat,
   Segment,
 }
-const PREFIXES: readonly Uint8Array[] = [0, 1, 2].map((mode) => {
+/** By code mode. */
+export const PREFIXES: readonly Uint8Array[] = [0, 1, 2].map((mode) => {
   const classes = new Uint8Array(256);
   if (mode === 2) classes.fill(Prefix.Rex, 0x40, 0x50);
   classes[0x66] = Prefix.OperandSize;
@@ -505,6 +508,7 @@ function readRest(
     rep,
     condition: compiled.hasCondition ? byte & 15 : undefined,
     row,
+    compiled,
     shape,
   };
 }

@@ -268,7 +268,7 @@ export class ExecutionEngine implements Engine {
     const { blocks } = this;
     const gva = this.#rip();
     if (gva === undefined) return 0;
-    const record = blocks.goOn(gva, codeContext(this.mem), stub, this.#segments);
+    const record = blocks.goOn(gva, stub, this.#segments);
     if (record > 0) return this.stopRequested ? 0 : record;
     if (record < 0) {
       this.deliver(this.#fetchFault());

@@ -19,7 +19,7 @@ const MODE = 3;
 const TASK_SWITCHED = 4;
 const EMULATED = 8;
 const NO_FXSR = 16;
-const AVX_ENABLED = 32;
+export const AVX_ENABLED = 32;
 /** Values of a code context are below this. */
 export const CODE_CONTEXTS = 64;
 

@@ -5,7 +5,7 @@
  * (`emulator/core/`). Keep it to plain `export const NAME = <number expression>;`.
  *
  *   CPU state | engine scratch | TLB banks | core statics | code bitmap | frame flags |
- *   jump caches | decoded records | guest frames (host physical memory)
+ *   jump caches | decoded records | decoded blocks | guest frames (host physical memory)
  */
 
 // ---------------------------------------------------------------- CPU state (the running vCPU)
@@ -312,6 +312,38 @@ export const RECORDS = 0x1000000;
 export const RECORDS_END = 0x10000000;
 export const RECORD_SIZE = 32;
 
+// ---------------------------------------------------------------- decoded blocks (core/code-blocks.ts, core/code-build.ts)
+/** Where the next record goes. u32. */
+export const CODE_NEXT = 0x10000000;
+/** Blocks so far, dropped ones included. u32. */
+export const BLOCK_COUNT = 0x10000004;
+/** Executions before a new block counts as hot. u32. */
+export const CODE_COUNTDOWN = 0x10000008;
+/** Handler of the jump that ends a block no branch ends. u32. */
+export const CODE_JUMP = 0x1000000c;
+/** 4,096 bits by bits 23:12 of an address: whether a breakpoint may stand on the page. */
+export const BREAK_PAGES = 0x10000100;
+export const BREAK_PAGES_BYTES = 512;
+/** How the core reads the head of an instruction, by opcode map (code-layout.ts). 256 bytes a map. */
+export const HEADS = 0x10000400;
+/** What instructions with the same head have in common (code-layout.ts). */
+export const TEMPLATES = 0x10010000;
+export const TEMPLATE_COUNT = 16384;
+/** The latest block of each frame: number + 1, or 0. u32 a frame. */
+export const FRAME_BLOCKS = 0x10400000;
+/**
+ * Lengths of the instructions of each record, one byte a record: the low four bits of its instruction, the high four of the second of a fused pair; 0 for
+ * what begins no instruction (terminators, stubs).
+ */
+export const RECORD_LENGTHS = 0x10800000;
+/** What is known of each block by its number, BLOCK_SIZE bytes a block (code-layout.ts). */
+export const BLOCKS = 0x11000000;
+export const BLOCK_SIZE = 32;
+export const MOST_BLOCKS = 0xf0000;
+/** Blocks by address, frame and context: a table of n bytes lies n bytes from here, so that it can grow. */
+export const BLOCK_INDEX = 0x14000000;
+export const BLOCK_INDEX_BYTES = 0x2000000;
+
 // ---------------------------------------------------------------- host physical memory
 /** Offset of host physical address 0. */
-export const RAM_BASE = 0x10000000;
+export const RAM_BASE = 0x18000000;

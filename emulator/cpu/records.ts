@@ -17,23 +17,24 @@
  *
  *   0 handler u16 | 8 target u64 | 16 cell u32, the link to be patched | 20 frame u32 and 24 linear page u64 that the link stands on
  */
+import * as C from './code-layout.ts';
 import type { Operand } from './instruction.ts';
 import * as L from './layout.ts';
 
 export const RECORD = {
   handler: 0,
   /** Of the first to fourth register operand. */
-  registers: [2, 4, 6, 8],
-  base: 8,
-  index: 10,
+  registers: [0, 2, 4, 6].map((at) => C.RECORD_REGISTERS + at) as [number, number, number, number],
+  base: C.RECORD_BASE,
+  index: C.RECORD_INDEX,
   /** log2 of the scale. */
-  scale: 12,
+  scale: C.RECORD_SCALE,
   /** Bits 5:0: what to clear at the top of the effective address (64 minus address size); bit 7: linear addresses are 32 bits wide. */
   address: 13,
   /** Address of the segment base. */
   segment: 14,
-  immediate: 16,
-  displacement: 24,
+  immediate: C.RECORD_IMMEDIATE,
+  displacement: C.RECORD_DISPLACEMENT,
 } as const;
 /** Second immediate (ENTER), in place of the displacement. */
 export const SECOND_IMMEDIATE = RECORD.displacement;
@@ -45,23 +46,29 @@ export const TERMINATOR = {
   /** Linear address of the next instruction, in a record of its own only. */
   next: 0,
   /** Instructions of the block. */
-  count: 14,
+  count: C.TERMINATOR_COUNT,
   /** Links: fall-through, then taken. */
-  links: 16,
+  links: C.TERMINATOR_LINKS,
   /** Executions left until the block is hot. */
-  countdown: 28,
+  countdown: C.TERMINATOR_COUNTDOWN,
 } as const;
 
-export const STUB = { handler: 0, target: 8, cell: 16, pfn: 20, page: 24 } as const;
+export const STUB = {
+  handler: 0,
+  target: C.STUB_TARGET,
+  cell: C.STUB_CELL,
+  pfn: C.STUB_PFN,
+  page: C.STUB_PAGE,
+} as const;
 
 /** Handlers that are no instruction's. */
 export const HANDLER = {
   /** Stub: the target has no record yet, or no more. */
-  unlinked: 1,
+  unlinked: C.HANDLER_UNLINKED,
   /** Stub: end of a single step. */
   stop: 2,
   /** Stub: the target is on another page; goes through the jump cache. */
-  far: 3,
+  far: C.HANDLER_FAR,
   /** Stub: a breakpoint stands at the target. */
   breakpoint: 4,
   /** An instruction that TypeScript executes, or that does not exist. */
@@ -86,7 +93,7 @@ export const segmentAccess = (bytes: number, write: boolean): number => bytes | 
 /** Budget below which `enter` does not begin a block; longer than any block. */
 export const BUDGET_MARGIN = 64;
 /** Instructions a block has at most. */
-export const MAX_BLOCK = 32;
+export const MAX_BLOCK = C.MOST_INSTRUCTIONS;
 
 /** What a register field holds, or undefined if the operand is none. */
 export function registerField(operand: Operand): number | undefined {

@@ -31,6 +31,8 @@ export interface Placement {
   readonly tlbBase: number | undefined;
   /** Depth of the dispatch loop, or undefined in a function of its own (which returns the next record or an exit code). */
   readonly dispatch: number | undefined;
+  /** Depth of the block behind which the record at RIP is looked for, where there is one. */
+  readonly lookUp?: number;
 }
 
 export interface HandlerOptions {
@@ -461,9 +463,14 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     this.if(this.op('i64.ne', this.peek('i64.load', entry, 0), gva), () => {
       this.poke('i64.store', this.i32(0), L.RIP, rip);
       this.#spend();
-      this.exit(EXIT_LOOKUP);
+      this.#lookUp();
     });
     this.#go(this.let(this.peek('i32.load', entry, 8)));
+  }
+  /** Goes on at RIP, which the jump cache does not have. A function of its own leaves that to its caller. */
+  #lookUp(): void {
+    if (this.placement.lookUp === undefined) this.exit(EXIT_LOOKUP);
+    else this.w.branch(this.placement.lookUp);
   }
   #inCodeSegment(rip: Expression): Expression {
     const sum = this.op('i64.add', this.peek('i64.load', this.i32(0), L.CS + L.SEG_BASE), rip);
@@ -489,17 +496,22 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   // ---- handlers of stubs
 
   emitStub(handler: number, exitCode: number): void {
+    const target = (): Expression => this.let(this.peek('i64.load', this.#record, STUB.target));
     if (handler !== HANDLER.far && handler !== HANDLER.farInSegment) {
+      if (handler === HANDLER.unlinked) {
+        const record = this.call('codeRecord', target(), this.#record);
+        this.if(record, () => this.#continueAt(record));
+      }
       this.exitAtRecord(exitCode);
       return;
     }
-    const gva = this.let(this.peek('i64.load', this.#record, STUB.target));
+    const gva = target();
     const entry = this.#jumpCacheEntry(gva);
     this.if(this.op('i64.ne', this.peek('i64.load', entry, 0), gva), () => {
       const base = this.peek('i64.load', this.i32(0), L.CS + L.SEG_BASE);
       const offset = this.op('i64.and', this.op('i64.sub', gva, base), this.i64(0xffff_ffff));
       this.poke('i64.store', this.i32(0), L.RIP, handler === HANDLER.far ? gva : offset);
-      this.exit(exitCode);
+      this.#lookUp();
     });
     this.#continueAt(this.peek('i32.load', entry, 8));
     this.#ended = true;

@@ -5,7 +5,7 @@
 import { EXIT_BREAK, EXIT_LOOKUP, EXIT_STOP, EXIT_SYSTEM, EXIT_UNLINKED } from '../codes.ts';
 import type { Semantic } from '../emitter.ts';
 import * as L from '../layout.ts';
-import { HANDLER, terminatorFollows } from '../records.ts';
+import { BUDGET_MARGIN, HANDLER, terminatorFollows } from '../records.ts';
 import type { Operand } from '../instruction.ts';
 import type { TableForm } from '../table/forms.ts';
 import { isString } from '../table/legacy.ts';
@@ -258,7 +258,8 @@ function emitSwitch(
   w.memory('i32.load', L.TLB_BASE);
   w.localSet(tlbBase);
   const dispatch = w.loop();
-  const emitter = new InterpreterEmitter(w, helper, { tlbBase, dispatch }, parameters + 2);
+  const lookUp = w.block();
+  const emitter = new InterpreterEmitter(w, helper, { tlbBase, dispatch, lookUp }, parameters + 2);
 
   for (let number = 0; number <= switchEnd; number++) w.block();
   w.localGet(PARAMETER.record);
@@ -289,11 +290,16 @@ function emitSwitch(
   w.end();
   emitTableCall(w, dispatch, handlerLocal);
   w.end();
+  emitLookUp(w, dispatch, helper('codeRecord'));
+  w.end();
   w.unreachable();
   return { type: HANDLER_TYPE, locals: ['i32', 'i32', ...emitter.locals], body: w.finish(), export: 'enter' };
 }
 
-/** Calls a handler's own function, or a region: it answers the next record or an exit code, and keeps the budget in memory. */
+/**
+ * Calls a handler's own function, or a region: it answers the next record or an exit code, and keeps the budget in memory. EXIT_LOOKUP leads out of the block
+ * around this.
+ */
 function emitTableCall(w: Writer, dispatch: number, handlerLocal: number): void {
   w.i32Const(0);
   w.localGet(PARAMETER.budget);
@@ -302,15 +308,38 @@ function emitTableCall(w: Writer, dispatch: number, handlerLocal: number): void 
   w.localGet(PARAMETER.budget);
   w.localGet(handlerLocal);
   w.callIndirect(0);
-  w.localTee(PARAMETER.record);
+  w.localSet(PARAMETER.record);
+  w.i32Const(0);
+  w.memory('i32.load', L.BUDGET);
+  w.localSet(PARAMETER.budget);
+  w.localGet(PARAMETER.record);
   w.i32Const(FIRST_RECORD);
-  w.plain(0x49); // i32.lt_u
+  w.plain(0x4f); // i32.ge_u
+  w.branchIf(dispatch);
+  w.localGet(PARAMETER.record);
+  w.i32Const(EXIT_LOOKUP);
+  w.plain(0x47); // i32.ne
   w.if();
   w.localGet(PARAMETER.record);
   w.return();
   w.end();
+}
+/** Goes on with the record at RIP if the core knows it; otherwise, or if the budget is low, it is the driver's. */
+function emitLookUp(w: Writer, dispatch: number, codeRecord: Helper): void {
+  w.localGet(PARAMETER.budget);
+  w.i32Const(BUDGET_MARGIN);
+  w.plain(0x4e); // i32.ge_s
+  w.if();
   w.i32Const(0);
-  w.memory('i32.load', L.BUDGET);
-  w.localSet(PARAMETER.budget);
-  w.branch(dispatch);
+  w.memory('i64.load', L.RIP);
+  w.i32Const(0);
+  w.call(codeRecord.index);
+  w.localTee(PARAMETER.record);
+  w.branchIf(dispatch);
+  w.end();
+  w.i32Const(0);
+  w.localGet(PARAMETER.budget);
+  w.memory('i32.store', L.BUDGET);
+  w.i32Const(EXIT_LOOKUP);
+  w.return();
 }
