@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { DEFAULT_MODEL } from '../cpu/system/models.ts';
-import { fuzzVmcs, lesserModel } from './vmcs-fuzz-support.ts';
+import { fuzzVmcs, lesserModel } from './vmcs-fuzz-test-support.ts';
 
 const CASES = 3000;
 

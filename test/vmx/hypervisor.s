@@ -480,6 +480,11 @@ guest_event:
   add rsp, 16
 guest_told:
   vmcall
+  # Random guests go on behind what faulted, or near it.
+  push rax
+  mov rax, [guest_step]
+  add [rsp + 8], rax
+  pop rax
   iretq
 
   .balign 16
@@ -528,6 +533,7 @@ guest_event_rip: .quad 0
 guest_event_rflags: .quad 0
 guest_event_rsp: .quad 0
 guest_events: .quad 0
+guest_step: .quad 0
 guest_registers: .fill 16, 8, 0
 descriptor: .quad 0, 0
 scratch: .quad 0, 0, 0, 0

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAssets } from '../../debug-adapter/hosting/node/assets.ts';
 import { nodeHostFiles } from '../../debug-adapter/hosting/node/host-files.ts';
-import type { Machine } from '../../emulator/machine/api.ts';
+import type { Machine, MachineOptions } from '../../emulator/machine/api.ts';
 import { createMachine } from '../../emulator/machine/machine.ts';
 import { Entry, Exit, Pin, Primary, Secondary } from '../../emulator/vmx/controls.ts';
 import { VmxError } from '../../emulator/vmx/errors.ts';
@@ -11,19 +11,20 @@ import { ExitReason } from '../../emulator/vmx/exit-reasons.ts';
 import { VMCS_FIELDS, fieldName } from '../../emulator/vmx/fields.ts';
 import { type Assembled, assemble } from '../support/assemble.ts';
 
-const ORIGIN = 0x200000;
-const MEMORY = 16 << 20;
+/** Above the pages that generated instructions name (test/isa/fuzz/layout.ts). */
+const ORIGIN = 0x210000;
+export const MEMORY = 16 << 20;
 /** Leaves the narrow addresses that violations of checks take for too wide. */
 const PHYSICAL_BITS = 39;
 const BUDGET = 50_000_000;
 
 /** Operations of scripts, as the hypervisor numbers them. */
-const OPERATIONS = [
+export const OPERATIONS = [
   'END', 'CHANGE', 'POKE', 'LAUNCH', 'RESUME', 'WANT', 'PEEK', 'EXIT', 'OUTCOME', 'CALL', 'CALL_USER', 'RAISED', 'REGISTER', 'SKIP',
 ] as const; // prettier-ignore
 
 /** Addresses, selectors and registers' bits. Regions and pages stand where violations of checks (emulator/vmx/checks/violations.ts) point. */
-const PLACES: Readonly<Record<string, number>> = {
+export const PLACES = {
   VMXON_REGION: 0x100000,
   VMCS: 0x101000,
   STATE: 0x102000,
@@ -75,7 +76,7 @@ const PLACES: Readonly<Record<string, number>> = {
   MSR_FEATURE_CONTROL: 0x3a,
   MSR_VMX_BASIC: 0x480,
   MSR_EFER: 0xc0000080,
-};
+} as const;
 
 /** `.set` for everything that a row may name: VMCS fields as the table has them, Pin_HltExiting and such, X_Cpuid, E_VmclearAddress. */
 function constants(): string {
@@ -108,28 +109,54 @@ export interface Findings {
 }
 
 export interface BootOptions {
-  readonly translate?: boolean;
+  readonly translate?: MachineOptions['translate'];
   readonly cpuModel?: string;
+}
+
+/** The hypervisor with rows. */
+export function assembleKernel(...rows: readonly string[]): Assembled {
+  const source = [
+    constants(),
+    read('hypervisor.s'),
+    read('rows.macros'),
+    '.text 1\n.balign 8\nrows:\n.text 2\n.balign 8\n',
+    ...rows,
+    'op OP_END\n.text 1\nrows_end:\n.text 5\n.balign 4096\nimage_end:\n',
+  ].join('\n');
+  return assemble(source, ORIGIN);
+}
+
+export function bootKernel(image: Assembled, { translate = true, cpuModel }: BootOptions = {}): Machine {
+  return createMachine(loadAssets(), {
+    machine: 'bare',
+    program: { path: 'conformance', image: image.bytes },
+    args: [],
+    env: [],
+    cwd: '/',
+    grants: [],
+    files: nodeHostFiles,
+    syscalls: 'modern',
+    physBits: PHYSICAL_BITS,
+    cpus: 2,
+    memory: MEMORY,
+    seed: 1,
+    aslr: false,
+    translate,
+    output: () => {},
+    ...(cpuModel === undefined ? {} : { cpuModel }),
+  });
 }
 
 /** The kernel with its rows (assembly), to be booted as often as wanted. */
 export class ConformanceKernel {
   readonly #image: Assembled;
   constructor(...rows: readonly string[]) {
-    const source = [
-      constants(),
-      read('hypervisor.s'),
-      read('rows.macros'),
-      '.text 1\n.balign 8\nrows:\n.text 2\n.balign 8\n',
-      ...rows,
-      'op OP_END\n.text 1\nrows_end:\n.text 5\n.balign 4096\nimage_end:\n',
-    ].join('\n');
-    this.#image = assemble(source, ORIGIN);
+    this.#image = assembleKernel(...rows);
   }
 
   /** Runs all rows. Throws if the kernel does not come to its end. */
   run(options: BootOptions = {}): Findings {
-    const machine = this.#boot(options);
+    const machine = bootKernel(this.#image, options);
     const stop = machine.run(BUDGET);
     const memory = new GuestMemory(machine);
     if (stop.kind === 'exited' && memory.number(this.#at('done')) === 1) return this.#findings(machine, memory);
@@ -139,30 +166,9 @@ export class ConformanceKernel {
 
   /** Of a kernel whose last row ends in a VMX abort: the indicator in the VMCS region (SDM 3C 28.7). */
   abortIndicator(): number {
-    const machine = this.#boot({});
+    const machine = bootKernel(this.#image);
     machine.run(BUDGET);
-    return new GuestMemory(machine).number(PLACES.VMCS! + 4);
-  }
-
-  #boot({ translate = true, cpuModel }: BootOptions): Machine {
-    return createMachine(loadAssets(), {
-      machine: 'bare',
-      program: { path: 'conformance', image: this.#image.bytes },
-      args: [],
-      env: [],
-      cwd: '/',
-      grants: [],
-      files: nodeHostFiles,
-      syscalls: 'modern',
-      physBits: PHYSICAL_BITS,
-      cpus: 2,
-      memory: MEMORY,
-      seed: 1,
-      aslr: false,
-      translate,
-      output: () => {},
-      ...(cpuModel === undefined ? {} : { cpuModel }),
-    });
+    return new GuestMemory(machine).number(PLACES.VMCS + 4);
   }
 
   #at(symbol: string): number {
@@ -221,7 +227,7 @@ export class ConformanceKernel {
   }
 }
 
-class GuestMemory {
+export class GuestMemory {
   readonly #bytes: Uint8Array;
   constructor(machine: Machine) {
     this.#bytes = machine.readMemory(1, 'hpa', 0n, MEMORY);

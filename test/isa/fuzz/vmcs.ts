@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { DEFAULT_MODEL } from '../../../emulator/cpu/system/models.ts';
 import { ENTRY_CHECKS } from '../../../emulator/vmx/checks/index.ts';
 import { MSR_LOAD_CHECKS } from '../../../emulator/vmx/checks/msr-load.ts';
-import { fuzzVmcs, lesserModel } from '../../../emulator/vmx/vmcs-fuzz-support.ts';
+import { fuzzVmcs, lesserModel } from '../../../emulator/vmx/vmcs-fuzz-test-support.ts';
 
 const { values } = parseArgs({
   options: {
