@@ -134,11 +134,11 @@ function* walk(debuggee: Debuggee, thread: number): Generator<Frame> {
 }
 
 /** Before the frames of a processor's other level, which begin where the next VM exit or entry leads. */
-function levelLabel(debuggee: Debuggee, { id, mode, cpl }: ThreadInfo): string {
+function levelLabel(debuggee: Debuggee, { id, mode }: ThreadInfo): string {
   if (mode === 'root') return '[VM exits lead to the hypervisor]';
   const reason = vmcsField(debuggee, id, EXIT_REASON);
   const exit = reason === undefined ? undefined : exitReasonName(Number(reason & 0xffffn));
-  return `[guest, ring ${cpl}${exit ? `: last VM exit ${exit}` : ''}]`;
+  return `[guest${exit ? `: last exit ${exit}` : ''}]`;
 }
 
 function* framesOfLevel(debuggee: Debuggee, info: ThreadInfo): Generator<Frame> {

@@ -3,9 +3,9 @@
  * a time, and prints a table. Kernels are built elsewhere; nothing of them is part of this project.
  */
 import { parseArgs } from 'node:util';
-import { casesOf, type Case } from './conformance/cases.ts';
+import { casesOf, machineKey, type Case } from './conformance/cases.ts';
 import { table, verdict } from './conformance/report.ts';
-import { runCase, type Result } from './conformance/run-case.ts';
+import { Worker, type Result } from './conformance/run-case.ts';
 
 const HELP = `npm run conformance -- [options] KERNEL...
 
@@ -19,6 +19,7 @@ Boots each kernel headless on the bare board, once for each --append, and prints
   --env NAME=VALUE the kernel's environment (a module of lines); may be given several times
   --timeout S      seconds for each (default 120)
   --jobs N         how many at a time (default 2)
+  --fresh          a process of its own for each boot, with nothing left of the one before
   --failures       print the lines of checks that failed
   --logs DIR       keep what each printed
 `;
@@ -34,6 +35,7 @@ const { values, positionals } = parseArgs({
     env: { type: 'string', multiple: true },
     timeout: { type: 'string', default: '120' },
     jobs: { type: 'string', default: '2' },
+    fresh: { type: 'boolean', default: false },
     failures: { type: 'boolean', default: false },
     logs: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -63,18 +65,27 @@ async function main(): Promise<number> {
   return results.every((result) => ['clean', 'better than expected', 'skipped'].includes(verdict(result))) ? 0 : 1;
 }
 
+/** Cases of one kernel on one machine follow each other, so that they share what was made for it. */
+function order(cases: readonly Case[]): number[] {
+  const keys = [...new Set(cases.map(machineKey))];
+  const rank = (index: number): number => keys.indexOf(machineKey(cases[index]!));
+  return [...cases.keys()].sort((a, b) => rank(a) - rank(b) || a - b);
+}
+
 async function runAll(cases: readonly Case[]): Promise<Result[]> {
   const results: Result[] = [];
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < cases.length) {
-      const index = next++;
-      const result = await runCase(cases[index]!, { timeout: Number(values.timeout), logs: values.logs });
+  const waiting = order(cases);
+  const limits = { timeout: Number(values.timeout), logs: values.logs, fresh: values.fresh };
+  const work = async (): Promise<void> => {
+    const worker = new Worker(limits);
+    for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
+      const result = await worker.run(cases[index]!);
       results[index] = result;
       console.error(`${result.name}: ${verdict(result)}`);
     }
+    worker.end();
   };
-  await Promise.all(Array.from({ length: Number(values.jobs) }, worker));
+  await Promise.all(Array.from({ length: Number(values.jobs) }, work));
   return results;
 }
 

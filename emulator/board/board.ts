@@ -25,7 +25,7 @@ import type { IoApicState } from './io-apic.ts';
 import { DeliveryMode, Register } from './apic-registers.ts';
 import type { InterruptMessage } from './local-apic.ts';
 import { MemoryMap } from './memory-map.ts';
-import { loadKernel } from './multiboot.ts';
+import { changeCommandLine, loadKernel } from './multiboot.ts';
 import { InterruptControllers } from './pic.ts';
 import type { PicState } from './pic.ts';
 import { Ports } from './ports.ts';
@@ -143,6 +143,10 @@ export class Board implements Personality, BoardBus {
     this.#cpus.powerUp();
     resetForKernel(this.#context, kernel);
     this.#cpus.current.apic.connectLints();
+  }
+
+  setArguments(args: readonly string[]): void {
+    changeCommandLine(this.#physical, this.#options.program.path, args.join(' '));
   }
 
   schedule(only?: number): ReturnType<Personality['schedule']> {

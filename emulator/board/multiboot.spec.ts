@@ -1,7 +1,7 @@
 /** What a kernel is told (Multiboot Specification 0.6.96, 3.2 and 3.3), and which files are kernels. */
 import assert from 'node:assert/strict';
-import { boot } from '../../test/machine/support.ts';
-import { bootSource } from './board-test-support.ts';
+import { boot, finish } from '../../test/machine/support.ts';
+import { bootSource, results, startSource } from './board-test-support.ts';
 
 /** At `main` EBX still is the information's address. */
 const field = (offset: number): string => `note dword ptr [ebx + ${offset}]\n`;
@@ -101,4 +101,47 @@ describe('Multiboot', () => {
       const program = { path: '/kernel', image: spoil(image) };
       assert.throws(() => boot('kernel', { program }), message);
     });
+});
+
+describe('booting time and again', () => {
+  /** Adds up its command line, and ends with the sum; the sum of the words it leaves in memory is added, too. */
+  const KERNEL = `main:
+    mov esi, [ebx + 16]
+    xor ecx, ecx
+    xor eax, eax
+    1: lodsb
+    add ecx, eax
+    test al, al
+    jnz 1b
+    note ecx
+    mov edi, 0x400000
+    mov edx, 3000
+    2: add dword ptr [edi], ecx
+    add ecx, dword ptr [edi]
+    add edi, 4
+    dec edx
+    jnz 2b
+    note ecx
+    finish ecx`;
+  const lines = ['', 'one', 'another line that is longer', 'two three'];
+
+  it('from a snapshot of the start leaves what a fresh machine leaves', () => {
+    const again = startSource(KERNEL, { env: ['A=1'] });
+    const start = again.machine.snapshot();
+    for (const line of [...lines, ...lines]) {
+      const fresh = startSource(KERNEL, { env: ['A=1'], args: line === '' ? [] : [line] });
+      again.machine.restore(start);
+      again.machine.setArguments(line === '' ? [] : [line]);
+      assert.deepEqual(finish(again.machine), finish(fresh.machine));
+      assert.deepEqual(results(again).notes, results(fresh).notes);
+      assert.equal(again.machine.digest(), fresh.machine.digest());
+      assert.deepEqual(again.machine.stats(), fresh.machine.stats());
+    }
+  });
+
+  it('takes no other command line once the kernel has run', () => {
+    const { machine } = startSource(KERNEL);
+    machine.run(10);
+    assert.throws(() => machine.setArguments(['late']), /has run: restore the snapshot/);
+  });
 });

@@ -82,8 +82,22 @@ export function loadKernel(
     if (memoryBytes > fileBytes) physical.fill(at + fileBytes, memoryBytes - fileBytes);
   }
   const module = loadEnvironment(physical, kernel, environment, fail);
-  writeInformation(physical, module, `${path.slice(path.lastIndexOf('/') + 1)}${append ? ` ${append}` : ''}`, fail);
+  writeInformation(physical, module, commandLine(path, append), fail);
   return { entry: kernel.entry, information: INFORMATION };
+}
+
+function commandLine(path: string, append: string): string {
+  return `${path.slice(path.lastIndexOf('/') + 1)}${append ? ` ${append}` : ''}`;
+}
+
+/** Gives a kernel that is loaded, and has not run yet, another command line. */
+export function changeCommandLine(physical: PhysicalMemory, path: string, append: string): void {
+  const hasModule = (physical.read32(INFORMATION) & HAS_MODULES) !== 0;
+  const module = hasModule ? { start: physical.read32(MODULES), end: physical.read32(MODULES + 4) } : undefined;
+  physical.fill(INFORMATION, STRINGS_END - INFORMATION);
+  writeInformation(physical, module, commandLine(path, append), (what) => {
+    throw new LaunchError(`${path}: ${what}`);
+  });
 }
 
 interface Module {

@@ -286,6 +286,11 @@ export interface Machine {
   stats(): MachineStats;
   snapshot(): Snapshot;
   restore(snapshot: Snapshot): void;
+  /**
+   * Gives the kernel of a bare machine another command line before its first instruction. With a snapshot of that state one machine boots a kernel time and again: what was
+   * decoded and translated stays.
+   */
+  setArguments(args: readonly string[]): void;
   /** A digest of the whole state, for tests of determinism. */
   digest(): string;
 }

@@ -277,6 +277,11 @@ class DuneMachine implements Machine {
     this.#standing = extra.standing;
     this.#stopping = undefined;
   }
+  setArguments(args: readonly string[]): void {
+    if (!this.#kernel.setArguments) throw new Error('Only the kernel of a bare machine takes other arguments.');
+    if (this.#context.engine.retired > 0) throw new Error('The kernel has run: restore the snapshot of its start.');
+    this.#kernel.setArguments(args);
+  }
   digest(): string {
     return this.#snapshots.digest();
   }

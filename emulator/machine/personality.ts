@@ -23,4 +23,6 @@ export type Personality = Pick<
 > & {
   /** `run` is about to come back: output that waits goes out. */
   paused?(): void;
+  /** Other arguments for what is loaded and has not run. */
+  setArguments?(args: readonly string[]): void;
 };

@@ -15,6 +15,11 @@ export interface Case {
   readonly env: readonly string[];
 }
 
+/** Equal for boots that differ in nothing but their command line. */
+export function machineKey({ kernel, memory, cpus, cpu, env }: Case): string {
+  return JSON.stringify([kernel, memory, cpus, cpu, env]);
+}
+
 export interface Wanted {
   /** Files; names of sections with a configuration. */
   readonly kernels: readonly string[];

@@ -1,11 +1,12 @@
-/** One boot in a process of its own. */
-import { spawn } from 'node:child_process';
+/** Boots in processes of their own, each of which does one case after the other; one that takes too long is killed with its process. */
+import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Case } from './cases.ts';
+import type { Boot } from './worker.ts';
 
-const RUNNER = fileURLToPath(new URL('../../bin/dune-debug.mjs', import.meta.url));
+const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url));
 
 export interface Result {
   readonly name: string;
@@ -26,30 +27,55 @@ export interface Result {
   readonly seconds: number;
 }
 
-export function runCase(one: Case, { timeout, logs }: { timeout: number; logs: string | undefined }): Promise<Result> {
-  const started = performance.now();
-  const settings = ['--memory', String(one.memory), '--cpus', String(one.cpus), ...(one.cpu ? ['--cpu', one.cpu] : [])];
-  for (const line of one.env) settings.push('--env', line);
-  const child = spawn(
-    process.execPath,
-    [RUNNER, 'run', '--machine', 'bare', '--stats', ...settings, '--append', one.append, one.kernel],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  let output = '';
-  let diagnostics = '';
-  let timedOut = false;
-  child.stdout.setEncoding('latin1').on('data', (text: string) => (output += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (diagnostics += text));
-  const timer = setTimeout(() => {
-    timedOut = true;
-    child.kill('SIGKILL');
-  }, timeout * 1000);
-  return new Promise((resolve) => {
-    child.on('close', (status) => {
-      clearTimeout(timer);
-      if (logs !== undefined) keep(logs, one.name, output + diagnostics);
-      resolve(resultOf(one.name, { output, diagnostics, status, timedOut, started }));
+export interface Limits {
+  /** Seconds. */
+  readonly timeout: number;
+  /** Folder for what each printed. */
+  readonly logs: string | undefined;
+  /** A process of its own for each. */
+  readonly fresh: boolean;
+}
+
+const NOTHING: Boot = { output: '', diagnostics: '', status: undefined, crash: undefined, instructions: NaN };
+
+export class Worker {
+  #process: ChildProcess | undefined;
+
+  constructor(readonly limits: Limits) {}
+
+  async run(one: Case): Promise<Result> {
+    const { timeout, logs, fresh } = this.limits;
+    const started = performance.now();
+    const child = (this.#process ??= fork(WORKER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }));
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      child.kill('SIGKILL');
+    }, timeout * 1000);
+    const boot = await answer(child, one);
+    clearTimeout(timer);
+    if (fresh || child.exitCode !== null || child.signalCode !== null) this.end();
+    const ended = boot ?? { ...NOTHING, crash: timedOut ? undefined : 'internal error: the emulator ended' };
+    if (logs !== undefined) keep(logs, one.name, ended.output + ended.diagnostics);
+    return resultOf(one.name, ended, timedOut, (performance.now() - started) / 1000);
+  }
+
+  end(): void {
+    this.#process?.kill();
+    this.#process = undefined;
+  }
+}
+
+/** Undefined if the process ends first. */
+function answer(child: ChildProcess, one: Case): Promise<Boot | undefined> {
+  return new Promise((done) => {
+    const ended = (): void => done(undefined);
+    child.once('exit', ended);
+    child.once('message', (boot) => {
+      child.off('exit', ended);
+      done(boot as Boot);
     });
+    child.send(one);
   });
 }
 
@@ -58,18 +84,9 @@ function keep(directory: string, name: string, text: string): void {
   writeFileSync(join(directory, `${name.replace(/[^\w.-]+/g, '_')}.log`), text);
 }
 
-interface Ending {
-  readonly output: string;
-  readonly diagnostics: string;
-  readonly status: number | null;
-  readonly timedOut: boolean;
-  readonly started: number;
-}
-
-function resultOf(name: string, { output, diagnostics, status, timedOut, started }: Ending): Result {
-  const lines = output.split(/\r?\n/);
+function resultOf(name: string, boot: Boot, timedOut: boolean, seconds: number): Result {
+  const lines = boot.output.split(/\r?\n/);
   const starting = (word: string): string[] => lines.filter((line) => line.startsWith(`${word}:`));
-  const crash = /^dune-debug: (?:thread \d+: )?(.*(?:shut down|internal error|deadlock).*)$/m.exec(diagnostics)?.[1];
   return {
     name,
     passed: starting('PASS').length,
@@ -77,10 +94,10 @@ function resultOf(name: string, { output, diagnostics, status, timedOut, started
     skipped: starting('SKIP').length,
     unexpected: starting('XPASS').length,
     failures: [...starting('FAIL'), ...starting('XPASS')],
-    status: status === null ? undefined : status,
+    status: boot.status,
     timedOut,
-    crash,
-    instructions: Number(/"instructions":(\d+)/.exec(diagnostics)?.[1] ?? NaN),
-    seconds: (performance.now() - started) / 1000,
+    crash: boot.crash,
+    instructions: boot.instructions,
+    seconds,
   };
 }

@@ -190,7 +190,7 @@ describe('a hypervisor and its guest in the debugger', () => {
       at('hypervisor.c', 'int status = run_guest', 'hypervisor_main'),
       at('boot.S', 'call hypervisor_main', 'long_mode'),
     ]);
-    assert.equal(inHandler[4], '[guest, ring 0: last VM exit EPT_VIOLATION]');
+    assert.equal(inHandler[4], '[guest: last exit EPT_VIOLATION]');
     assert.equal(inHandler[5], at('guest.c', 'node->value = i * i', 'make_list'));
     assert.equal(await step('stepOut', threadId), at('hypervisor.c', 'if (enter_guest(', 'run_guest'));
     // From the handler the guest can be looked at.
@@ -225,7 +225,7 @@ describe('a hypervisor and its guest in the debugger', () => {
     const { threadId } = await client.stopped();
     assert.equal(await step('next', threadId), `enter_guest boot.S:${lineOf('boot.S', 'vm_exit:') + 1}`);
     const frames = await stack(threadId);
-    assert.match(frames.at(-2)!, /^\[guest, ring 0: last VM exit IO_INSTRUCTION\]$/);
+    assert.match(frames.at(-2)!, /^\[guest: last exit IO_INSTRUCTION\]$/);
     assert.match(frames.at(-1)!, /^0xffffffff8002/);
   });
 
