@@ -99,6 +99,7 @@ export class Board implements Personality, BoardBus {
     this.#uart = new Uart(
       (byte) => this.#print(byte),
       (asserted) => this.setLine(UART_LINE, asserted),
+      () => this.#flushConsole(),
     );
     this.#fwCfg = new FwCfg({ ramBytes: this.#physical.size, cpus: context.cpus });
     this.#cmos = new Cmos(
@@ -168,6 +169,7 @@ export class Board implements Personality, BoardBus {
   }
   /** HLT: `schedule` looks who can go on. */
   halted(): void {
+    this.#flushConsole();
     this.#cpus.replan();
   }
   paused(): void {

@@ -17,6 +17,30 @@ describe('the serial port', () => {
     assert.equal(run.text(), 'a\nprompt> ');
   });
 
+  const waits: readonly (readonly [string, string])[] = [
+    ['sleeps', 'apic 0xf0, 0x1ff\n apic 0x320, 0x20040\n apic 0x380, 5000\n gate 0x40, tick\n sti\n 1: hlt\n jmp 1b'],
+    ['polls for input', 'mov edx, 0x3fd\n 1: in al, dx\n test al, 1\n jz 1b\n hlt'],
+  ];
+  for (const [what, wait] of waits)
+    it(`prints what no newline ends before the kernel ${what}`, () => {
+      let at = 0;
+      let text = '';
+      const { machine } = startSource(
+        `main: ${[...'go> '].map((one) => out(0x3f8, one.charCodeAt(0))).join('')} ${wait}
+        tick: apic 0xb0, 0
+        iret`,
+        {
+          output: (_fd, data) => {
+            text += Buffer.from(data).toString();
+            at = machine.stats().instructions;
+          },
+        },
+      );
+      machine.run(100_000);
+      assert.equal(text, 'go> ');
+      assert.ok(at < 200, `printed after ${at} instructions`);
+    });
+
   it('is a 16550: line status, scratch, FIFO, divisor behind DLAB', () => {
     const found = notes(
       get(0x3fd) +

@@ -30,9 +30,14 @@ export class Uart {
     emptyWaits: false,
   };
 
+  /** Line status reads since a byte was sent. */
+  #polls = 0;
+
   constructor(
     readonly send: (byte: number) => void,
     readonly setLine: (asserted: boolean) => void,
+    /** Software polls the port and sends nothing: it waits for input, or for something else. */
+    readonly idle: () => void,
   ) {}
 
   #update(): void {
@@ -69,6 +74,7 @@ export class Uart {
       case 4:
         return state.modemControl;
       case 5:
+        if (++this.#polls > 1) this.idle();
         return TRANSMITTER_EMPTY | (state.received.length > 0 ? DATA_READY : 0);
       case 6:
         return MODEM_STATUS;
@@ -118,6 +124,7 @@ export class Uart {
   }
 
   #transmit(byte: number): void {
+    this.#polls = 0;
     if (this.state.modemControl & LOOPBACK) this.state.received.push(byte);
     else this.send(byte);
     this.state.emptyWaits = true;
