@@ -30,6 +30,7 @@ export class Analysis {
 
   constructor(uri: string, text: string, options: AssembleOptions) {
     const assembler = new Assembler(options);
+    assembler.lines.marksSource = false;
     const preprocessed = isPreprocessed(uri)
       ? preprocess(uri, text, { include: (...of) => options.include?.(...of) })
       : undefined;

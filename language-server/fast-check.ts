@@ -98,6 +98,7 @@ export function fastCheck(
       if (value !== undefined) symbols[name] = value;
     }
   const assembler = new Assembler({ symbols });
+  assembler.lines.marksSource = false;
   assembler.syntax = lines[0]?.before.syntax ?? 'att';
   assembler.bits = lines[0]?.before.bits ?? 64;
   const around = localLabels(document, first, added);

@@ -338,7 +338,16 @@ function materialise(symbol: AssemblySymbol): void {
 
 function newSymbol(name: string): AssemblySymbol {
   return {
-    ...{ name, fragment: undefined, offset: 0, expression: undefined, binding: 'local', type: 'none' },
-    ...{ visibility: 'default', size: undefined, common: undefined, definition: undefined, referenced: false },
+    name,
+    fragment: undefined,
+    offset: 0,
+    expression: undefined,
+    binding: 'local',
+    type: 'none',
+    visibility: 'default',
+    size: undefined,
+    common: undefined,
+    definition: undefined,
+    referenced: false,
   };
 }

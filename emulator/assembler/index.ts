@@ -31,6 +31,7 @@ export interface AssembledObject {
 export function assembleObject(file: string, text: string, options: ObjectOptions = {}): AssembledObject {
   const assembler = new Assembler(options);
   const { diagnostics, sections, symbols } = assembler;
+  assembler.lines.marksSource = options.debugDirectory !== undefined;
   let preprocessed: Preprocessed | undefined;
   if (isPreprocessed(file)) {
     preprocessed = preprocess(file, text, { include: (...of) => options.include?.(...of) });

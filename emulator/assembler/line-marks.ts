@@ -54,6 +54,8 @@ export class LineMarks {
   readonly sources: string[] = [];
   readonly table = new FileTable();
   readonly location: Location = { file: 1, line: 0, column: 0, isStatement: true, isa: 0, ...ONCE };
+  /** Whether lines of the source get rows where no `.loc` asks for any. */
+  marksSource = true;
   /** A `.loc` was met: the line table is the compiler's. */
   isOwn = false;
   /** A `.loc` waits for its instruction. */
@@ -65,7 +67,7 @@ export class LineMarks {
   /** Before an instruction is written. */
   instruction({ from, line, file }: Statement): void {
     if (this.#waits) this.flush();
-    if (this.isOwn) return;
+    if (this.isOwn || !this.marksSource) return;
     Object.assign(this.location, { file: this.#source(from?.file ?? file), line: (from?.line ?? line) + 1 });
     this.#mark();
   }
