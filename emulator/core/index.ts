@@ -21,6 +21,7 @@ export * from './x87';
 export { compareStringsIndex, compareStringsMask, crc32c, sseDot, sseRound, sseRoundPacked } from './sse4';
 export * from './crypto';
 export { findBank, noteRoot, readKey, selectBank } from './bank-keys';
+export { nextDirty } from './frames';
 export { loadFields, saveFields } from './moves';
 export { enterGuest, exitByViolation, exitGuest, mayInterrupt } from './vm-transitions';
 export { enterHandler, returnFromHandler } from './transfer';

@@ -30,6 +30,8 @@ export interface CoreExports {
   /** Notes which watched ranges an access meets (core/mmu-watch.ts). */
   noteAccess(gva: bigint, bytes: number, access: number): number;
   setCareful(on: number): void;
+  /** The first frame of `pfn` to `end` - 1 that has been written since the last snapshot; -1 for none. */
+  nextDirty(pfn: number, end: number): number;
   /** FXSAVE's image of the running state at FP_IMAGE; `wide`: with 64-bit pointers. */
   fxStore(wide: number): void;
   /** Loads the image at FP_IMAGE; 1 if reserved bits of MXCSR are set, and then nothing was changed. */

@@ -19,7 +19,21 @@ export interface FrameState {
   /** No frame below this PFN is free. */
   lowest: number;
   free: number;
+  /** 1 for a chunk of SAVED frames that has changed since `latest`, which shares the others with what came before it. */
+  readonly changed: Uint8Array;
+  latest: FrameImages | undefined;
 }
+
+/** A `FrameState` in a snapshot: what it knows of each frame in chunks of SAVED, which are shared with the snapshot before where nothing has changed. */
+export interface FrameImages {
+  readonly references: readonly Uint16Array[];
+  readonly dirtied: readonly Uint8Array[];
+  readonly used: Uint16Array;
+  readonly lowest: number;
+  readonly free: number;
+}
+const SAVED_SHIFT = 12;
+const SAVED = 1 << SAVED_SHIFT;
 
 /** Frame 0 is never handed out, so that 0 can mean "none". */
 export function createFrames(bytesOfRam: number): FrameState {
@@ -30,10 +44,40 @@ export function createFrames(bytesOfRam: number): FrameState {
     dirtied: new Uint8Array(count),
     lowest: 1,
     free: count - 1,
+    changed: new Uint8Array(Math.ceil(count / SAVED)),
+    latest: undefined,
   };
   state.references[0] = 1;
   state.used[0] = 1;
   return state;
+}
+
+export function saveFrames(frames: FrameState): FrameImages {
+  const { references, dirtied, used, lowest, free, changed, latest } = frames;
+  const chunk = <T extends Uint8Array | Uint16Array>(index: number, known: T | undefined, whole: T): T =>
+    known && changed[index] === 0 ? known : (whole.slice(index * SAVED, (index + 1) * SAVED) as T);
+  const images: FrameImages = {
+    references: Array.from(changed, (_, index) => chunk(index, latest?.references[index], references)),
+    dirtied: Array.from(changed, (_, index) => chunk(index, latest?.dirtied[index], dirtied)),
+    used: used.slice(),
+    lowest,
+    free,
+  };
+  changed.fill(0);
+  frames.latest = images;
+  return images;
+}
+
+/** @param bytesOfRam as they were */
+export function restoreFrames(images: FrameImages, bytesOfRam: number): FrameState {
+  const frames = createFrames(bytesOfRam);
+  images.references.forEach((chunk, index) => frames.references.set(chunk, index * SAVED));
+  images.dirtied.forEach((chunk, index) => frames.dirtied.set(chunk, index * SAVED));
+  frames.used.set(images.used);
+  frames.lowest = images.lowest;
+  frames.free = images.free;
+  frames.latest = images;
+  return frames;
 }
 
 /** HPA of a zeroed frame with one reference, or -1. */
@@ -79,6 +123,7 @@ export function freeHugePages(frames: FrameState): number {
 
 export function reference(frames: FrameState, hpa: number): void {
   frames.references[hpa / PAGE]!++;
+  change(frames, hpa / PAGE);
 }
 export function references(frames: FrameState, hpa: number): number {
   return frames.references[hpa / PAGE]!;
@@ -88,10 +133,12 @@ export function references(frames: FrameState, hpa: number): number {
 export function release(frames: FrameState, hpa: number): void {
   const pfn = hpa / PAGE;
   if (frames.references[pfn] === 0) throw new Error(`frame ${pfn} is released but was free`);
+  change(frames, pfn);
   if (--frames.references[pfn]! === 0) give(frames, pfn);
 }
 export function releaseHuge(frames: FrameState, hpa: number): void {
   const first = hpa / PAGE;
+  change(frames, first);
   if (--frames.references[first]! !== 0) return;
   give(frames, first);
   for (let pfn = first + 1; pfn < first + FRAMES_PER_BLOCK; pfn++) {
@@ -100,7 +147,11 @@ export function releaseHuge(frames: FrameState, hpa: number): void {
   }
 }
 
+function change(frames: FrameState, pfn: number): void {
+  frames.changed[pfn >>> SAVED_SHIFT] = 1;
+}
 function take(frames: FrameState, pfn: number): void {
+  change(frames, pfn);
   frames.references[pfn] = 1;
   frames.used[pfn >> 9]!++;
   frames.free--;

@@ -13,7 +13,7 @@ import { loadProgram } from './exec.ts';
 import { enterProgram, nameProgram } from './execve.ts';
 import { handleException } from './faults.ts';
 import { createTask } from './fork.ts';
-import { allocateFrame, createFrames } from './frames.ts';
+import { allocateFrame, createFrames, restoreFrames, saveFrames, type FrameImages } from './frames.ts';
 import { openBase } from './fs/descriptors.ts';
 import { memoryMapRows } from './fs/maps.ts';
 import { tidy } from './fs/paths.ts';
@@ -100,6 +100,13 @@ function leave(linux: Linux, task: Task): void {
   }
 }
 
+interface SavedKernel {
+  readonly state: Omit<KernelState, 'frames'>;
+  readonly frames: FrameImages;
+  readonly blobs: Map<number, Uint8Array>;
+  readonly dune: unknown;
+}
+
 function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'> {
   return {
     start: () => start(linux),
@@ -140,10 +147,15 @@ function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'
     explanations() {
       return new Map([...(linux.dune?.explanations() ?? []), ...linux.state.explanations]);
     },
-    save: () => ({ state: structuredClone(linux.state), blobs: new Map(linux.blobs), dune: linux.dune?.save() }),
+    save(): SavedKernel {
+      const { frames, ...state } = linux.state;
+      const blobs = new Map(linux.blobs);
+      return { state: structuredClone(state), frames: saveFrames(frames), blobs, dune: linux.dune?.save() };
+    },
     restore(saved) {
-      const snapshot = saved as { state: KernelState; blobs: Map<number, Uint8Array>; dune: unknown };
-      linux.state = structuredClone(snapshot.state);
+      const snapshot = saved as SavedKernel;
+      const frames = restoreFrames(snapshot.frames, linux.memory.size);
+      linux.state = { ...structuredClone(snapshot.state), frames };
       linux.blobs = new Map(snapshot.blobs);
       linux.dune?.restore(snapshot.dune);
     },

@@ -2,6 +2,7 @@
  * Contents of guest frames at snapshots. A snapshot shares with the one before it every frame that was not written in between (FRAME_DIRTY), and every
  * table of CHUNK frames that holds no such frame: it costs what was written since, however much memory there is.
  */
+import type { CoreExports } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import type { PhysicalMemory } from '../mmu/physical.ts';
 import { PAGE_SIZE } from '../mmu/physical.ts';
@@ -14,28 +15,25 @@ export type FrameImages = readonly (Chunk | undefined)[];
 /** Frames of a table. */
 const CHUNK = 256;
 const ZERO: Chunk = new Array<undefined>(CHUNK).fill(undefined);
-/** FRAME_DIRTY of the four frames whose flags a word holds. */
-const DIRTY_IN_WORD = L.FRAME_DIRTY * 0x01010101;
 
 export class FrameStore {
   /** Memory equals this except for frames marked dirty. */
   #base: FrameImages;
   readonly #frames: number;
 
-  constructor(readonly memory: PhysicalMemory) {
+  constructor(
+    readonly memory: PhysicalMemory,
+    readonly core: Pick<CoreExports, 'nextDirty'>,
+  ) {
     this.#frames = memory.size / PAGE_SIZE;
     this.#base = new Array<undefined>(Math.ceil(this.#frames / CHUNK)).fill(undefined);
   }
 
   /** Frames written since the last `save` or `load`, in order. */
   #dirty(): number[] {
-    const { bytes, u32 } = this.memory.mem;
     const dirty: number[] = [];
-    const first = L.FRAME_FLAGS >>> 2;
-    for (let word = 0; word < this.#frames / 4; word++)
-      if (u32[first + word]! & DIRTY_IN_WORD)
-        for (let pfn = word * 4; pfn < word * 4 + 4; pfn++)
-          if (bytes[L.FRAME_FLAGS + pfn]! & L.FRAME_DIRTY) dirty.push(pfn);
+    const end = this.#frames;
+    for (let pfn = this.core.nextDirty(0, end); pfn >= 0; pfn = this.core.nextDirty(pfn + 1, end)) dirty.push(pfn);
     return dirty;
   }
 

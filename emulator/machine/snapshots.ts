@@ -31,7 +31,7 @@ export class Snapshots {
     readonly context: CpuContext,
     readonly kernel: Pick<Personality, 'save' | 'restore'>,
   ) {
-    this.#frames = new FrameStore(context.physical);
+    this.#frames = new FrameStore(context.physical, context.core);
   }
 
   save(extra: MachineExtra): MachineSnapshot {
