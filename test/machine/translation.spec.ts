@@ -11,7 +11,7 @@ import { example, start, traceOf } from './support.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const built = join(root, 'dist/test-translation');
-const EAGER = { threshold: 20, batch: 4 };
+const EAGER = { threshold: 20, batch: 4, mostSteps: 1 };
 
 /** Programs of bench/, with little work. */
 const BENCHMARKS = {

@@ -7,7 +7,7 @@ import * as L from '../layout.ts';
 import { CODE, DATA, generator, program } from './random-code.support.ts';
 import type { Random } from './random-code.support.ts';
 
-const EAGER = { threshold: 8, batch: 4, modules: 2000 };
+const EAGER = { threshold: 8, batch: 4, modules: 2000, mostSteps: 1 };
 const PRESENT_WRITABLE = 3n;
 const PAGE = 4096;
 const HLT = 0xf4;
@@ -138,7 +138,7 @@ describe('region translator', () => {
   });
 
   it('bounds its modules', () => {
-    const t = createTestEngine({ threshold: 3, batch: 1, modules: 4 });
+    const t = createTestEngine({ threshold: 3, batch: 1, modules: 4, mostSteps: 1 });
     for (let index = 0; index < 12; index++) {
       // mov ecx, 200; 1: add eax, 1; dec ecx; jnz 1b; hlt
       t.put(CODE + index * PAGE, 0xb9, 200, 0, 0, 0, 0x83, 0xc0, 1, 0xff, 0xc9, 0x75, 0xf9, HLT);
