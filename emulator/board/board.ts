@@ -4,14 +4,11 @@
  */
 import type { BoardBus, CpuContext } from '../cpu/context.ts';
 import type { Fault } from '../cpu/engine-api.ts';
-import { InterruptionType } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
 import type { Thread } from '../linux/api.ts';
 import type { Explanation, MachineOptions, ThreadInfo } from '../machine/api.ts';
 import type { Personality } from '../machine/personality.ts';
 import type { PhysicalMemory } from '../mmu/physical.ts';
-import { Exit, Pin } from '../vmx/controls.ts';
-import { Field } from '../vmx/fields.ts';
 import { resetForKernel } from './boot.ts';
 import { Cmos } from './cmos.ts';
 import type { CmosState } from './cmos.ts';
@@ -20,13 +17,11 @@ import type { Cpu, SavedCpus } from './cpus.ts';
 import { explainShutdown } from './explain.ts';
 import { FwCfg } from './fw-cfg.ts';
 import type { FwCfgState } from './fw-cfg.ts';
-import { IoApic } from './io-apic.ts';
+import { Interrupts } from './interrupts.ts';
 import type { IoApicState } from './io-apic.ts';
-import { DeliveryMode, Register } from './apic-registers.ts';
-import type { InterruptMessage } from './local-apic.ts';
+import { Register } from './apic-registers.ts';
 import { MemoryMap } from './memory-map.ts';
 import { changeCommandLine, loadKernel } from './multiboot.ts';
-import { InterruptControllers } from './pic.ts';
 import type { PicState } from './pic.ts';
 import { Ports } from './ports.ts';
 import { Uart } from './uart.ts';
@@ -36,20 +31,11 @@ import type { WaitingState } from './waiting.ts';
 
 /** Process and first thread id that the debugger sees: CPU n is thread n + 1. */
 const PROCESS = 1;
-const FLAG_IF = 0x200;
-const BLOCKED = 3;
 const UART_LINE = 4;
 /** Milliseconds since 1970 at power-on, and cycles in one. */
 const POWER_ON = Date.UTC(2024, 0, 1);
 const CYCLES_A_MILLISECOND = 3e6;
 const CONSOLE_BUFFER = 4096;
-
-const enum Shorthand {
-  None = 0,
-  Self = 1,
-  All = 2,
-  Others = 3,
-}
 
 interface SavedBoard {
   readonly cpus: SavedCpus;
@@ -70,8 +56,7 @@ export class Board implements Personality, BoardBus {
   readonly #context: CpuContext;
   readonly #options: MachineOptions;
   readonly #cpus: Cpus;
-  readonly #ioApic = new IoApic((message) => this.#route(message));
-  readonly #pic = new InterruptControllers();
+  readonly #interrupts: Interrupts;
   readonly #uart: Uart;
   readonly #fwCfg: FwCfg;
   readonly #cmos: Cmos;
@@ -91,14 +76,15 @@ export class Board implements Personality, BoardBus {
     context.mem.set32(L.BOARD, 1);
     context.board = this;
     context.endOfInterrupt = () => this.#cpus.current.apic.write(Register.Eoi, 0);
+    this.#interrupts = new Interrupts(context, () => this.#cpus);
     this.#cpus = new Cpus(context, {
-      send: (from, message, shorthand) => this.#send(from, message, shorthand),
-      endOfInterrupt: (vector) => this.#ioApic.endOfInterrupt(vector),
-      picPending: () => this.#pic.pending,
+      send: (from, message, shorthand) => this.#interrupts.send(from, message, shorthand),
+      endOfInterrupt: (vector) => this.#interrupts.ioApic.endOfInterrupt(vector),
+      picPending: () => this.#interrupts.pic.pending,
     });
     this.#uart = new Uart(
       (byte) => this.#print(byte),
-      (asserted) => this.setLine(UART_LINE, asserted),
+      (asserted) => this.#interrupts.setLine(UART_LINE, asserted),
       () => this.#flushConsole(),
     );
     this.#fwCfg = new FwCfg({ ramBytes: this.#physical.size, cpus: context.cpus });
@@ -110,13 +96,13 @@ export class Board implements Personality, BoardBus {
       uart: this.#uart,
       fwCfg: this.#fwCfg,
       cmos: this.#cmos,
-      pic: this.#pic,
-      setLine: (line, asserted) => this.setLine(line, asserted),
+      pic: this.#interrupts.pic,
+      setLine: (line, asserted) => this.#interrupts.setLine(line, asserted),
       exit: (status) => this.#end(status),
       changed: () => this.#cpus.replan(),
     });
     this.#memory = new MemoryMap({
-      ioApic: this.#ioApic,
+      ioApic: this.#interrupts.ioApic,
       apic: () => this.#cpus.current.apic,
       apicBase: () => context.mem.get64(L.MSR_APIC_BASE),
     });
@@ -195,101 +181,8 @@ export class Board implements Personality, BoardBus {
     return { status: this.#exit?.status ?? 0 };
   }
 
-  // ---------------------------------------------------------------- interrupts
-
-  setLine(line: number, asserted: boolean): void {
-    // The 8259's output of input 0 reaches the I/O APIC at input 2.
-    this.#ioApic.setLine(line === 0 ? 2 : line, asserted);
-    this.#pic.setLine(line, asserted);
-    this.#cpus.replan();
-  }
-
-  #send(from: Cpu, message: InterruptMessage, shorthand: Shorthand): void {
-    switch (shorthand) {
-      case Shorthand.Self:
-        return this.#deliver(from, message);
-      case Shorthand.All:
-        return this.#cpus.all.forEach((cpu) => this.#deliver(cpu, message));
-      case Shorthand.Others:
-        return this.#cpus.all.filter((cpu) => cpu !== from).forEach((cpu) => this.#deliver(cpu, message));
-      default:
-        this.#route(message);
-    }
-  }
-
-  /** To whom it names; with lowest priority to the one that is least busy. */
-  #route(message: InterruptMessage): void {
-    const targets = this.#cpus.all.filter(({ apic }) => apic.isDestination(message));
-    if (message.mode !== DeliveryMode.Lowest) return targets.forEach((cpu) => this.#deliver(cpu, message));
-    const [first, ...others] = targets;
-    if (!first) return;
-    const priority = ({ apic }: Cpu): number => apic.processorPriority();
-    this.#deliver(
-      others.reduce((least, cpu) => (priority(cpu) < priority(least) ? cpu : least), first),
-      message,
-    );
-  }
-
-  #deliver(cpu: Cpu, { mode, vector, level }: InterruptMessage): void {
-    this.#cpus.arrive(cpu);
-    switch (mode) {
-      case DeliveryMode.Fixed:
-      case DeliveryMode.Lowest:
-        cpu.apic.accept(vector, level);
-        break;
-      case DeliveryMode.Nmi:
-        this.#cpus.nmi(cpu);
-        break;
-      case DeliveryMode.Init:
-        this.#cpus.init(cpu);
-        break;
-      case DeliveryMode.Startup:
-        this.#cpus.startup(cpu, vector);
-        break;
-    }
-    this.#cpus.replan();
-  }
-
-  /** Between two instructions: the interrupt that the running processor takes now. */
   pendingInterrupt(): Fault | undefined {
-    const { context, cpu } = { context: this.#context, cpu: this.#cpus.current };
-    const { mem } = context;
-    // After VM entry or VMXOFF.
-    if (cpu.init && this.#cpus.signalled(cpu)) this.#cpus.replan();
-    if (context.cpu.nonRoot && context.vmx.deliverVirtualInterrupt()) return undefined;
-    const own = cpu.apic.deliverable();
-    const external = own < 0 && cpu.apic.takesExtInt() && this.#pic.pending;
-    if ((own < 0 && !external) || mem.get32(L.INTERRUPTIBILITY) & BLOCKED) return this.#wakeForNmi();
-    if (context.cpu.nonRoot && Number(context.vmx.field(Field.pinBasedControls)) & Pin.ExternalInterruptExiting) {
-      this.#exitForInterrupt(cpu, own);
-      return undefined;
-    }
-    if (!(mem.get32(L.SYSTEM_FLAGS) & FLAG_IF)) return this.#wakeForNmi();
-    mem.set32(L.ACTIVITY, Activity.Active);
-    return { kind: 'exception', vector: this.#acknowledge(cpu, own), type: InterruptionType.External };
-  }
-
-  /** The engine delivers NMIs itself; HLT ends with one. */
-  #wakeForNmi(): undefined {
-    const { mem } = this.#context;
-    if (mem.get32(L.ACTIVITY) !== Activity.Halt || !(mem.get32(L.PENDING_EVENTS) & L.PENDING_NMI)) return;
-    mem.set32(L.ACTIVITY, Activity.Active);
-  }
-
-  #acknowledge(cpu: Cpu, own: number): number {
-    if (own < 0) return this.#pic.acknowledge();
-    cpu.apic.acknowledge(own);
-    return own;
-  }
-
-  /** The interrupt is taken from the controller only with "acknowledge interrupt on exit" (SDM 3C 28.2). */
-  #exitForInterrupt(cpu: Cpu, own: number): void {
-    const { vmx } = this.#context;
-    const acknowledges = Number(vmx.field(Field.exitControls)) & Exit.AcknowledgeInterrupt;
-    const vector = acknowledges ? this.#acknowledge(cpu, own) : 0;
-    vmx.interceptEvent({ kind: 'exception', vector, type: InterruptionType.External });
-    // It may have been the notification of posted interrupts.
-    if (this.#context.cpu.nonRoot) vmx.deliverVirtualInterrupt();
+    return this.#interrupts.pending();
   }
 
   // ---------------------------------------------------------------- what instructions reach (BoardBus)
@@ -424,8 +317,8 @@ export class Board implements Personality, BoardBus {
   save(): SavedBoard {
     return structuredClone({
       cpus: this.#cpus.save(),
-      ioApic: this.#ioApic.state,
-      pic: this.#pic.state,
+      ioApic: this.#interrupts.ioApic.state,
+      pic: this.#interrupts.pic.state,
       uart: this.#uart.state,
       fwCfg: this.#fwCfg.state,
       cmos: this.#cmos.state,
@@ -440,8 +333,8 @@ export class Board implements Personality, BoardBus {
   restore(saved: unknown): void {
     const board = structuredClone(saved as SavedBoard);
     this.#cpus.restore(board.cpus);
-    this.#ioApic.state = board.ioApic;
-    this.#pic.state = board.pic;
+    this.#interrupts.ioApic.state = board.ioApic;
+    this.#interrupts.pic.state = board.pic;
     this.#uart.state = board.uart;
     this.#fwCfg.state = board.fwCfg;
     this.#cmos.state = board.cmos;
