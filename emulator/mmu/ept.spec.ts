@@ -54,6 +54,27 @@ describe('EPT', () => {
     assert.equal(m.mmu.gpaToHpa(GPA + 0x1000), -1);
   });
 
+  it("drops one translation at a violation by a 4 KB entry, all of the guest's large page at another", () => {
+    prepare(false);
+    const large = 0x4000_0000n;
+    const page = 0x6_0000_0000;
+    const [first, second] = [0x50_0000n, 0x50_1000n];
+    m.map(large, BigInt(page) | 0xe7n, 2, 0x27n);
+    [first, second].forEach((hpa, index) => m.mapEpt(page + index * 4096, hpa | R | WB));
+    for (const at of [0n, 4096n]) assert.notEqual(m.core.slowLoad(large + at, 8, 0), -1);
+    const cached = (): bigint[] => m.mmu.entries().flatMap(({ gva }) => (gva >= large ? [gva] : []));
+    assert.deepEqual(cached(), [large, large + 4096n]);
+    assert.equal(m.core.slowStore(large, 8, 0, 1n), 1);
+    assert.equal(m.mem.get32(L.FAULT_KIND), C.FAULT_EPT_VIOLATION);
+    assert.deepEqual(cached(), [large + 4096n]);
+    // The table that held both entries is gone: nothing says what size they were.
+    assert.notEqual(m.core.slowLoad(large, 8, 0), -1);
+    const table = m.mmu.walk(large, 'read').steps.findLast((step) => step.table === 'ept' && step.level === 2)!;
+    m.physical.write64(table.hpa, 0n);
+    assert.equal(m.core.slowStore(large, 8, 0, 1n), 1);
+    assert.deepEqual(cached(), []);
+  });
+
   it('gives access, rights given and bits 7 to 11 in the qualification', () => {
     prepare(false);
     setLeaf(0n);
