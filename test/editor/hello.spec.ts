@@ -29,7 +29,7 @@ describe('Debugging examples/hello', () => {
     assert.match(reason, /0x\w+\s+\w+/);
     await vmcs.expand('Controls');
     await vmcs.expand(/secondary processor-based/i);
-    assert.match(await (await vmcs.row(/enable EPT/i)).innerText(), /0x1/);
+    assert.match(await (await vmcs.row(/^enable EPT/i)).innerText(), /1\s+guest-physical/);
     await editor.screenshot('2 vmcs');
   });
 
