@@ -46,7 +46,7 @@ export function takeExit(
 }
 
 /** The information fields are written; every case. */
-export function leaveWithChecks(context: CpuContext, vmcs: CurrentVmcs, resume: number): void {
+function leaveWithChecks(context: CpuContext, vmcs: CurrentVmcs, resume: number): void {
   saveGuest(context, vmcs, resume);
   saveInForce(context, vmcs);
   vmcs.write32(Field.entryInterruptionInformation, vmcs.read32(Field.entryInterruptionInformation) & ~VALID);
