@@ -39,8 +39,9 @@ export function activate(context: vscode.ExtensionContext, adapters: vscode.Debu
   );
 }
 
-async function revealSource(path: string, line: number): Promise<void> {
+/** @param viewColumn where to; absent: where the user is */
+async function revealSource(path: string, line: number, viewColumn?: vscode.ViewColumn): Promise<void> {
   const uri = /^[a-z][\w+.-]+:\/\//i.test(path) ? vscode.Uri.parse(path) : vscode.Uri.file(path);
   const at = new vscode.Position(Math.max(0, line - 1), 0);
-  await vscode.window.showTextDocument(uri, { selection: new vscode.Range(at, at), preserveFocus: true });
+  await vscode.window.showTextDocument(uri, { selection: new vscode.Range(at, at), preserveFocus: true, viewColumn });
 }

@@ -57,7 +57,7 @@ describe('the page that explains a fault', () => {
   });
 
   it('links places in the source', () => {
-    const args = encodeURIComponent(JSON.stringify(['/a b/main.c', 7]));
+    const args = encodeURIComponent(JSON.stringify(['/a b/main.c', 7, 1]));
     assert.ok(html.includes(`href="command:dune.reveal?${args}">main.c:7</a>`));
   });
 

@@ -18,7 +18,10 @@ const ESCAPES: Readonly<Record<string, string>> = {
 const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => ESCAPES[character]!);
 const code = (text: string): string => `<code>${escape(text)}</code>`;
 
-/** @param revealCommand command that takes a path and a line */
+/** Sources open beside the page, not over it (vscode.ViewColumn.One). */
+const FIRST_COLUMN = 1;
+
+/** @param revealCommand command that takes a path, a line and a column */
 export function faultHtml(fault: FaultBody, revealCommand: string): string {
   const { title, headline, chain, walk, tlb, tlbSummary, controls, advice } = fault;
   const sections = [
@@ -38,7 +41,7 @@ export function faultHtml(fault: FaultBody, revealCommand: string): string {
 function placeHtml({ rip, symbol, source }: CodePlace, command: string): string {
   const name = `${code(rip)}${symbol ? ` ${escape(symbol)}` : ''}`;
   if (!source) return name;
-  const args = encodeURIComponent(JSON.stringify([source.path, source.line]));
+  const args = encodeURIComponent(JSON.stringify([source.path, source.line, FIRST_COLUMN]));
   const file = source.path.slice(source.path.lastIndexOf('/') + 1);
   return `${name} <a href="command:${command}?${args}">${escape(file)}:${source.line}</a>`;
 }

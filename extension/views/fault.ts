@@ -59,6 +59,9 @@ export class FaultScreen implements vscode.Disposable {
     }
     this.#panel.title = `Fault: ${fault.title}`;
     this.#panel.webview.html = faultHtml(fault, REVEAL);
+    // A source that was opened over it; where it shares a group with the source that has stopped it stays behind.
+    const { visible, viewColumn } = this.#panel;
+    if (!visible && viewColumn !== vscode.window.activeTextEditor?.viewColumn) this.#panel.reveal(undefined, true);
   }
 
   dispose(): void {

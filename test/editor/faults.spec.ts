@@ -62,10 +62,9 @@ describe('Faults and the TLB', () => {
     const refused = page.locator('table.walk td.refused');
     assert.equal(await refused.count(), 1);
     assert.match(await refused.innerText(), /0x0[^]*not-present/);
-    assert.match(await page.locator('table.walk tr', { has: refused }).innerText(), /^page/);
+    assert.match(await page.locator('table.walk tr', { has: page.locator('td.refused') }).innerText(), /^page/);
     await editor.screenshot('4 ept violation');
     await workbench.press('Shift+F5');
     await workbench.debug.ended();
-    assert.equal(await workbench.messages().count(), 0);
   });
 });
