@@ -1,5 +1,6 @@
 /** What is drawn into a source: semantic tokens, encodings, the lens that debugs. */
 import { InlayHintKind, type CodeLens, type InlayHint, type Range } from 'vscode-languageserver-types';
+import { linesOf } from './document.ts';
 import { rangeOf } from './navigation.ts';
 import { isFunction } from './outline.ts';
 import type { Source } from './source.ts';
@@ -47,7 +48,7 @@ export function semanticTokens(source: Source, range?: Range): number[] {
   const data: number[] = [];
   let [lastLine, lastStart] = [0, 0];
   const { lines } = source.document;
-  const [first, last] = range ? [range.start.line, Math.min(range.end.line, lines.length - 1)] : [0, lines.length - 1];
+  const [first, last] = range ? linesOf(range, lines.length) : [0, lines.length - 1];
   for (let line = first; line <= last; line++)
     for (const token of lines[line]!.tokens) {
       const type = typeOf(token);
@@ -69,10 +70,11 @@ export type EncodingHints = 'off' | 'length' | 'bytes';
 /** Bytes shown; an instruction has at most 15, a macro more. */
 const MOST_BYTES = 16;
 
-export function inlayHints(source: Source, { start, end }: Range, mode: EncodingHints): InlayHint[] {
+export function inlayHints(source: Source, range: Range, mode: EncodingHints): InlayHint[] {
   if (mode === 'off') return [];
   const hints: InlayHint[] = [];
-  for (let line = start.line; line <= end.line && line < source.document.lines.length; line++) {
+  const [first, last] = linesOf(range, source.document.lines.length);
+  for (let line = first; line <= last; line++) {
     const instructions = source.analysis.instructions.get(line);
     if (!instructions) continue;
     const bytes = instructions.flatMap((instruction) => [...source.analysis.bytes(instruction)]);

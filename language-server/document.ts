@@ -1,4 +1,5 @@
 /** A source as lines of tokens. An edit lexes what it touched; the rest is kept. */
+import type { Range } from 'vscode-languageserver-types';
 import { isPreprocessed } from '../emulator/assembler/preprocess.ts';
 import { lexLine, START, type LexerState, type Token } from './lexer.ts';
 
@@ -7,6 +8,12 @@ export interface Line {
   readonly tokens: readonly Token[];
   readonly before: LexerState;
   readonly after: LexerState;
+}
+
+/** First and last line of a range; one that ends before a line's first character does not touch that line. The last may lie before the first. */
+export function linesOf({ start, end }: Range, count: number): readonly [number, number] {
+  const last = end.character === 0 ? end.line - 1 : end.line;
+  return [start.line, Math.min(last, count - 1)];
 }
 
 export interface Change {

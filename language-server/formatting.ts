@@ -1,6 +1,6 @@
 /** Columns: labels at the margin, mnemonics and directives at 8, operands at 16, comments where they were lined up. */
 import type { FormattingOptions, Range, TextEdit } from 'vscode-languageserver-types';
-import type { Document, Line } from './document.ts';
+import { linesOf, type Document, type Line } from './document.ts';
 
 const MNEMONIC = 8;
 const OPERANDS = 16;
@@ -93,9 +93,9 @@ function withCommas(operands: string): string {
 }
 
 export function format({ lines }: Document, { insertSpaces }: FormattingOptions, range?: Range): TextEdit[] {
-  const [first, last] = range ? [range.start.line, range.end.line] : [0, lines.length - 1];
+  const [first, last] = range ? linesOf(range, lines.length) : [0, lines.length - 1];
   const edits: TextEdit[] = [];
-  for (let line = first; line <= last && line < lines.length; line++) {
+  for (let line = first; line <= last; line++) {
     const { text } = lines[line]!;
     const newText = formatLine(lines[line]!, insertSpaces);
     if (newText !== text.replace(/\r$/, ''))

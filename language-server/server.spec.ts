@@ -69,6 +69,28 @@ class Transcript {
   }
 }
 
+/** Whole lines: the range ends where the line after the last one begins. */
+function lines(first: number, last: number): Lines {
+  return { start: { line: first, character: 0 }, end: { line: last + 1, character: 0 } };
+}
+interface Lines {
+  readonly start: { readonly line: number; readonly character: number };
+  readonly end: { readonly line: number; readonly character: number };
+}
+
+/** Semantic tokens with lines and columns instead of distances from the token before. */
+function absolute({ data }: { readonly data: readonly number[] }): number[][] {
+  const tokens: number[][] = [];
+  let [line, start] = [0, 0];
+  for (let at = 0; at < data.length; at += 5) {
+    const [down, right, ...rest] = data.slice(at, at + 5) as [number, number, ...number[]];
+    start = down ? right : start + right;
+    line += down;
+    tokens.push([line, start, ...rest]);
+  }
+  return tokens;
+}
+
 describe('language server', () => {
   let client: TestClient;
   const transcripts = new Map<string, Transcript>();
@@ -320,6 +342,37 @@ describe('language server', () => {
       '',
     ]);
     assert.deepEqual(assembleObject('a.s', lines.join('\n')).object, assembleObject('a.s', text).object);
+  });
+
+  it('formats and colours a range as it does the whole, and nothing outside it', async () => {
+    type Edit = { range: { start: { line: number; character: number } } };
+    for (const name of ['untidy.s', 'kernel.S']) {
+      const transcript = await open(name);
+      const { source } = transcript;
+      const count = source.split('\n').length;
+      const options = { tabSize: 8, insertSpaces: false };
+      const whole = (await transcript.ask('textDocument/formatting', '', { options })) as Edit[];
+      const all = absolute((await transcript.ask('textDocument/semanticTokens/full', '')) as { data: number[] });
+      const ranges = [
+        ...[lines(3, 9), lines(10, 24), lines(12, 12), lines(0, 0), lines(0, count), lines(count - 3, count + 5)],
+        { start: { line: 4, character: 3 }, end: { line: 11, character: 2 } },
+      ];
+      for (const range of ranges) {
+        const edits = await transcript.ask('textDocument/rangeFormatting', '', { options, range });
+        const within = ({ start: { line } }: Edit['range']): boolean =>
+          line >= range.start.line && (line < range.end.line || (line === range.end.line && range.end.character > 0));
+        assert.deepEqual(
+          edits,
+          whole.filter((edit) => within(edit.range)),
+        );
+        const tokens = await transcript.ask('textDocument/semanticTokens/range', '', { range });
+        assert.deepEqual(
+          absolute(tokens as { data: number[] }),
+          all.filter(([line]) => within({ start: { line: line!, character: 0 } })),
+        );
+      }
+      golden(`ranges-${name}`, transcript.text);
+    }
   });
 
   it('says the same of a keystroke as of the whole source', async () => {
