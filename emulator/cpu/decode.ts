@@ -2,6 +2,8 @@
 import { decodeTableOf, EXCHANGE_ACCUMULATOR, Read, SizeRule } from './decode-table.ts';
 import type { CodeMode, CompiledRow, DecodeTable } from './decode-table.ts';
 import type { Instruction, Operand } from './instruction.ts';
+import { Prefix, PREFIXES } from './prefixes.ts';
+import { GPR, HIGH_BYTE, XMM, YMM, MMX, ST, SEGMENT, CONTROL, DEBUG, SMALL, NO_OPERANDS } from './shared-operands.ts';
 import { DEFAULT_MODEL } from './system/models.ts';
 import { shiftByZero } from './table/shifts.ts';
 import type { OpcodeRow } from './table/row.ts';
@@ -21,56 +23,12 @@ export type DecodeFailure = 'invalid' | 'truncated' | 'too-long';
 /** Longest instruction, in bytes (SDM 2A 2.3.11). */
 export const MAX_INSTRUCTION_LENGTH = 15;
 
-// Operands that carry nothing but a number are shared.
-const numbered = <K extends string>(kind: K, count: number) =>
-  Array.from({ length: count }, (_, register) => ({ kind, register }));
-const GPR: readonly Operand[] = numbered('gpr', 16);
-const HIGH_BYTE: readonly Operand[] = [4, 5, 6, 7].map((register) => ({
-  kind: 'gpr',
-  register: register - 4,
-  high: true,
-}));
-const XMM: readonly Operand[] = numbered('xmm', 16);
-const YMM: readonly Operand[] = numbered('ymm', 16);
-const MMX: readonly Operand[] = numbered('mmx', 8);
-const ST: readonly Operand[] = numbered('st', 8);
-const SEGMENT: readonly Operand[] = numbered('segment', 6);
-const CONTROL: readonly Operand[] = numbered('control', 16);
-const DEBUG: readonly Operand[] = numbered('debug', 8);
-const SMALL: readonly Operand[] = Array.from({ length: 384 }, (_, index) => ({
-  kind: 'immediate',
-  value: BigInt(index - 128),
-}));
-const NO_OPERANDS: readonly Operand[] = [];
-
 /** Shapes that a compiled row can have. */
 const SHAPES = 4096;
 
 const SEGMENT_SS = 2;
 const SEGMENT_DS = 3;
 const SEGMENT_ES = 0;
-
-// Prefix classes of the first bytes of an instruction.
-export const enum Prefix {
-  None,
-  Rex,
-  OperandSize,
-  AddressSize,
-  Lock,
-  Repeat,
-  Segment,
-}
-/** By code mode. */
-export const PREFIXES: readonly Uint8Array[] = [0, 1, 2].map((mode) => {
-  const classes = new Uint8Array(256);
-  if (mode === 2) classes.fill(Prefix.Rex, 0x40, 0x50);
-  classes[0x66] = Prefix.OperandSize;
-  classes[0x67] = Prefix.AddressSize;
-  classes[0xf0] = Prefix.Lock;
-  classes[0xf2] = classes[0xf3] = Prefix.Repeat;
-  for (const byte of [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]) classes[byte] = Prefix.Segment;
-  return classes;
-});
 
 /** 16-bit addressing (SDM 2A table 2-1): base and index register by rm. */
 const BASE16 = [3, 3, 5, 5, 6, 7, 5, 3];
