@@ -44,6 +44,7 @@ describe('The VMCS view', () => {
     await editor.screenshot('2 field of the check');
     const mended = vmcs.pane.getByText('controls.virtual-nmis holds again').first();
     await vmcs.action(/^NMI exiting/, 'Toggle This Bit', mended);
+    await collapse(vmcs);
     await vmcs.row('A VM entry would pass all checks');
   });
 
