@@ -2,6 +2,7 @@
  * A PC-like board without firmware for kernels and conformance suites: processors with local APICs, an I/O APIC, two 8259s, a serial port, and the few ports that such
  * kernels use. It stands where the Linux personality stands under Dune programs. All state is plain data.
  */
+import { Activity } from '../cpu/activity.ts';
 import type { BoardBus, CpuContext } from '../cpu/context.ts';
 import type { Fault } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
@@ -12,7 +13,7 @@ import type { PhysicalMemory } from '../mmu/physical.ts';
 import { resetForKernel } from './boot.ts';
 import { Cmos } from './cmos.ts';
 import type { CmosState } from './cmos.ts';
-import { Activity, Cpus } from './cpus.ts';
+import { Cpus } from './cpus.ts';
 import type { Cpu, SavedCpus } from './cpus.ts';
 import { explainShutdown } from './explain.ts';
 import { FwCfg } from './fw-cfg.ts';

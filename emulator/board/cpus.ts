@@ -2,6 +2,7 @@
  * The logical processors of a board: whose state page is loaded, which runs next, how time passes for each. They take turns on one host thread; the one whose own
  * time is least goes first, so that their clocks agree within a quantum. Everything here is a function of machine state, never of how `run` is sliced.
  */
+import { Activity } from '../cpu/activity.ts';
 import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import { resetRealMode } from '../cpu/system/reset.ts';
@@ -9,13 +10,6 @@ import { ExitReason } from '../vmx/exit-reasons.ts';
 import type { ApicMode } from './local-apic.ts';
 import { LocalApic, freshApic } from './local-apic.ts';
 import type { LocalApicState } from './local-apic.ts';
-
-export const enum Activity {
-  Active = 0,
-  Halt = 1,
-  Shutdown = 2,
-  WaitForSipi = 3,
-}
 
 /** Instructions that a CPU runs while others could, before they are looked at. */
 const QUANTUM = 2_000;

@@ -1,4 +1,6 @@
 /** Interrupts of a board: from lines and processors through the 8259s and the I/O APIC to local APICs, and from there into the running processor. */
+import { Activity, SHADOW } from '../cpu/activity.ts';
+import { Flag } from '../cpu/system/rflags.ts';
 import type { CpuContext } from '../cpu/context.ts';
 import type { Fault } from '../cpu/engine-api.ts';
 import { InterruptionType } from '../cpu/engine-api.ts';
@@ -6,14 +8,10 @@ import * as L from '../cpu/layout.ts';
 import { Exit, Pin } from '../vmx/controls.ts';
 import { Field } from '../vmx/fields.ts';
 import { DeliveryMode } from './apic-registers.ts';
-import { Activity } from './cpus.ts';
 import type { Cpu, Cpus } from './cpus.ts';
 import { IoApic } from './io-apic.ts';
 import type { InterruptMessage } from './local-apic.ts';
 import { InterruptControllers } from './pic.ts';
-
-const FLAG_IF = 0x200;
-const BLOCKED = 3;
 
 const enum Shorthand {
   None = 0,
@@ -99,12 +97,12 @@ export class Interrupts {
     if (context.cpu.nonRoot && context.vmx.deliverVirtualInterrupt()) return undefined;
     const own = cpu.apic.deliverable();
     const external = own < 0 && cpu.apic.takesExtInt() && this.pic.pending;
-    if ((own < 0 && !external) || mem.get32(L.INTERRUPTIBILITY) & BLOCKED) return this.#wakeForNmi();
+    if ((own < 0 && !external) || mem.get32(L.INTERRUPTIBILITY) & SHADOW) return this.#wakeForNmi();
     if (context.cpu.nonRoot && Number(context.vmx.field(Field.pinBasedControls)) & Pin.ExternalInterruptExiting) {
       this.#exitForInterrupt(cpu, own);
       return undefined;
     }
-    if (!(mem.get32(L.SYSTEM_FLAGS) & FLAG_IF)) return this.#wakeForNmi();
+    if (!(mem.get32(L.SYSTEM_FLAGS) & Flag.IF)) return this.#wakeForNmi();
     mem.set32(L.ACTIVITY, Activity.Active);
     return { kind: 'exception', vector: this.#acknowledge(cpu, own), type: InterruptionType.External };
   }

@@ -1,18 +1,19 @@
 /** What comes between two instructions (SDM 3A table 6-2; SDM 3C 26.2, 26.5): debug traps, VM exits that no instruction causes, NMIs, interrupts. */
 import { Dr6 } from './debug.ts';
+import { Blocking, SHADOW } from './activity.ts';
 import { InterruptionType } from './engine-api.ts';
 import type { Fault } from './engine-api.ts';
 import type { EngineHooks } from './engine-parts.ts';
 import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
+import { Vector } from './system/fault.ts';
+import { Flag } from './system/rflags.ts';
 
-const FLAG_RF = 0x10000;
-/** Blocking by STI and by MOV SS. */
-const SHADOW = 3;
-const BLOCKED_BY_MOV_SS = 2;
-const BLOCKED_BY_NMI = 8;
-const VECTOR_DB = 1;
-const VECTOR_NMI = 2;
+const FLAG_RF = Flag.RF;
+const BLOCKED_BY_MOV_SS = Blocking.MOV_SS;
+const BLOCKED_BY_NMI = Blocking.NMI;
+const VECTOR_DB = Vector.DB;
+const VECTOR_NMI = Vector.NMI;
 
 /** The engine, as far as it is needed here. */
 interface Host {

@@ -5,6 +5,7 @@
  * the budget is too short for, and those under TF or an interrupt shadow, are stepped singly. So neither costs anything otherwise.
  */
 import * as C from './codes.ts';
+import { Blocking, SHADOW } from './activity.ts';
 import { Boundary } from './boundary.ts';
 import { BlockCache } from './blocks.ts';
 import type { Block, SystemStep } from './block.ts';
@@ -14,6 +15,8 @@ import { decodeTableOf } from './decode-table.ts';
 import type { CodeMode, DecodeTable } from './decode-table.ts';
 import type { EngineAssets, EngineHooks, EngineOptions } from './engine-parts.ts';
 import { DEFAULT_MODEL, pagingAbsent } from './system/models.ts';
+import { Vector } from './system/fault.ts';
+import { Flag } from './system/rflags.ts';
 import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
 import { CodeSegmentTable } from './code-segments.ts';
@@ -36,14 +39,12 @@ import { Repetition, trapsAfter } from './single-step.ts';
 const LONGEST_SLICE = 2_000_000;
 /** Events delivered with no instruction between them after which `run` comes back; an instruction needs fewer, but for long repeated ones. */
 const MOST_FRUITLESS = 50_000;
-const FLAG_TF = 0x100;
-const FLAG_RF = 0x10000;
-const FLAG_ZF = 0x40;
-/** Blocking by STI and by MOV SS. */
-const SHADOW = 3;
-const BLOCKED_BY_MOV_SS = 2;
-const VECTOR_DB = 1;
-const VECTOR_GP = 13;
+const FLAG_TF = Flag.TF;
+const FLAG_RF = Flag.RF;
+const FLAG_ZF = Flag.ZF;
+const BLOCKED_BY_MOV_SS = Blocking.MOV_SS;
+const VECTOR_DB = Vector.DB;
+const VECTOR_GP = Vector.GP;
 const MAX_INSTRUCTION = 15;
 
 export class ExecutionEngine implements Engine {

@@ -2,8 +2,9 @@
 import type { DecodedInstruction } from './decode.ts';
 import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
+import { Flag } from './system/rflags.ts';
 
-const FLAG_TF = 0x100;
+const FLAG_TF = Flag.TF;
 const DEBUGCTL_BTF = 2;
 const RCX = L.GPR + 8;
 const COMPARING = new Set(['cmps', 'scas']);

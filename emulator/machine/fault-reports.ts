@@ -1,4 +1,5 @@
 /** The report (describe/fault-report.ts) on what made the machine stop: an event, with the machine as it was left by it. */
+import { Activity } from '../cpu/activity.ts';
 import type { CpuContext, FaultRecord } from '../cpu/context.ts';
 import type { Fault } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
@@ -23,7 +24,6 @@ import type { MachineEvent } from './events.ts';
 const WRITE = 2n;
 const FETCH = 4n;
 const LINEAR_VALID = 0x80n;
-const SHUTDOWN = 2;
 const HARDWARE_EXCEPTION = 3;
 
 export function reportOf(
@@ -115,7 +115,8 @@ const TRIPLE_FAULT = 'triple fault';
 
 function ofAbnormalEnd(context: CpuContext, event: MachineEvent, explanation: Explanation): FaultReport | undefined {
   const { headline, advice } = explanation;
-  if (context.mem.get32(L.ACTIVITY) === SHUTDOWN) return ofChain(context, headline, event, advice, TRIPLE_FAULT);
+  if (context.mem.get32(L.ACTIVITY) === Activity.Shutdown)
+    return ofChain(context, headline, event, advice, TRIPLE_FAULT);
   if (context.vmx.vmptrst() < 0) return undefined;
   const report = inGuest(context, () => ofExit(context, event));
   return report && { ...report, headline, ...(advice === undefined ? {} : { advice }) };

@@ -1,5 +1,6 @@
 /** VMLAUNCH and VMRESUME (SDM 3C chapter 27). */
 import type { CpuContext } from '../cpu/context.ts';
+import { Activity, Blocking } from '../cpu/activity.ts';
 import { InterruptionType } from '../cpu/engine-api.ts';
 import { CPU_COSTS } from '../cpu/costs.ts';
 import * as L from '../cpu/layout.ts';
@@ -19,8 +20,6 @@ import { secondaryControls } from './queries.ts';
 import { loadGuest, loadGuestPdptes } from './transfer.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
-const BLOCKED_BY_MOV_SS = 2;
-const HALTED = 1;
 const VALID = 0x8000_0000;
 const DELIVER_ERROR_CODE = 0x800;
 const OTHER_EVENT = 7;
@@ -77,7 +76,7 @@ const SUCCEED: VmxStatus = { kind: 'succeed' };
 
 /** VM-instruction error, or 0. */
 function refuse(context: CpuContext, vmcs: CurrentVmcs, launch: boolean, look: Look): number {
-  if (context.mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS) return VmxError.EntryMovSsBlocking;
+  if (context.mem.get32(L.INTERRUPTIBILITY) & Blocking.MOV_SS) return VmxError.EntryMovSsBlocking;
   if (launch && vmcs.launched) return VmxError.VmlaunchNotClear;
   if (!launch && !vmcs.launched) return VmxError.VmresumeNotLaunched;
   if (firstViolated(context, vmcs, 'controls', look)) return VmxError.EntryControls;
@@ -95,7 +94,7 @@ function inject(context: CpuContext, vmcs: CurrentVmcs): void {
     mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) | L.PENDING_MTF);
     return;
   }
-  if (mem.get32(L.ACTIVITY) === HALTED) mem.set32(L.ACTIVITY, 0);
+  if (mem.get32(L.ACTIVITY) === Activity.Halt) mem.set32(L.ACTIVITY, 0);
   // Interrupts and hardware exceptions take the place of pending debug exceptions (SDM 3C 27.7.3).
   if (type < InterruptionType.SoftwareInterrupt)
     mem.set32(L.PENDING_EVENTS, mem.get32(L.PENDING_EVENTS) & ~L.PENDING_DEBUG);

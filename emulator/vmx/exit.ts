@@ -4,7 +4,7 @@ import { CPU_COSTS } from '../cpu/costs.ts';
 import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
 import { updateDerived } from '../cpu/system/descriptors.ts';
-import { Blocking } from '../cpu/system/gates.ts';
+import { Activity, Blocking } from '../cpu/activity.ts';
 import type { ExitInformation } from './api.ts';
 import { Secondary } from './controls.ts';
 import { reportEntryFailure, reportExit } from './events.ts';
@@ -17,7 +17,6 @@ import { savedResumeFlag } from './resume-flag.ts';
 import { loadHost, loadHostPdptes, saveGuest } from './transfer.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
-const SHUTDOWN = 2;
 const VALID = 0x8000_0000;
 /** VMX-abort indicators (SDM 3C 28.7). */
 const ABORT_SAVING_MSRS = 1;
@@ -145,7 +144,7 @@ const ABORTS: Readonly<Record<number, string>> = {
 function abort(context: CpuContext, vmcs: CurrentVmcs, indicator: number): void {
   vmcs.abort(indicator);
   leaveForce(context);
-  context.mem.set32(L.ACTIVITY, SHUTDOWN);
+  context.mem.set32(L.ACTIVITY, Activity.Shutdown);
   context.engine.contextChanged();
   context.events.emit('diagnostic', () => ({
     summary: `VMX abort ${indicator}: ${ABORTS[indicator]}; the logical processor shuts down`,

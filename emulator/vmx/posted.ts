@@ -1,8 +1,10 @@
 /** Virtual interrupts: registers of the virtual-APIC page, posted interrupts, evaluation and delivery (SDM 3C 30.1 to 30.6). */
+import { Activity, SHADOW } from '../cpu/activity.ts';
 import type { CpuContext } from '../cpu/context.ts';
 import { InterruptionType } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
 import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
+import { Flag } from '../cpu/system/rflags.ts';
 import { Pin, Primary, Secondary } from './controls.ts';
 import { ExitReason } from './exit-reasons.ts';
 import { Field } from './fields.ts';
@@ -29,10 +31,6 @@ const VECTORS = 256;
 
 /** Posted-interrupt descriptor: requests in the first 32 bytes, then bit 0 "outstanding notification". */
 const OUTSTANDING = 32;
-
-const RFLAGS_IF = 0x200;
-const BLOCKED_BY_STI_OR_MOV_SS = 3;
-const HLT = 1;
 
 /** What follows a write to a register of the virtual-APIC page. */
 export interface VirtualWrite {
@@ -162,9 +160,8 @@ export class VirtualApic {
     const vector = status & 0xff;
     if (vector >> 4 <= this.#priority(status) >> 4) return false;
     if (this.vmcs.read32(Field.primaryControls) & Primary.InterruptWindowExiting) return false;
-    if (!(mem.get32(L.SYSTEM_FLAGS) & RFLAGS_IF) || mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_STI_OR_MOV_SS)
-      return false;
-    if (mem.get32(L.ACTIVITY) > HLT) return false;
+    if (!(mem.get32(L.SYSTEM_FLAGS) & Flag.IF) || mem.get32(L.INTERRUPTIBILITY) & SHADOW) return false;
+    if (mem.get32(L.ACTIVITY) > Activity.Halt) return false;
     this.#setBit(ISR, vector, true);
     this.#setBit(IRR, vector, false);
     this.#setStatus(this.#highest(IRR), vector);

@@ -2,12 +2,14 @@
 import type { CpuContext } from '../cpu/context.ts';
 import { InterruptionType } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
+import { Vector } from '../cpu/system/fault.ts';
+import { Flag } from '../cpu/system/rflags.ts';
 import type { ExitInformation } from './api.ts';
 import { ExitReason } from './exit-reasons.ts';
 
-const RF = 0x10000;
+const RF = Flag.RF;
 const VALID = 0x8000_0000;
-const DEBUG = 1;
+const DEBUG = Vector.DB;
 const GENERAL_DETECT = 0x2000n;
 /** #DB, #DF, #MC: traps and aborts push RF as it is. */
 const NO_FAULTS: ReadonlySet<number> = new Set([DEBUG, 8, 18]);

@@ -3,7 +3,7 @@ import type { CpuContext } from '../cpu/context.ts';
 import * as L from '../cpu/layout.ts';
 import { type LinearMemory, Segment } from '../cpu/state.ts';
 import { commitPdptes, inPae, readPdptes } from '../cpu/system/pdptes.ts';
-import { readRflags, writeRflags } from '../cpu/system/rflags.ts';
+import { Flag, readRflags, writeRflags } from '../cpu/system/rflags.ts';
 import { Entry, Exit } from './controls.ts';
 import { WATCHED } from './checks/index.ts';
 import { Field } from './fields.ts';
@@ -75,7 +75,7 @@ const EFER_LME = 0x100;
 const EFER_LMA = 0x400;
 const DR7_ONE = 0x400;
 const DR7_ENABLES = 0xff;
-const RF = 0x10000;
+const RF = Flag.RF;
 const DR7_WRITABLE = 0xffff_2fff;
 
 /** To be called once for a machine. */

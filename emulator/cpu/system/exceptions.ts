@@ -1,6 +1,7 @@
 /** The one path by which an exception, software interrupt, external interrupt or NMI reaches its handler (SDM 3A 6). */
 import type { CpuContext, Deliver, FaultRecord } from '../context.ts';
 import type { EptFault, Fault } from '../engine-api.ts';
+import { Activity } from '../activity.ts';
 import { InterruptionType } from '../engine-api.ts';
 import * as L from '../layout.ts';
 import { ExitReason } from './exits.ts';
@@ -13,8 +14,6 @@ import { enterLegacyHandler } from './legacy-gates.ts';
 import { hex } from './memory.ts';
 import { EFER_LMA } from './descriptors.ts';
 import { CPU_COSTS } from '../costs.ts';
-
-const SHUTDOWN = 2;
 
 /**
  * RIP stands on the instruction at fault (on INT n itself for software interrupts, after it for traps). An event that the
@@ -184,5 +183,5 @@ function isHardware(event: Exception): boolean {
 
 function tripleFault(context: CpuContext): void {
   if (context.cpu.nonRoot) context.vmx.exit(ExitReason.TripleFault);
-  else context.mem.set32(L.ACTIVITY, SHUTDOWN);
+  else context.mem.set32(L.ACTIVITY, Activity.Shutdown);
 }

@@ -1,4 +1,5 @@
 /** Entry to a handler through the IDT in IA-32e mode (SDM 3A 6.14; SDM 2A "INT n"). */
+import { Blocking } from '../activity.ts';
 import type { CpuContext, Vectoring } from '../context.ts';
 import { CPU_COSTS } from '../costs.ts';
 import { InterruptionType } from '../engine-api.ts';
@@ -29,9 +30,6 @@ interface Gate {
   readonly ist: number;
   readonly type: number;
 }
-
-/** VMCS interruptibility bits (SDM 3C 25.4.2). */
-export const Blocking = { STI: 1, MOV_SS: 2, SMI: 4, NMI: 8 } as const;
 
 export function interruptionType(event: Exception): InterruptionType {
   return event.type ?? InterruptionType.HardwareException;

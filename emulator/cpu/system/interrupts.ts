@@ -7,14 +7,12 @@ import { underSupervisor } from './descriptors.ts';
 import { deliverUnlessHeld } from './exceptions.ts';
 import { ExitReason, Primary, exit, primary } from './exits.ts';
 import { Vector, generalProtection, raise, requireCpl0, undefinedOpcode } from './fault.ts';
-import { Blocking } from './gates.ts';
+import { Activity, Blocking } from '../activity.ts';
 import { linearAddress, readLinear, readOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { Flag, arithmeticFlags, readRflags, systemFlags, writeRflags, writeSystemFlags } from './rflags.ts';
 import { refuseVirtual8086 } from './modes.ts';
 import { moveStack, peekStack } from './stack.ts';
-
-const HALTED = 1;
 
 function software(
   context: CpuContext,
@@ -114,7 +112,7 @@ export function hlt(context: CpuContext, instruction: Instruction): SystemOutcom
   requireCpl0(context, 'HLT');
   if (primary(context, Primary.HltExiting)) return exit(context, instruction, ExitReason.Hlt);
   cpu.rip = BigInt.asUintN(64, cpu.rip + BigInt(instruction.length));
-  mem.set32(L.ACTIVITY, HALTED);
+  mem.set32(L.ACTIVITY, Activity.Halt);
   return 'moved';
 }
 

@@ -20,7 +20,7 @@ import {
 } from './descriptors.ts';
 import { ringChangeEvent } from './events.ts';
 import { GuestFault, Vector, generalProtection, raise } from './fault.ts';
-import { Blocking } from './gates.ts';
+import { Blocking } from '../activity.ts';
 import { popfMask } from './interrupts.ts';
 import { realCode } from './legacy-gates.ts';
 import { hex, isCanonical, readLinear } from './memory.ts';

@@ -5,7 +5,7 @@ import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
 import { Rights, isNull, markAccessed, nullSegment, readDescriptor, selectorError, toSegment } from './descriptors.ts';
 import { Vector, generalProtection, raise, undefinedOpcode } from './fault.ts';
-import { Blocking } from './gates.ts';
+import { Blocking } from '../activity.ts';
 import { hex, linearAddress, readLinear, readOperand, writeGpr, writeOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { hasRealSegments, loadRealSegment } from './modes.ts';

@@ -1,4 +1,6 @@
 /** Checks of the guest-state area (SDM 3C 27.3.1). A violation is a VM exit with reason 33 and bit 31. */
+import { Activity, Blocking } from '../../cpu/activity.ts';
+import { Flag } from '../../cpu/system/rflags.ts';
 import { isPdpte, readPdptes } from '../../cpu/system/pdptes.ts';
 import { Entry, Pin, Secondary } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
@@ -19,16 +21,8 @@ const CR4_PAE = 0x20;
 const CR4_PCIDE = 0x20000;
 const DEBUGCTL_BITS = 0xdfc3n;
 const DEBUGCTL_BTF = 2;
-const RFLAGS_TF = 0x100;
-const RFLAGS_IF = 0x200;
-const RFLAGS_VM = 0x2_0000;
 
-const STI = 1;
-const MOV_SS = 2;
-const SMI = 4;
-const NMI = 8;
-
-const Activity = { Active: 0, Hlt: 1, Shutdown: 2, WaitForSipi: 3 } as const;
+const { STI, MOV_SS, SMI, NMI } = Blocking;
 const Injected = { External: 0, Nmi: 2 } as const;
 
 const long = (s: CheckState): boolean => s.entry(Entry.Ia32eGuest);
@@ -155,14 +149,14 @@ const flow: readonly CheckRow[] = [
     section: RIP,
     wants: 'VM clear in IA-32e mode and in real mode',
     fields: ['guestRflags', 'guestCr0', 'entryControls'],
-    holds: (s) => (!long(s) && (s.n('guestCr0') & CR0_PE) !== 0) || (s.n('guestRflags') & RFLAGS_VM) === 0,
+    holds: (s) => (!long(s) && (s.n('guestCr0') & CR0_PE) !== 0) || (s.n('guestRflags') & Flag.VM) === 0,
   },
   {
     id: 'guest.rflags.if',
     section: RIP,
     wants: 'IF set when an external interrupt is injected',
     fields: ['guestRflags', 'entryInterruptionInformation'],
-    holds: (s) => !injects(s, Injected.External) || (s.n('guestRflags') & RFLAGS_IF) !== 0,
+    holds: (s) => !injects(s, Injected.External) || (s.n('guestRflags') & Flag.IF) !== 0,
   },
 ];
 
@@ -175,7 +169,7 @@ function injectable(s: CheckState): boolean {
   switch (s.n('guestActivity')) {
     case Activity.Active:
       return true;
-    case Activity.Hlt:
+    case Activity.Halt:
       return type === Injected.External || type === Injected.Nmi || (type === 3 && (vector === 1 || vector === 18));
     case Activity.Shutdown:
       return (type === Injected.Nmi && vector === 2) || (type === 3 && vector === 18);
@@ -197,7 +191,7 @@ const nonRegister: readonly CheckRow[] = [
     section: NON_REGISTER,
     wants: 'not HLT unless the DPL of SS is 0',
     fields: ['guestActivity', 'guestSsAccessRights'],
-    holds: (s) => s.n('guestActivity') !== Activity.Hlt || ((s.n('guestSsAccessRights') >> 5) & 3) === 0,
+    holds: (s) => s.n('guestActivity') !== Activity.Halt || ((s.n('guestSsAccessRights') >> 5) & 3) === 0,
   },
   {
     id: 'guest.activity.blocking',
@@ -232,7 +226,7 @@ const nonRegister: readonly CheckRow[] = [
     section: NON_REGISTER,
     wants: 'no blocking by STI while RFLAGS.IF is 0',
     fields: ['guestInterruptibility', 'guestRflags'],
-    holds: (s) => !blocked(s, STI) || (s.n('guestRflags') & RFLAGS_IF) !== 0,
+    holds: (s) => !blocked(s, STI) || (s.n('guestRflags') & Flag.IF) !== 0,
   },
   {
     id: 'guest.interruptibility.external',
@@ -276,8 +270,8 @@ const nonRegister: readonly CheckRow[] = [
     wants: 'BS set exactly with RFLAGS.TF set and DEBUGCTL.BTF clear, while blocked by STI or MOV SS, or halted',
     fields: ['guestPendingDebugExceptions', 'guestInterruptibility', 'guestActivity', 'guestRflags', 'guestDebugctl'],
     holds: (s) => {
-      if (!blocked(s, STI | MOV_SS) && s.n('guestActivity') !== Activity.Hlt) return true;
-      const steps = (s.n('guestRflags') & RFLAGS_TF) !== 0 && (s.n('guestDebugctl') & DEBUGCTL_BTF) === 0;
+      if (!blocked(s, STI | MOV_SS) && s.n('guestActivity') !== Activity.Halt) return true;
+      const steps = (s.n('guestRflags') & Flag.TF) !== 0 && (s.n('guestDebugctl') & DEBUGCTL_BTF) === 0;
       return ((s.n('guestPendingDebugExceptions') & 0x4000) !== 0) === steps;
     },
   },
