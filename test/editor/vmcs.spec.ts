@@ -39,7 +39,7 @@ describe('The VMCS view', () => {
     await collapse(vmcs);
     await vmcs.expand('entry would fail: 1 check violated');
     await (await vmcs.row(/^wants "virtual NMIs"/)).click();
-    const field = vmcs.pane.locator('.monaco-list-row.selected', { hasText: 'pin-based VM-execution controls' });
+    const field = vmcs.pane.locator('.monaco-list-row.selected', { hasText: /^pin-based VM-execution controls/ });
     await field.waitFor();
     await editor.screenshot('2 field of the check');
     const mended = vmcs.pane.getByText('controls.virtual-nmis holds again').first();
