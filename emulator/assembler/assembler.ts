@@ -71,8 +71,9 @@ export class Assembler implements SymbolScope {
   readonly #branches = new Map<string, boolean>();
 
   constructor(readonly options: AssembleOptions = {}) {
-    this.input = new Input((statement, message, severity) =>
-      this.report(statement, new AssemblyError(message), severity),
+    this.input = new Input(
+      (statement, message, severity) => this.report(statement, new AssemblyError(message), severity),
+      (cursor) => this.absolute(cursor),
     );
     for (const [name, value] of Object.entries(options.symbols ?? {}))
       this.symbol(name).expression = { kind: 'number', value };

@@ -2,7 +2,6 @@
 import type { Assembler } from './assembler.ts';
 import type { Cursor } from './cursor.ts';
 import type { Directive } from './directives.ts';
-import { argument } from './input.ts';
 import { AssemblyError } from './model.ts';
 import { isDefined } from './sections.ts';
 
@@ -67,13 +66,13 @@ const repeat: Directive = (assembler, cursor, statement) =>
   });
 
 /** `.irp name, values`; `.irpc name, characters`. */
-function iterate(valuesOf: (cursor: Cursor) => string[]): Directive {
+function iterate(valuesOf: (assembler: Assembler, cursor: Cursor) => string[]): Directive {
   return (assembler, cursor, statement) =>
     assembler.input.repeat(statement, () => {
       cursor.take('\\');
       const name = cursor.name('a parameter');
       cursor.take(',');
-      return valuesOf(cursor).map((value) => new Map([[name, value]]));
+      return valuesOf(assembler, cursor).map((value) => new Map([[name, value]]));
     });
 }
 
@@ -103,16 +102,24 @@ export const conditionDirectives: Readonly<Record<string, Directive>> = {
   endr: () => {
     throw new AssemblyError('`.endr` without a `.rept` before it');
   },
+  altmacro: (assembler, cursor) => {
+    cursor.end();
+    assembler.input.isAlternate = true;
+  },
+  noaltmacro: (assembler, cursor) => {
+    cursor.end();
+    assembler.input.isAlternate = false;
+  },
   rept: repeat,
-  irp: iterate((cursor) => {
+  irp: iterate((assembler, cursor) => {
     const values: string[] = [];
     while (!cursor.done) {
-      values.push(argument(cursor));
+      values.push(assembler.input.argument(cursor));
       cursor.take(',');
     }
     return values.length > 0 ? values : [''];
   }),
-  irpc: iterate((cursor) => [...argument(cursor)]),
+  irpc: iterate((assembler, cursor) => [...assembler.input.argument(cursor)]),
   error: message('error', '.error'),
   err: message('error', '.err'),
   warning: message('warning', '.warning'),

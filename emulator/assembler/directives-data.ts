@@ -136,9 +136,13 @@ function leb(signed: boolean): Directive {
 export const dataDirectives: Readonly<Record<string, Directive>> = {
   byte: integers(1),
   dc: integers(2),
+  'dc.a': integers(8),
   'dc.b': integers(1),
   'dc.w': integers(2),
   'dc.l': integers(4),
+  'dc.s': floats(f32Bytes),
+  'dc.d': floats(f64Bytes),
+  'dc.x': floats(f80Bytes),
   value: integers(2),
   short: integers(2),
   hword: integers(2),

@@ -91,6 +91,80 @@ const CASES: Readonly<Record<string, string>> = {
     call \\ f@PLT
     .endm
     m g`,
+  '.altmacro: arguments': `
+    .altmacro
+    .macro m x, y
+    .byte x, y
+    .ascii "x&y\\y x"
+    .endm
+    x=4
+    m 1, %2+3
+    m <4>, %(5*2)
+    m %x*2, %x+1
+    m %x ,3
+    m 1+2 3
+    m %0-1, %x/-2
+    .macro list a=<1,2>, b=%3+4
+    .byte a, b
+    .endm
+    list
+    list 5,
+    list ,6
+    list <1,2,3>, <1!!2>
+    .macro text a, b
+    .ascii a
+    .asciz "b&|&b \\b"
+    .endm
+    text "x!!y", <p!>q>
+    text <"<z>">, <c d>
+    .irp a,<1,2>,3
+    .byte a
+    .endr
+    .irpc a,12
+    .byte a, \\a
+    .endr
+    .noaltmacro
+    .macro plain a, b
+    .byte \\a, \\b
+    .endm
+    plain b=7 a=8`,
+  '.altmacro: names in a body, LOCAL': `
+    .altmacro
+    .macro m a
+    LOCAL lab, lab2
+    .quad lab2-lab, lab
+  lab: .ascii "&a a& a \\a&1"
+    nop
+  lab2: .byte 'a, \\@
+    local c d
+  c: jmp d
+  d: .long c-lab
+  l&a: .byte 1
+  k_&a&_l: .byte 1
+  x.a: .byte x.a-l&a
+    .purgem m
+    .macro m b
+    .byte a, b
+    .endm
+    .endm
+    m 3
+    m 4
+    .macro down a
+    .if a > 1
+    .byte a
+    down %a-1
+    .endif
+    .endm
+    down 4`,
+  '.dc': `
+    .dc.a x, 3, x-4
+    .dc.b 1, 2
+    .dc.w 2
+    .dc 2
+    .dc.l 3
+    .dc.s 1.5, -0.1
+    .dc.d 2.5
+    .dc.x 3.5`,
   '.cfi: every instruction': `
     .text
     .globl f

@@ -30,7 +30,7 @@ const IGNORED = [
     'intel_mnemonic',
     'print',
   ],
-  ...['sse_check', 'operand_check', 'addrsig', 'addrsig_sym', 'lcomm_align', 'altmacro', 'noaltmacro', 'appline'],
+  ...['sse_check', 'operand_check', 'addrsig', 'addrsig_sym', 'lcomm_align', 'appline'],
 ];
 
 export const DIRECTIVES: ReadonlyMap<string, Directive> = new Map<string, Directive>([

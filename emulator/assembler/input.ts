@@ -1,5 +1,6 @@
 /** Where statements come from: sources, macros, repetitions, and what conditions leave out. */
 import { Cursor } from './cursor.ts';
+import { argument, type Evaluate, LocalNames, substituted } from './macro-text.ts';
 import { AssemblyError } from './model.ts';
 import { positionOf, splitStatements } from './source.ts';
 import type { Statement } from './source.ts';
@@ -52,7 +53,19 @@ export class Input {
   #expansions = 0;
   #expanded = 0;
 
-  constructor(readonly report: Report) {}
+  /** `.altmacro` is in force. */
+  isAlternate = false;
+  readonly #locals = new LocalNames();
+
+  constructor(
+    readonly report: Report,
+    readonly evaluate: Evaluate,
+  ) {}
+
+  /** An argument as the mode in force reads it. */
+  argument(cursor: Cursor): string {
+    return argument(cursor, this.isAlternate ? this.evaluate : undefined);
+  }
 
   push(file: string, text: string): void {
     this.#pushFrame(splitStatements(file, text), undefined);
@@ -144,7 +157,7 @@ export class Input {
     try {
       name = cursor.name('a name for the macro');
       cursor.take(',');
-      parameters = parameterList(cursor);
+      parameters = this.#parameterList(cursor);
     } catch (error) {
       if (!(error instanceof AssemblyError)) throw error;
       failure = error;
@@ -168,17 +181,67 @@ export class Input {
   expand(name: string, statement: Statement, cursor: Cursor): boolean {
     const macro = this.macros.get(name);
     if (!macro) return false;
-    const values = macroArguments(macro, cursor);
+    const values = this.#arguments(macro, cursor);
     const number = this.#expansions++;
     const from = positionOf(statement);
-    const labels = new Set(locals(macro.body));
-    this.#pushFrame(
-      macro.body
-        .filter(({ text }) => !/^\s*local\s/i.test(text))
-        .map((line) => this.#made({ ...line, text: substituted(line.text, values, number, labels), from })),
-      macro,
-    );
+    const { isAlternate } = this;
+    const body: Statement[] = [];
+    for (const line of macro.body) {
+      if (isAlternate && this.#locals.declare(line.text, values)) continue;
+      body.push(this.#made({ ...line, text: substituted(line.text, values, number, isAlternate), from }));
+    }
+    this.#pushFrame(body, macro);
     return true;
+  }
+  #parameterList(cursor: Cursor): Parameter[] {
+    const parameters: Parameter[] = [];
+    while (!cursor.done) {
+      cursor.take('\\');
+      const name = cursor.name('a parameter');
+      let required = false;
+      let isRest = false;
+      if (cursor.take(':')) {
+        const qualifier = cursor.name('`req` or `vararg`').toLowerCase();
+        if (qualifier === 'req') required = true;
+        else if (qualifier === 'vararg') isRest = true;
+        else cursor.fail(`expected \`req\` or \`vararg\`, found \`${qualifier}\``);
+      }
+      const value = cursor.take('=') ? this.argument(cursor) : undefined;
+      parameters.push({ name, default: value, required, isRest });
+      cursor.take(',');
+    }
+    return parameters;
+  }
+  #arguments({ name, parameters }: Macro, cursor: Cursor): Map<string, string> {
+    const values = new Map<string, string>();
+    let position = 0;
+    while (!cursor.done) {
+      const named = /^([A-Za-z_.$][\w.$]*)\s*=(?!=)/.exec(cursor.text.slice(cursor.at));
+      // The alternate mode knows no arguments by name.
+      const byName = !this.isAlternate && named && parameters.find((parameter) => parameter.name === named[1]);
+      if (byName) {
+        cursor.at += named[0].length;
+        values.set(byName.name, this.argument(cursor));
+      } else {
+        const parameter = parameters[position++];
+        if (!parameter)
+          cursor.fail(
+            `macro \`${name}\` takes ${parameters.length} argument${parameters.length === 1 ? '' : 's'}, here are more`,
+          );
+        if (parameter.isRest) {
+          values.set(parameter.name, cursor.text.slice(cursor.at).trim());
+          cursor.at = cursor.text.length;
+        } else values.set(parameter.name, this.argument(cursor));
+      }
+      cursor.take(',');
+    }
+    for (const parameter of parameters) {
+      if (values.get(parameter.name)) continue;
+      if (parameter.required) throw new AssemblyError(`macro \`${name}\` needs a value for \`${parameter.name}\``);
+      if (!values.has(parameter.name) || parameter.default !== undefined)
+        values.set(parameter.name, parameter.default ?? '');
+    }
+    return values;
   }
   #made(statement: Statement): Statement {
     if (++this.#expanded > MAX_EXPANDED)
@@ -202,125 +265,14 @@ export class Input {
     if (failure) throw failure;
     const from = positionOf(statement);
     const number = this.#expansions;
+    const { isAlternate } = this;
     this.#pushFrame(
       list.flatMap((of) =>
         body.map((line) =>
-          this.#made({ ...line, from, text: of ? substituted(line.text, of, number, NONE) : line.text }),
+          this.#made({ ...line, from, text: of ? substituted(line.text, of, number, isAlternate) : line.text }),
         ),
       ),
       undefined,
     );
   }
-}
-
-const NONE: ReadonlySet<string> = new Set();
-
-/** Names after LOCAL, which `.altmacro` makes unique. */
-function locals(body: readonly Statement[]): string[] {
-  return body.flatMap(({ text }) => /^\s*local\s+(.*)$/i.exec(text)?.[1]?.split(/[\s,]+/) ?? []);
-}
-
-function parameterList(cursor: Cursor): Parameter[] {
-  const parameters: Parameter[] = [];
-  while (!cursor.done) {
-    cursor.take('\\');
-    const name = cursor.name('a parameter');
-    let required = false;
-    let isRest = false;
-    if (cursor.take(':')) {
-      const qualifier = cursor.name('`req` or `vararg`').toLowerCase();
-      if (qualifier === 'req') required = true;
-      else if (qualifier === 'vararg') isRest = true;
-      else cursor.fail(`expected \`req\` or \`vararg\`, found \`${qualifier}\``);
-    }
-    const value = cursor.take('=') ? argument(cursor) : undefined;
-    parameters.push({ name, default: value, required, isRest });
-    cursor.take(',');
-  }
-  return parameters;
-}
-
-/** One argument: to the next comma or space outside quotes and parentheses. */
-export function argument(cursor: Cursor): string {
-  cursor.skip();
-  const { text } = cursor;
-  if (text[cursor.at] === '"') {
-    const start = cursor.at;
-    cursor.string();
-    const quoted = text.slice(start + 1, cursor.at - 1).replaceAll('\\"', '"');
-    return quoted;
-  }
-  const start = cursor.at;
-  let depth = 0;
-  for (; cursor.at < text.length; cursor.at++) {
-    const character = text[cursor.at]!;
-    if (character === '(' || character === '[') depth++;
-    else if (character === ')' || character === ']') depth--;
-    else if (character === "'") cursor.at += text[cursor.at + 1] === '\\' ? 2 : 1;
-    else if (depth <= 0 && character === ',') break;
-    else if (depth <= 0 && /\s/.test(character)) {
-      // A space ends it unless an operator stands beside.
-      const before = text.slice(start, cursor.at).trimEnd().at(-1) ?? '';
-      const after = text.slice(cursor.at).trimStart()[0] ?? ',';
-      if (!/[-+*/%&|^<>=!~]/.test(before) && !/[-+*/&|^<>=!]/.test(after)) break;
-    }
-  }
-  return text.slice(start, cursor.at).trim();
-}
-
-function macroArguments({ name, parameters }: Macro, cursor: Cursor): Map<string, string> {
-  const values = new Map<string, string>();
-  let position = 0;
-  while (!cursor.done) {
-    const named = /^([A-Za-z_.$][\w.$]*)\s*=(?!=)/.exec(cursor.text.slice(cursor.at));
-    const byName = named && parameters.find((parameter) => parameter.name === named[1]);
-    if (byName) {
-      cursor.at += named[0].length;
-      values.set(byName.name, argument(cursor));
-    } else {
-      const parameter = parameters[position++];
-      if (!parameter)
-        cursor.fail(
-          `macro \`${name}\` takes ${parameters.length} argument${parameters.length === 1 ? '' : 's'}, here are more`,
-        );
-      if (parameter.isRest) {
-        values.set(parameter.name, cursor.text.slice(cursor.at).trim());
-        cursor.at = cursor.text.length;
-      } else values.set(parameter.name, argument(cursor));
-    }
-    cursor.take(',');
-  }
-  for (const parameter of parameters) {
-    if (values.get(parameter.name)) continue;
-    if (parameter.required) throw new AssemblyError(`macro \`${name}\` needs a value for \`${parameter.name}\``);
-    if (!values.has(parameter.name) || parameter.default !== undefined)
-      values.set(parameter.name, parameter.default ?? '');
-  }
-  return values;
-}
-
-/** The C preprocessor may have put a space after the backslash. */
-const PARAMETER = /\\(?:(@)|(\(\))|[ \t]*([A-Za-z_$][\w$]*))/g;
-
-function substituted(
-  text: string,
-  values: ReadonlyMap<string, string>,
-  number: number,
-  labels: ReadonlySet<string>,
-): string {
-  let replaced = text;
-  if (text.includes('\\'))
-    replaced = text.replace(
-      PARAMETER,
-      (whole, at: string | undefined, empty: string | undefined, name: string | undefined) => {
-        if (at) return String(number);
-        if (empty) return '';
-        const exact = values.get(name!);
-        if (exact !== undefined) return exact;
-        return whole;
-      },
-    );
-  if (labels.size > 0)
-    replaced = replaced.replace(/[A-Za-z_.$][\w.$]*/g, (word) => (labels.has(word) ? `.LL${word}${number}` : word));
-  return replaced;
 }
