@@ -27,7 +27,8 @@ describe('Debugging examples/hello', () => {
     await (await workbench.duneView('VM Exits')).close();
     const reason = await (await vmcs.row('exit reason')).innerText();
     assert.match(reason, /0x\w+\s+\w+/);
-    await vmcs.expand('Controls');
+    await vmcs.collapseAll();
+    await vmcs.expand(/^Controls/);
     await vmcs.expand(/secondary processor-based/i);
     assert.match(await (await vmcs.row(/^enable EPT/i)).innerText(), /1\s+guest-physical/);
     await editor.screenshot('2 vmcs');
@@ -96,7 +97,8 @@ describe('Debugging examples/hello', () => {
     const { workbench, editor } = spec;
     const vmcs = await workbench.duneView('VMCS');
     await (await workbench.duneView('Page Tables')).close();
-    await vmcs.expand('Controls');
+    await vmcs.collapseAll();
+    await vmcs.expand(/^Controls/);
     // Used only when an exception is injected: it changes nothing for the program.
     await vmcs.action('VM-entry exception error code', 'Set the Field', workbench.input());
     await workbench.answer('0x1000');

@@ -2,14 +2,9 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { lineOf } from './support/source.ts';
 import { useEditor } from './support/spec.ts';
-import type { TreePane } from './support/tree-pane.ts';
 
 describe('The VMCS view', () => {
   const spec = useEditor('vmcs');
-  const collapse = async (view: TreePane): Promise<void> => {
-    await view.header.hover();
-    await view.header.locator('.action-label[aria-label="Collapse All"]').click();
-  };
 
   it('says that a VM entry would pass', async () => {
     const { workbench, editor } = spec;
@@ -36,7 +31,7 @@ describe('The VMCS view', () => {
     await vmcs.row(/^wants "virtual NMIs" clear unless "NMI exiting" is set.*SDM 3C 27\.2\.1\.1/);
     await editor.screenshot('2 violated');
     // The check leads to its field, wherever that is.
-    await collapse(vmcs);
+    await vmcs.collapseAll();
     await vmcs.expand('entry would fail: 1 check violated');
     await (await vmcs.row(/^wants "virtual NMIs"/)).click();
     const field = vmcs.pane.locator('.monaco-list-row.selected', { hasText: /^pin-based VM-execution controls/ });
@@ -44,14 +39,14 @@ describe('The VMCS view', () => {
     await editor.screenshot('2 field of the check');
     const mended = vmcs.pane.getByText('controls.virtual-nmis holds again').first();
     await vmcs.action(/^NMI exiting/, 'Toggle This Bit', mended);
-    await collapse(vmcs);
+    await vmcs.collapseAll();
     await vmcs.row('A VM entry would pass all checks');
   });
 
   it('answers what would exit, by the command and in the debug console', async () => {
     const { workbench, editor } = spec;
     const vmcs = await workbench.duneView('VMCS');
-    await collapse(vmcs);
+    await vmcs.collapseAll();
     await workbench.command('Dune: Would This Exit?');
     await workbench.answer('rdmsr EFER');
     const answer = await vmcs.row(/^RDMSR of 0xc0000080 \(EFER\).*It exits: RDMSR \(reason 31\)/);
@@ -71,7 +66,7 @@ describe('The VMCS view', () => {
   it('lists what exits', async () => {
     const { workbench, editor } = spec;
     const vmcs = await workbench.duneView('VMCS');
-    await collapse(vmcs);
+    await vmcs.collapseAll();
     await vmcs.expand(/^What exits/);
     await vmcs.expand(/^MSR reads/);
     await vmcs.row(/^reads of 0xc0000100–0xc0000101 \(FS_BASE, GS_BASE\) do not exit/);

@@ -82,6 +82,12 @@ export class TreePane {
     return row;
   }
 
+  /** Folds everything: the top is in sight again. */
+  async collapseAll(): Promise<void> {
+    await this.header.hover();
+    await this.header.locator('.action-label[aria-label="Collapse All"]').click();
+  }
+
   /** Clicks the inline action of a row until `opened`: a click is lost when the tree is drawn anew under it. */
   async action(text: string | RegExp, label: string, opened: Locator): Promise<void> {
     await waitFor(`${label} of ${String(text)}`, async () => {
