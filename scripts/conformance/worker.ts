@@ -76,7 +76,7 @@ class Booter {
       physBits: 46,
       cpus,
       cpuModel: cpu,
-      memory: memory << 20,
+      memory: memory * 1024 * 1024,
       seed: 1,
       aslr: false,
       output: (_fd, data) => (this.#output += Buffer.from(data).toString('latin1')),
