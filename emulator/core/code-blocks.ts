@@ -6,16 +6,15 @@
  */
 import {
   BLOCK_COUNT, BLOCK_INDEX, BLOCK_INDEX_BYTES, BLOCK_SIZE, BLOCKS, CODE_BITMAP, CODE_MODE, CODE_NEXT, CR0, CR4, FRAME_BLOCKS, JC_BASE, JC, JC_CHUNK_SHIFT, JC_ENTRIES,
-  JC_SHIFT, JC_USED, MOST_BLOCKS, RAM_BASE, RECORDS, TLB_ADDEND, TLB_EXEC, XCR0,
+  JC_SHIFT, JC_USED, MOST_BLOCKS, RAM_BASE, RECORDS, XCR0,
 } from '../cpu/layout';
 import {
   BLOCK_BYTES, BLOCK_CONTEXT, BLOCK_FLAGS, BLOCK_GVA, BLOCK_INSTRUCTIONS, BLOCK_LIVE, BLOCK_PFN, BLOCK_RECORD, BLOCK_SECOND_PFN, BLOCK_SIBLING, HANDLER_FAR,
   STUB_CELL, STUB_PAGE, STUB_PFN,
 } from '../cpu/code-layout';
 import { buildBlock } from './code-build';
-import { currentEntry, noteCodePage } from './mmu-tlb';
+import { codeAt } from './mmu-tlb';
 
-const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 const GRANULE_SHIFT: u64 = 6;
 /** In place of the number of a block. */
 const EMPTY: u32 = 0xffff_ffff;
@@ -180,10 +179,8 @@ export function codeRecord(gva: u64, stub: usize): u32 {
   if (load<u32>(CR0) & CR0_EM_TS || !(cr4 & CR4_OSFXSR)) return 0;
   const avx = cr4 & CR4_OSXSAVE && (load<u32>(XCR0) & XCR0_AVX) == XCR0_AVX;
   const context = avx ? MODE_64 | AVX_ENABLED : MODE_64;
-  const entry = currentEntry(gva);
-  if (load<u64>(entry, TLB_EXEC) != (gva & PAGE_MASK)) return 0;
-  noteCodePage(gva);
-  const host = <u32>gva + load<u32>(entry, TLB_ADDEND);
+  const host = codeAt(gva);
+  if (host == 0) return 0;
   const pfn = (host - <u32>RAM_BASE) >> 12;
   let number = findBlock(<u32>gva, secondWord(gva, context), pfn);
   if (number == NONE) {

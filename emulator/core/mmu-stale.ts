@@ -4,7 +4,7 @@
  * that would not lead to the same. The entry serves all the same. While nobody wants to know, nothing is parked and none of this runs.
  */
 import {
-  FAULT_KIND, FRAME_FLAGS, FRAME_WATCHED, RAM_BASE, TLB_ADDEND, TLB_EXEC, TLB_FLAGS, TLB_PARKED, TLB_READ, TLB_WRITE, WALK,
+  CODE_ADDEND, CODE_VALID, FAULT_KIND, FRAME_FLAGS, FRAME_WATCHED, RAM_BASE, TLB_ADDEND, TLB_EXEC, TLB_FLAGS, TLB_PARKED, TLB_READ, TLB_WRITE, WALK,
 } from '../cpu/layout';
 import { ACCESS_EXEC, ACCESS_KIND, ACCESS_READ, ACCESS_WRITE, FAULT_LOG_FULL, FAULT_NONE, FAULT_SUB_PAGE } from '../cpu/codes';
 import { backed, steps, wouldUpdate } from './mmu-entries';
@@ -76,10 +76,10 @@ export function noteFill(gva: u64, access: i32): void {
   return (<u32>page + load<u32>(entry, TLB_ADDEND) - <u32>RAM_BASE) >> 12;
 }
 
-function agrees(entry: usize, gva: u64, access: i32): bool {
+function agrees(frame: u32, gva: u64, access: i32): bool {
   const fault = lookAt(gva, access);
   noteTables();
-  if (fault == FAULT_NONE) return walkBacked && <u32>(walkHpa >> 12) == frameOf(entry, gva & PAGE_MASK);
+  if (fault == FAULT_NONE) return walkBacked && <u32>(walkHpa >> 12) == frame;
   return fault == FAULT_SUB_PAGE || fault == FAULT_LOG_FULL;
 }
 
@@ -94,12 +94,24 @@ export function serves(entry: usize, gva: u64, access: i32): bool {
     if (kind != ACCESS_WRITE || (load<u64>(entry, TLB_READ) | TLB_PARKED) != (page | TLB_PARKED)) return false;
     if (!(load<u32>(entry, TLB_FLAGS) & FLAG_WRITABLE)) return false;
   }
-  const agreed = agrees(entry, gva, access);
+  const agreed = agrees(frameOf(entry, page), gva, access);
   if (!parked) giveWriteTag(entry, page, agreed ? page : page | TLB_PARKED);
   else if (agreed) store<u64>(tag, page);
   if (!agreed) {
     staleMet = true;
     staleTag = tag;
+  }
+  return true;
+}
+
+/** As `serves`, of the translation of code at `code`. */
+export function servesCode(code: usize, gva: u64): bool {
+  const page = gva & PAGE_MASK;
+  if (load<u64>(code) != (page | CODE_VALID | TLB_PARKED)) return false;
+  if (agrees((<u32>page + load<u32>(code, CODE_ADDEND) - <u32>RAM_BASE) >> 12, gva, ACCESS_EXEC)) store<u64>(code, page | CODE_VALID);
+  else {
+    staleMet = true;
+    staleTag = code;
   }
   return true;
 }

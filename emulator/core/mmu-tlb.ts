@@ -1,6 +1,6 @@
 /** TLB banks and their jump caches (AssemblyScript). Which bank serves which context is decided by mmu/banks.ts. */
 import {
-  CODE_BITMAP, CODE_PAGES, CODE_PAGES_A_BANK, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_EMPTY, JC_SHIFT, JC_USED,
+  CODE_ADDEND, CODE_BANK_BYTES, CODE_BITMAP, CODE_ENTRIES, CODE_PAGES, CODE_PAGES_A_BANK, CODE_SHIFT, CODE_TLB, CODE_USED, CODE_VALID, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_EMPTY, JC_SHIFT, JC_USED,
   MARKS_A_BANK, RAM_BASE, TLB,
   TLB_ADDEND, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_GPA_SHIFT, TLB_MARKS, TLB_PARKED, TLB_READ, TLB_SHIFT,
   TLB_SIBLINGS, TLB_UNCACHED, TLB_WRITE,
@@ -53,12 +53,70 @@ function noteLarge(bank: i32, gva: u64, size: u32): void {
   if (known != page) store<u64>(slot, known == 0 ? page : MANY);
 }
 
-/** To be called when code at `gva` is looked up in the bank in force. CodeFetcher does so itself where it finds the translation. */
+@inline function currentBank(): i32 {
+  return <i32>((load<u32>(TLB_BASE) - TLB) / TLB_BANK_BYTES);
+}
+/** To be called when code at `gva` is looked up in the bank in force. */
 export function noteCodePage(gva: u64): void {
-  const bank = <i32>((load<u32>(TLB_BASE) - TLB) / TLB_BANK_BYTES);
+  const bank = currentBank();
   const at = codePageByte(bank, gva);
   store<u8>(at, <u8>(<u32>load<u8>(at) | (<u32>1 << (<u32>(gva >> 12) & 7))));
   used |= <u32>1 << bank;
+}
+
+@inline function codeEntry(bank: i32, gva: u64): usize {
+  return <usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + ((<usize>(gva >> 12) & (CODE_ENTRIES - 1)) << CODE_SHIFT);
+}
+/** Entry of the bank in force that code at `gva` falls in. */
+export function currentCode(gva: u64): usize {
+  return codeEntry(currentBank(), gva);
+}
+/** Host offset of code at `gva` if the bank in force has its translation, not parked, else 0. */
+export function codeAt(gva: u64): u32 {
+  const page = gva & PAGE_MASK;
+  const code = currentCode(gva);
+  if ((load<u64>(code) | TLB_PARKED) == (page | CODE_VALID | TLB_PARKED))
+    return load<u64>(code) & TLB_PARKED ? 0 : <u32>gva + load<u32>(code, CODE_ADDEND);
+  const entry = currentEntry(gva);
+  if (load<u64>(entry, TLB_EXEC) != page) return 0;
+  noteCode(gva, load<u32>(entry, TLB_ADDEND));
+  return <u32>gva + load<u32>(entry, TLB_ADDEND);
+}
+/**
+ * Code at `gva` has been looked up. What the jump cache answers, a look into the TLB would: a page leaves both at once, and neither on account of data. Links within a
+ * page ask neither; the page they are on is there. So it cannot be seen which blocks are decoded, linked and cached, nor where slices end.
+ */
+export function noteCode(gva: u64, addend: u32): void {
+  const bank = currentBank();
+  const code = codeEntry(bank, gva);
+  const displaced = load<u64>(code);
+  if (displaced != 0) dropJumps(bank, displaced & PAGE_MASK, PAGE_MASK);
+  store<u64>(code, (gva & PAGE_MASK) | CODE_VALID);
+  store<u32>(code, addend, CODE_ADDEND);
+  const chunks = <usize>CODE_USED + <usize>bank * 8;
+  store<u64>(chunks, load<u64>(chunks) | (<u64>1 << ((gva >> 16) & 63)));
+  noteCodePage(gva);
+}
+/** Drops what code of pages is fetched by; whether there was any. */
+function dropCode(bank: i32, page: u64, mask: u64): bool {
+  let found = false;
+  for (let left = load<u64>(<usize>CODE_USED + <usize>bank * 8); left != 0; left &= left - 1) {
+    let at = <usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + (<usize>ctz<u64>(left) << (4 + CODE_SHIFT));
+    for (const end = at + (16 << CODE_SHIFT); at < end; at += 1 << CODE_SHIFT) {
+      if ((load<u64>(at) & mask) != page || load<u64>(at) == 0) continue;
+      store<u64>(at, 0);
+      found = true;
+    }
+  }
+  return found;
+}
+/** Forgets where code is fetched, and the jump cache with it. */
+function forgetCode(bank: i32): void {
+  const chunks = <usize>CODE_USED + <usize>bank * 8;
+  for (let left = load<u64>(chunks); left != 0; left &= left - 1)
+    memory.fill(<usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + (<usize>ctz<u64>(left) << (4 + CODE_SHIFT)), 0, 16 << CODE_SHIFT);
+  store<u64>(chunks, 0);
+  flushJumps(bank);
 }
 
 @inline function entryOf(bankBase: usize, gva: u64): usize {
@@ -176,7 +234,7 @@ export function flushJumps(bank: i32): void {
 export function flushBank(bank: i32, keepGlobal: i32): void {
   const bit = <u32>1 << bank;
   if (!(used & bit)) return;
-  flushJumps(bank);
+  forgetCode(bank);
   memory.fill(<usize>CODE_PAGES + <usize>bank * CODE_PAGES_A_BANK, 0, CODE_PAGES_A_BANK);
   let kept = false;
   for (let chunk = bank * MARKS_A_BANK; chunk < (bank + 1) * MARKS_A_BANK; chunk++) {
@@ -219,7 +277,7 @@ export function flushGlobal(bank: i32): void {
       if (load<u32>(entry, TLB_FLAGS) & FLAG_GLOBAL) clear(entry);
     }
   }
-  flushJumps(bank);
+  forgetCode(bank);
 }
 
 /**
@@ -241,6 +299,8 @@ function flushSmall(bank: i32, gva: u64, which: i32): void {
   const page = gva & PAGE_MASK;
   const entry = entryOf(bankBase(bank), gva);
   if (holds(entry, page, PAGE_MASK) && concerns(entry, which)) clear(entry);
+  const code = codeEntry(bank, gva);
+  if ((load<u64>(code) & PAGE_MASK) == page) store<u64>(code, 0);
   dropJumps(bank, page, PAGE_MASK);
 }
 
@@ -267,7 +327,8 @@ function flushParts(bank: i32, page: u64, which: i32, shift: u64, size: u32): vo
     clear(at);
     found = true;
   }
-  if (found) dropJumps(bank, page, mask);
+  // Code may be fetched by what data has displaced here.
+  if (dropCode(bank, page, mask) || found) dropJumps(bank, page, mask);
 }
 
 @inline function concerns(entry: usize, which: i32): bool {
@@ -307,6 +368,8 @@ export function banksReplaced(): void {
   large = used;
   memory.fill(largePages, 0xff, TLB_BANKS * 1024);
   memory.fill(TLB_MARKS, 1, TLB_BANKS * MARKS_A_BANK);
+  memory.fill(CODE_PAGES, 0xff, TLB_BANKS * CODE_PAGES_A_BANK);
+  memory.fill(CODE_USED, 0xff, TLB_BANKS * 8);
 }
 
 /** Every entry with its tags marked or unmarked (core/mmu-stale.ts), and no jump cache that would answer in place of the TLB. */
@@ -322,6 +385,17 @@ export function markEntries(parked: bool): void {
     }
   }
   for (let bank = 0; bank < TLB_BANKS; bank++) {
-    if ((used >> bank) & 1) flushJumps(bank);
+    if (!((used >> bank) & 1)) continue;
+    flushJumps(bank);
+    markCode(bank, parked);
+  }
+}
+function markCode(bank: i32, parked: bool): void {
+  for (let left = load<u64>(<usize>CODE_USED + <usize>bank * 8); left != 0; left &= left - 1) {
+    let at = <usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + (<usize>ctz<u64>(left) << (4 + CODE_SHIFT));
+    for (const end = at + (16 << CODE_SHIFT); at < end; at += 1 << CODE_SHIFT) {
+      const page = load<u64>(at);
+      if (page != 0) store<u64>(at, parked ? page | TLB_PARKED : page & ~<u64>TLB_PARKED);
+    }
   }
 }

@@ -1,15 +1,15 @@
 /** Slow paths of memory access (AssemblyScript): what the interpreter and translated code call when a TLB tag does not match. */
 import {
-  BOARD, BOUNCE, CODE_BITMAP, CODE_MODE, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
+  BOARD, BOUNCE, CODE_ADDEND, CODE_BITMAP, CODE_MODE, CPL, CR0, CR4, FAULT_ERROR, FAULT_GVA, FAULT_KIND, FAULT_VECTOR, FRAME_DIRTY, FRAME_FLAGS,
   FRAME_WATCHED, MSR_EFER, NOWHERE_HPA, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE, WATCHES,
 } from '../cpu/layout';
 import {
   ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EPT_VIOLATION, FAULT_EXCEPTION,
   FAULT_HELD, FAULT_NOT_CANONICAL,
 } from '../cpu/codes';
-import { allowsWrite, currentEntry, fill, flushFaulting, noteCodePage } from './mmu-tlb';
+import { allowsWrite, codeAt, currentCode, currentEntry, fill, flushFaulting, noteCode, noteCodePage } from './mmu-tlb';
 import { setAccessBytes, violatesSmallPage } from './mmu-ept';
-import { checking, forgetStale, noteFill, passStale, serves, staleMet } from './mmu-stale';
+import { checking, forgetStale, noteFill, passStale, serves, servesCode, staleMet } from './mmu-stale';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 import { noteAccess } from './mmu-watch';
 
@@ -85,10 +85,19 @@ export function checkBranch(target: u64): i32 {
 
 /** Host offset of the byte at `gva`, FAULTED or NOWHERE. */
 export function locate(gva: u64, access: i32): i32 {
+  if (access != ACCESS_EXEC) return locateData(gva, access);
+  const known = codeAt(gva);
+  if (known) return <i32>known;
+  noteCodePage(gva);
+  if (checking && servesCode(currentCode(gva), gva)) return <i32>gva + load<i32>(currentCode(gva), CODE_ADDEND);
+  const host = locateData(gva, access);
+  if (host != FAULTED && host != NOWHERE) noteCode(gva, <u32>host - <u32>gva);
+  return host;
+}
+function locateData(gva: u64, access: i32): i32 {
   // The bank in force is that of the current ring: an access with other rights neither uses nor fills it.
   const ordinary = !(access & (ACCESS_IMPLICIT | ACCESS_USER));
   const entry = currentEntry(gva);
-  if (ordinary && (access & ACCESS_KIND) == ACCESS_EXEC) noteCodePage(gva);
   if (ordinary && load<u64>(entry + tagOffset(access & ACCESS_KIND)) == (gva & PAGE_MASK)) {
     return <i32>gva + load<i32>(entry, TLB_ADDEND);
   }

@@ -40,6 +40,8 @@ export interface TestEngine {
   map(gva: number, hpa: number, bits: bigint): void;
   /** As `map`, to a writable frame, but nothing else is invalidated. */
   remap(gva: number, hpa: number): void;
+  /** Only the table's entry changes. */
+  rewrite(gva: number, hpa: number): void;
   /** Starts at an address, with RSP at `stack`. */
   start(gva: number, stack?: number): void;
   /** All registers, flags, RIP and counts as text. */
@@ -136,6 +138,7 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
       enter(gva, BigInt(hpa) | PRESENT_WRITABLE);
       mmu.invalidatePage(BigInt(gva));
     },
+    rewrite: (gva, hpa) => enter(gva, BigInt(hpa) | PRESENT_WRITABLE),
     start(gva, stack = 0x80000) {
       cpu.rip = BigInt(gva);
       cpu.rsp = BigInt(stack);

@@ -50,17 +50,11 @@ export class CodeFetcher {
   }
   /** As `page`: the offset in linear memory alone, 0 with FAULT_* filled. */
   locate(gva: number): number {
-    const base = this.mem.get32(L.TLB_BASE);
-    const entry = base + ((pageOf(gva) & (L.TLB_ENTRIES - 1)) << L.TLB_SHIFT);
-    const pageLow = (gva & ~(PAGE - 1)) >>> 0;
-    const hit =
-      this.mem.get32(entry + L.TLB_EXEC) === pageLow && this.mem.get32(entry + L.TLB_EXEC + 4) === highHalf(gva) >>> 0;
-    if (!hit) return this.#translate(gva);
-    // A load may have brought the translation, a flush or a restore have left it.
-    const bank = (base - L.TLB) / L.TLB_BANK_BYTES;
-    const byte = L.CODE_PAGES + bank * L.CODE_PAGES_A_BANK + (((pageLow >>> 15) ^ (pageLow >>> 23)) & 511);
-    this.mem.bytes[byte]! |= 1 << ((pageLow >>> 12) & 7);
-    return (gva + this.mem.get32(entry + L.TLB_ADDEND)) >>> 0;
+    const bank = (this.mem.get32(L.TLB_BASE) - L.TLB) / L.TLB_BANK_BYTES;
+    const entry = L.CODE_TLB + bank * L.CODE_BANK_BYTES + ((pageOf(gva) & (L.CODE_ENTRIES - 1)) << L.CODE_SHIFT);
+    const tag = ((gva & ~(PAGE - 1)) | L.CODE_VALID) >>> 0;
+    const hit = this.mem.get32(entry) === tag && this.mem.get32(entry + 4) === highHalf(gva) >>> 0;
+    return hit ? (gva + this.mem.get32(entry + L.CODE_ADDEND)) >>> 0 : this.#translate(gva);
   }
   #translate(gva: number): number {
     const host = this.core.translate(toBigint(gva), ACCESS_EXEC);

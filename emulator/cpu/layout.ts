@@ -279,6 +279,18 @@ export const TLB_PARKED = 1;
  */
 export const CODE_PAGES = 0x90000;
 export const CODE_PAGES_A_BANK = 512;
+/**
+ * Translations that code is fetched by, CODE_ENTRIES a bank by the low bits of the page number, which only fetches displace: page | CODE_VALID (u64; 0 none), linear
+ * memory offset = wrap(gva) + addend (u32), spare (u32). TLB_PARKED as above.
+ */
+export const CODE_TLB = 0xa0000;
+export const CODE_VALID = 2;
+export const CODE_ADDEND = 8;
+export const CODE_ENTRIES = 1024;
+export const CODE_SHIFT = 4;
+export const CODE_BANK_BYTES = 0x4000;
+/** u64 a bank: bit n set when one of the entries 16 n to 16 n + 15 is in use. */
+export const CODE_USED = 0xe0000;
 
 // ---------------------------------------------------------------- statics of the AssemblyScript core
 export const CORE_STATICS = 0x190000;

@@ -79,8 +79,9 @@ export interface SavedBanks {
   readonly siblings: Uint32Array;
   readonly roots: Int32Array;
   readonly clock: number;
-  /** The banks in use, entry by entry. */
+  /** The banks in use, entry by entry; what code is fetched by. */
   readonly entries: Uint8Array;
+  readonly code: Uint8Array;
 }
 
 export class TlbBanks {
@@ -253,6 +254,7 @@ export class TlbBanks {
       roots: this.#roots.slice(),
       clock: this.#clock,
       entries: this.mem.bytes.slice(L.TLB, L.TLB + used * L.TLB_BANK_BYTES),
+      code: this.mem.bytes.slice(L.CODE_TLB, L.CODE_TLB + used * L.CODE_BANK_BYTES),
     };
   }
 
@@ -266,6 +268,7 @@ export class TlbBanks {
     this.#clock = saved.clock;
     for (let bank = 0; bank < L.TLB_BANKS; bank++) if (this.#stamps[bank]! > 0) this.#prepare(bank);
     this.mem.bytes.set(saved.entries, L.TLB);
+    this.mem.bytes.set(saved.code, L.CODE_TLB);
     this.core.banksReplaced();
     this.core.dropWriteTags(-1);
   }

@@ -66,6 +66,19 @@ describe('TLB', () => {
     assert.equal(stale(), 'plain large');
   });
 
+  it('INVLPG drops what code of a large page is fetched by, although data has displaced it elsewhere', () => {
+    const code = LARGE + 0x5000n;
+    const fetch = (): number => (m.core.translate(code, C.ACCESS_EXEC) >>> 0) - L.RAM_BASE;
+    map(OLD);
+    fetch();
+    m.map(0x5000n, OLD | RIGHTS);
+    read(0x5000n);
+    map(NEW);
+    assert.equal(fetch(), Number(OLD) + 0x5000, 'data displaces no code');
+    m.mmu.invalidatePage(LARGE + 0x1f_f000n);
+    assert.equal(fetch(), Number(NEW) + 0x5000);
+  });
+
   it('MOV CR3 keeps global pages and other PCIDs', () => {
     fill({ pcid: 1 }, { pcid: 2 });
     m.mmu.flush(true);

@@ -100,6 +100,7 @@ describe('paging over an EPT, case by case', () => {
     mem.set32(L.CR0, 0x8000_0033 + (r.wp ? 1 << 16 : 0));
     mem.set32(L.EPTP, ad ? mem.get32(L.EPTP) | 0x40 : mem.get32(L.EPTP) & ~0x40);
     mem.set32(L.CPL, r.cpl);
+    m.mmu.flushAll();
     mem.set32(L.TLB_UNCACHED, 1);
     entries.forEach((entry, index) => physical.write64(slots[index]!, entry));
     [...tables, page].forEach((frame, place) =>

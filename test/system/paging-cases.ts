@@ -103,8 +103,9 @@ export class PagingBench {
     mem.set32(L.SYSTEM_FLAGS, r.ac ? 1 << 18 : 0);
     mem.set32(L.PKRU, r.pkru);
     mem.set32(L.CODE_MODE, long ? 2 : 1);
-    // Nothing may be answered from the TLB: every case is a walk.
+    // Nothing may be answered from the TLB: every case is a walk. Fetches are cached all the same.
     mem.set32(L.TLB_UNCACHED, 1);
+    this.machine.mmu.flushAll();
   }
 
   check(one: PagingCase): void {
