@@ -203,10 +203,11 @@ int main(void) { for (int i = 0; i < 30; i++) { rare(); often(); } return 3; }
       assert.equal(run('--strict', path).status, 2);
     });
 
-    it('--phys-bits takes 37 to 48', () => {
+    it('--phys-bits takes 37 to 52, of which a program with a 4-level EPT uses 48', () => {
       const { err, status } = run('--phys-bits', '36', hello);
-      assert.equal(err, 'dune-debug: --phys-bits takes a whole number from 37 to 48, not "36".\n');
+      assert.equal(err, 'dune-debug: --phys-bits takes a whole number from 37 to 52, not "36".\n');
       assert.equal(status, 2);
+      assert.match(run('--phys-bits', '49', hello).err, /physBits is 49: .* its 4-level EPT reaches 48\./);
       for (const bits of ['37', '39', '48']) assert.ok(run('--phys-bits', bits, hello).out.startsWith(GREETING), bits);
     });
 

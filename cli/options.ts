@@ -95,8 +95,8 @@ export const OPTION_ROWS: readonly OptionRow[] = [
   {
     name: '--phys-bits',
     value: 'N',
-    help: 'physical-address width of the processor, 37 to 48 (default 46)',
-    set: (o, v) => (o.physBits = integer('--phys-bits', 37, 48, v)),
+    help: 'physical-address width of the processor, 37 to 48, on a bare machine to 52 (default 46)',
+    set: (o, v) => (o.physBits = integer('--phys-bits', 37, 52, v)),
   },
   {
     name: '--cpus',

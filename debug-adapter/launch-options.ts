@@ -98,8 +98,10 @@ export const LAUNCH_ATTRIBUTES = {
       v.number(),
       v.integer(),
       v.minValue(37),
-      v.maxValue(48),
-      v.description('Physical-address width of the processor (MAXPHYADDR) in bits.'),
+      v.maxValue(52),
+      v.description(
+        'Physical-address width of the processor (MAXPHYADDR) in bits: up to 48 for Linux and Dune programs, up to 52 on a bare machine.',
+      ),
     ),
     46,
   ),

@@ -23,6 +23,8 @@ export const EPT_SUPPRESS_VE: u64 = 1 << 63;
 export const EPT_ACCESSED: u64 = 0x100;
 export const EPT_DIRTY: u64 = 0x200;
 export const EPTP_AD: u64 = 0x40;
+/** Of the page-walk length less 1 in bits 5:3, which is 3 or 4: set, a walk goes through 5 levels. */
+export const EPTP_5_LEVELS: u64 = 0x20;
 /** Bit 7: a linear address is valid; bit 8: it was the final translation. */
 export const QUALIFICATION_GVA: u64 = 0x80;
 export const QUALIFICATION_FINAL: u64 = 0x100;
@@ -118,7 +120,7 @@ function subPageEvent(gpa: u64, gva: u64, kind: u64): i32 {
 function eptMisconfigured(entry: u64, level: u32, leaf: bool): bool {
   if ((entry & (EPT_READ | EPT_WRITE)) == EPT_WRITE) return true;
   if (entry & reservedAddressBits()) return true;
-  if (!leaf) return (entry & (level == 4 ? 0xf8 : 0x78)) != 0;
+  if (!leaf) return (entry & (level >= 4 ? 0xf8 : 0x78)) != 0;
   const memoryType = (entry >> 3) & 7;
   if (memoryType == 2 || memoryType == 3 || memoryType == 7) return true;
   return level > 1 && (entry & ((<u64>1 << (9 * level + 3)) - 1) & ADDRESS) != 0;
@@ -138,8 +140,10 @@ export function walkEpt(gpa: u64, gva: u64, want: u64, guestLevel: u32): i32 {
   const mode = load<u32>(VMX_MODE);
   const every = mode & VMX_MODE_BASED_EXECUTE ? EPT_RIGHTS | EPT_EXECUTE_USER : EPT_RIGHTS;
   let rights = every;
-  if (gpa >> 48) return eptViolation(gpa, gva, want, 0, guestLevel, EPT_SUPPRESS_VE);
-  for (let level: u32 = 4; ; level--) {
+  let level: u32 = eptp & EPTP_5_LEVELS ? 5 : 4;
+  // Beyond what the levels translate: 48 bits, or 57, which no guest-physical address exceeds.
+  if (gpa >> (9 * level + 12)) return eptViolation(gpa, gva, want, 0, guestLevel, EPT_SUPPRESS_VE);
+  for (; ; level--) {
     const shift = 9 * level + 3;
     const hpa = table | (((gpa >> shift) & 511) << 3);
     const entry = readEntry(hpa);

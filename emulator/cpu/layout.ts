@@ -228,10 +228,10 @@ export const FP_RESULT = 0x20c0;
 export const INTEGER_RESULT = 0x20e0;
 /** Images of FNSTENV, FNSAVE and FXSAVE on their way to and from guest memory (see core/x87-image.ts). 512 bytes. */
 export const FP_IMAGE = 0x2100;
-/** Where the core leaves the answer of a diagnostic walk (see core/walk.ts). 0x400 bytes. */
+/** Where the core leaves the answer of a diagnostic walk (core/mmu-walk.ts, `walkTrace`): 64 bytes, then 32 a step, 35 at most (5 levels under an EPT of 5). 0x600 bytes. */
 export const WALK = 0x2400;
 /** Watched ranges of linear addresses: 16 slots of 32 bytes. */
-export const WATCH_LIST = 0x2800;
+export const WATCH_LIST = 0x2a00;
 export const WATCH_SHIFT = 5;
 export const WATCH_FIRST = 0; // u64
 export const WATCH_LAST = 8; // u64

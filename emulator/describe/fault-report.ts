@@ -8,7 +8,7 @@ import * as L from '../cpu/layout.ts';
 import { vectorName } from '../cpu/system/fault.ts';
 import type { TlbEntryDetails, Walk, WalkStep } from '../mmu/api.ts';
 import { describeEntry, entryName } from '../mmu/entries.ts';
-import { pagingMode } from '../mmu/modes.ts';
+import { eptLevels, pagingMode } from '../mmu/modes.ts';
 import { type RightRow, effectiveRights } from '../mmu/rights.ts';
 import { walkResult } from '../mmu/walk-text.ts';
 import { BITS, bitsInWords } from './bits.ts';
@@ -127,7 +127,7 @@ export function reportWalk({ mem, mmu }: CpuContext, { gva, access, user }: Atte
     gva: walk.gva,
     access,
     user,
-    paging: mem.get64(L.EPTP) === 0n ? guest : `${guest} under EPT`,
+    paging: guest + EPT_BELOW[eptLevels(mem)],
     levels: levelsOf(walk),
     ...(walk.gpa === undefined ? {} : { gpa: walk.gpa }),
     ...(walk.hpa === undefined ? {} : { hpa: walk.hpa }),
@@ -192,11 +192,15 @@ function controls({ mem, cpu, core }: CpuContext): ControlRow[] {
   ];
   if (cpu.cr4 & CR4_PKE) rows.push({ name: 'PKRU', value: BigInt(mem.get32(L.PKRU)), text: '' });
   const eptp = mem.get64(L.EPTP);
-  if (eptp !== 0n) rows.push({ name: 'EPTP', value: eptp, text: eptp & EPTP_AD ? 'accessed and dirty flags on' : '' });
+  if (eptp !== 0n) {
+    const text = [eptLevels(mem) === 5 ? '5 levels' : '', eptp & EPTP_AD ? 'accessed and dirty flags on' : ''];
+    rows.push({ name: 'EPTP', value: eptp, text: text.filter(Boolean).join(', ') });
+  }
   return rows;
 }
 const CR4_PKE = 1n << 22n;
 const EPTP_AD = 0x40n;
+const EPT_BELOW = { 0: '', 4: ' under EPT', 5: ' under 5-level EPT' } as const;
 
 const FAULT_NAMES: Readonly<Record<Exclude<Fault['kind'], 'exception'>, string>> = {
   'ept-violation': 'EPT violation',

@@ -60,7 +60,7 @@ export interface MachineOptions {
   readonly files: HostFiles;
   /** Dune system-call table: `modern` (default) passes real calls, `strict` imitates the 312-entry table of old kernels. */
   readonly syscalls: 'modern' | 'strict';
-  /** MAXPHYADDR, 37..48. */
+  /** MAXPHYADDR, 37..48; on a bare machine up to 52. */
   readonly physBits: number;
   /** Model CPUs, 1..64. */
   readonly cpus: number;

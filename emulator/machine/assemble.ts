@@ -26,9 +26,12 @@ const MOST_MEMORY = 3072 * MEGABYTE;
 /** Throws LaunchError with one sentence for an option that cannot be. */
 function check({ physBits, cpus, memory, machine }: MachineOptions): void {
   const least = machine === 'bare' ? LEAST_BARE_MEMORY : LEAST_MEMORY;
-  if (!Number.isInteger(physBits) || physBits < 37 || physBits > 48)
+  const most = machine === 'bare' ? 52 : 48;
+  if (!Number.isInteger(physBits) || physBits < 37 || physBits > most)
     throw new LaunchError(
-      `physBits is ${physBits}: Dune's three windows need at least 37 physical-address bits, and a 4-level EPT reaches 48.`,
+      machine === 'bare'
+        ? `physBits is ${physBits}: a board's processor has 37 to 52 physical-address bits.`
+        : `physBits is ${physBits}: Dune's three windows need at least 37 physical-address bits, and its 4-level EPT reaches 48.`,
     );
   if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64) throw new LaunchError(`cpus is ${cpus}: use 1 to 64.`);
   if (!(memory >= least && memory <= MOST_MEMORY))

@@ -201,7 +201,7 @@ const EPT_BITS: readonly Bit[] = [
   ['X', 2, 'instruction fetches allowed', 'instruction fetches refused'],
 ];
 
-/** @param level 4 PML4E .. 1 PTE */
+/** @param level 5 PML5E .. 1 PTE */
 export function describeEptEntry(entry: bigint, level: number): EntryDescription {
   const name = entryName({ table: 'ept', level });
   if ((entry & EPT_ENTRY.rights) === 0n) {

@@ -59,7 +59,7 @@ export function misconfigurationOf(mem: LinearMemory, step: WalkStep): string[] 
   if ((entry & (EPT_ENTRY.read | EPT_ENTRY.write)) === EPT_ENTRY.write) found.push('it gives W without R');
   found.push(...aboveWidth(mem, entry).map((which) => `reserved ${which} set`));
   if (level > 1 && !isLarge(step)) {
-    const set = bitsSet(entry, level === 4 ? 7 : 6, 3);
+    const set = bitsSet(entry, level >= 4 ? 7 : 6, 3);
     if (set) found.push(`reserved ${bits(set)} set in an entry that points to a table`);
     return found;
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import * as C from '../cpu/codes.ts';
 import * as L from '../cpu/layout.ts';
+import { effectiveRights } from './rights.ts';
 import { type TestMachine, createTestMachine } from './test-support.ts';
 
 const R = 1n;
@@ -18,10 +19,14 @@ const HPA = 0x40_0000n;
 let m: TestMachine;
 let leaf: number;
 
+/** Type WB and the page-walk length. */
+const POINTERS = { 4: 0x1en, 5: 0x26n } as const;
+let levels: keyof typeof POINTERS;
+
 /** Guest tables at GPAs that the EPT maps one to one, and one page at GPA. */
 function prepare(accessedDirty: boolean, tables = R | W | X | WB): void {
   m = createTestMachine();
-  m.mem.set64(L.EPTP, BigInt(m.frame()) | 0x1en | (accessedDirty ? 0x40n : 0n));
+  m.mem.set64(L.EPTP, BigInt(m.frame()) | POINTERS[levels] | (accessedDirty ? 0x40n : 0n));
   m.map(GVA, BigInt(GPA) | 0x67n, 1, 0x27n);
   for (let hpa = 0x10_0000; hpa < 0x11_0000; hpa += 4096) m.mapEpt(hpa, BigInt(hpa) | tables);
   leaf = m.mapEpt(GPA, HPA | R | W | X | WB);
@@ -42,12 +47,14 @@ function violation(kind: number): bigint {
   return m.mem.get64(L.FAULT_QUALIFICATION);
 }
 
-describe('EPT', () => {
+function translations(length: 4 | 5): void {
+  before(() => (levels = length));
+
   it('translates through both dimensions and reports all steps', () => {
     prepare(false);
     assert.equal((m.core.slowLoad(GVA + 8n, 8, 0) >>> 0) - L.RAM_BASE, Number(HPA) + 8);
     const walk = m.mmu.walk(GVA + 8n, 'read');
-    assert.equal(walk.steps.length, 24);
+    assert.equal(walk.steps.length, levels === 4 ? 24 : 29);
     assert.equal(walk.gpa, GPA + 8);
     assert.equal(walk.hpa, Number(HPA) + 8);
     assert.equal(m.mmu.gpaToHpa(GPA + 0x123), Number(HPA) + 0x123);
@@ -157,5 +164,85 @@ describe('EPT', () => {
     m.physical.write64(pde.hpa, R | WB | LARGE | 0x1000n);
     assert.equal(tryAccess(C.ACCESS_READ), -1);
     assert.equal(m.mem.get32(L.FAULT_KIND), C.FAULT_EPT_MISCONFIG);
+  });
+}
+describe('EPT of 4 levels', () => translations(4));
+describe('EPT of 5 levels', () => translations(5));
+
+describe('guest-physical addresses beyond 48 bits', () => {
+  const WIDE = GPA + 2 ** 51;
+  const prepareWide = (length: 4 | 5): void => {
+    levels = length;
+    prepare(false);
+    m.mem.set32(L.PHYS_BITS, 52);
+    m.map(GVA, BigInt(WIDE) | 0x67n, 1, 0x27n);
+    m.mmu.flushAll();
+  };
+
+  it('are EPT violations with 4 levels, and no entry is to blame', () => {
+    prepareWide(4);
+    assert.equal(violation(C.ACCESS_WRITE), 0x782n);
+    assert.equal(m.mem.get64(L.FAULT_GPA), BigInt(WIDE) + 8n);
+    const walk = m.mmu.walk(GVA + 8n, 'write');
+    assert.ok(walk.result.kind === 'ept-violation');
+    assert.match(walk.result.reason, /^a guest-physical address of more than 48 bits \(0x8000500000008\)/);
+    assert.deepEqual(
+      walk.steps.filter(({ outcome }) => outcome !== 'table' && outcome !== 'leaf'),
+      [],
+    );
+    const rows = effectiveRights(m.mem, walk);
+    assert.deepEqual(
+      rows.map(({ given, decidedBy }) => [given, decidedBy]),
+      Array(3).fill([false, ['the EPT has 4 levels, and the guest-physical address more than 48 bits']]),
+    );
+  });
+
+  it('are translated with 5', () => {
+    prepareWide(5);
+    assert.equal(violation(C.ACCESS_READ), 0x781n, 'the EPT PML5E is not present');
+    const absent = m.mmu.walk(GVA + 8n, 'read').steps.at(-1)!;
+    assert.deepEqual([absent.level, absent.outcome, absent.hpa & 0xfff], [5, 'not-present', 8 * 8]);
+    m.mapEpt(WIDE, HPA | R | W | X | WB);
+    assert.equal((m.core.slowLoad(GVA + 8n, 8, 0) >>> 0) - L.RAM_BASE, Number(HPA) + 8);
+    assert.equal(m.mmu.gpaToHpa(WIDE + 0x123), Number(HPA) + 0x123);
+    const walk = m.mmu.walk(GVA + 8n, 'read');
+    assert.deepEqual([walk.gpa, walk.hpa, walk.steps.length], [WIDE + 8, Number(HPA) + 8, 29]);
+  });
+
+  it('rights and reserved bits of an EPT PML5E', () => {
+    prepareWide(5);
+    m.mapEpt(WIDE, HPA | R | W | X | WB);
+    const pml5e = m.mmu.walk(GVA, 'read').steps.findLast((step) => step.table === 'ept' && step.level === 5)!;
+    m.physical.write64(pml5e.hpa, pml5e.entry & ~W);
+    assert.equal(violation(C.ACCESS_WRITE), 0x7aan);
+    const walk = m.mmu.walk(GVA, 'write');
+    assert.equal(walk.result.kind === 'ept-violation' && walk.result.reason, 'EPT PML5E gives R X; the access needs W');
+    assert.deepEqual(
+      effectiveRights(m.mem, walk).map(({ given }) => given),
+      [true, false, true],
+    );
+    for (const bit of [8n, 0x10n, 0x20n, 0x40n, LARGE]) {
+      m.physical.write64(pml5e.hpa, pml5e.entry | bit);
+      assert.equal(tryAccess(C.ACCESS_READ), -1);
+      assert.equal(m.mem.get32(L.FAULT_KIND), C.FAULT_EPT_MISCONFIG);
+      const { result } = m.mmu.walk(GVA, 'read');
+      const reason = `: reserved bit ${bit.toString(2).length - 1} set in an entry that points to a table$`;
+      assert.ok(result.kind === 'ept-misconfiguration');
+      assert.match(result.reason, new RegExp(`^EPT PML5E can never be valid .*${reason}`));
+    }
+  });
+
+  it('5 levels in both dimensions: 35 entries', () => {
+    prepareWide(5);
+    m.mapEpt(WIDE, HPA | R | W | X | WB);
+    const root = m.frame();
+    m.physical.write64(root, m.cpu.cr3 | 0x27n);
+    m.mem.set64(L.CR3, BigInt(root));
+    m.mem.set64(L.CR4, m.mem.get64(L.CR4) | 0x1000n);
+    m.mmu.banks.contextChanged();
+    // What stands behind the trace is not overwritten.
+    m.mem.set64(L.WATCH_LIST, 0x1234n);
+    const { steps, hpa } = m.mmu.walk(GVA + 8n, 'read');
+    assert.deepEqual([steps.length, hpa, m.mem.get64(L.WATCH_LIST)], [35, Number(HPA) + 8, 0x1234n]);
   });
 });

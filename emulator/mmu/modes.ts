@@ -8,6 +8,8 @@ const CR0_PG = 0x8000_0000;
 const CR4_PAE = 0x20;
 const CR4_LA57 = 0x1000;
 const EFER_LMA = 0x400;
+/** Of the page-walk length less 1 in bits 5:3. */
+const EPTP_5_LEVELS = 0x20n;
 
 export function pagingMode(mem: LinearMemory): PagingMode {
   if (!(mem.get32(L.CR0) & CR0_PG)) return 'none';
@@ -25,6 +27,18 @@ export const PAGING_LEVELS: Readonly<Record<PagingMode, number>> = {
   '4-level': 4,
   '5-level': 5,
 };
+
+/** Levels of the EPT in force; 0 without EPT (SDM 3C 25.6.11). */
+export function eptLevels(mem: LinearMemory): 0 | 4 | 5 {
+  const eptp = mem.get64(L.EPTP);
+  return eptp === 0n ? 0 : eptp & EPTP_5_LEVELS ? 5 : 4;
+}
+
+/** Whether the EPT in force has too few levels for a guest-physical address: such an access is an EPT violation, whatever the tables hold (SDM 3C 29.3.2). */
+export function isBeyondEpt(mem: LinearMemory, gpa: bigint): boolean {
+  const levels = eptLevels(mem);
+  return levels !== 0 && gpa >> BigInt(9 * levels + 12) !== 0n;
+}
 
 /** Bits of a linear address that the tables translate in 64-bit mode: 57 with CR4.LA57, else 48. The rest repeats the top one. */
 export function linearBits(mem: LinearMemory): 48 | 57 {

@@ -3,6 +3,7 @@ import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
 import type { Walk, WalkStep } from './api.ts';
 import { EPT_ENTRY, PAGE_ENTRY, entryName } from './entries.ts';
+import { isBeyondEpt } from './modes.ts';
 
 export interface RightRow {
   readonly right: 'read' | 'write' | 'execute';
@@ -126,6 +127,11 @@ function eptVerdict(
       ? 'XU (execute for user-mode addresses)'
       : 'XS (execute for supervisor-mode addresses)'
     : LETTERS[right];
+  const leaf = guest.at(-1);
+  if (leaf && leaf.paging !== '32-bit' && isBeyondEpt(mem, leaf.entry & PAGE_ENTRY.address)) {
+    refusals.push('the EPT has 4 levels, and the guest-physical address more than 48 bits');
+    return;
+  }
   for (const step of ept) {
     if (step.entry & bit) continue;
     refusals.push(`${entryName(step)} does not give ${name}`);

@@ -6,6 +6,7 @@ import { CpuState, LinearMemory } from '../cpu/state.ts';
 import { EventBus } from '../machine/events.ts';
 import type { MmuCore } from './core.ts';
 import { type MemoryManagement, createMmu } from './mmu.ts';
+import { eptLevels } from './modes.ts';
 import { PhysicalMemory } from './physical.ts';
 
 const CORE = join(import.meta.dirname, '../../dist/core.wasm');
@@ -103,9 +104,10 @@ export function createTestMachine(): TestMachine {
     level: number,
     tableBits: bigint,
     rights: bigint,
+    top = 4,
   ): number => {
     let table = root;
-    for (let at = 4; at > level; at--) {
+    for (let at = top; at > level; at--) {
       const slot = table + Number((address >> BigInt(9 * at + 3)) & 511n) * 8;
       if ((physical.read64(slot) & rights) === 0n) physical.write64(slot, BigInt(frame()) | tableBits);
       table = Number(physical.read64(slot) & 0x000f_ffff_ffff_f000n);
@@ -126,6 +128,14 @@ export function createTestMachine(): TestMachine {
     map: (gva, leaf, level = 1, tableBits = 7n) =>
       build(Number(mem.get64(L.CR3) & 0x000f_ffff_ffff_f000n), gva, leaf, level, tableBits, 1n),
     mapEpt: (gpa, leaf, level = 1, tableBits = 7n) =>
-      build(Number(mem.get64(L.EPTP) & 0x000f_ffff_ffff_f000n), BigInt(gpa), leaf, level, tableBits, 7n),
+      build(
+        Number(mem.get64(L.EPTP) & 0x000f_ffff_ffff_f000n),
+        BigInt(gpa),
+        leaf,
+        level,
+        tableBits,
+        7n,
+        eptLevels(mem) || 4,
+      ),
   };
 }

@@ -39,6 +39,21 @@ describe('page tables as a tree', () => {
     const [leaf] = pageTableNodes(m, 'ept', pdpte!.tableHpa, 2, pdpte!.start);
     assert.deepEqual([leaf!.start, leaf!.target, leaf!.flags], [0x4000_0000n, 0x40_0000, 'R X WB 2M']);
   });
+
+  it('shows an EPT of 5 levels from its PML5Es on, whose addresses are not signed', () => {
+    const m = createTestMachine();
+    const gpa = 2 ** 51 + 0x4000_0000;
+    m.mem.set32(L.PHYS_BITS, 52);
+    m.mem.set64(L.EPTP, BigInt(m.frame()) | 0x26n);
+    m.mapEpt(gpa, 0x40_0000n | 0xb5n, 2);
+    m.mmu.banks.contextChanged();
+    const [pml5e] = pageTableNodes(m, 'ept');
+    assert.deepEqual([pml5e!.level, pml5e!.start, pml5e!.end], [5, 2n ** 51n, 2n ** 51n + 2n ** 48n]);
+    const [pml4e] = pageTableNodes(m, 'ept', pml5e!.tableHpa, 4, pml5e!.start);
+    const [pdpte] = pageTableNodes(m, 'ept', pml4e!.tableHpa, 3, pml4e!.start);
+    const [leaf] = pageTableNodes(m, 'ept', pdpte!.tableHpa, 2, pdpte!.start);
+    assert.deepEqual([leaf!.start, leaf!.target, leaf!.flags], [BigInt(gpa), 0x40_0000, 'R X WB 2M']);
+  });
 });
 
 describe('other kinds of paging as trees and in words', () => {

@@ -4,7 +4,7 @@ import type { PageTableNode } from '../machine/api.ts';
 import type { LinearMemory } from '../cpu/state.ts';
 import type { Mmu } from './api.ts';
 import { type EntryDescription, type EntryPlace, describeEntry } from './entries.ts';
-import { PAGING_LEVELS, entrySpan, pagingMode } from './modes.ts';
+import { PAGING_LEVELS, entrySpan, eptLevels, pagingMode } from './modes.ts';
 import type { PhysicalMemory } from './physical.ts';
 
 const ADDRESS = 0x000f_ffff_ffff_f000n;
@@ -43,7 +43,7 @@ export function pageTableNodes(
   const hpa = tableHpa ?? rootOf(parts, which);
   const paging = pagingMode(mem);
   if (which === 'guest' && paging === 'none') return [];
-  const at = level ?? (which === 'guest' ? PAGING_LEVELS[paging] : 4);
+  const at = level ?? (which === 'guest' ? PAGING_LEVELS[paging] : eptLevels(mem));
   const narrow = which === 'guest' && paging === '32-bit';
   const registers = which === 'guest' && paging === 'PAE' && at === 3;
   const table: Table = {

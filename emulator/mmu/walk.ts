@@ -17,7 +17,7 @@ import type { Walk, WalkStep } from './api.ts';
 import type { MmuCore } from './core.ts';
 import { EPT_ENTRY, PAGE_ENTRY, entryName } from './entries.ts';
 import { misconfigurationOf, reservedBitsOf } from './entry-refusals.ts';
-import { isCanonicalIn, linearBits, pagingMode } from './modes.ts';
+import { isBeyondEpt, isCanonicalIn, linearBits, pagingMode } from './modes.ts';
 
 const ACCESS = { read: ACCESS_READ, write: ACCESS_WRITE, execute: ACCESS_EXEC } as const;
 const OUTCOMES = ['table', 'leaf', 'not-present', 'reserved-bit', 'misconfigured', 'no-memory'] as const;
@@ -120,6 +120,11 @@ function finish(mem: LinearMemory, asked: Asked, kind: number, steps: WalkStep[]
   }
   if (kind === FAULT_EPT_VIOLATION) {
     const qualification = mem.get64(L.FAULT_QUALIFICATION);
+    const gpa = mem.get64(L.FAULT_GPA);
+    if (isBeyondEpt(mem, gpa)) {
+      const reason = `a guest-physical address of more than 48 bits (0x${gpa.toString(16)}), which an EPT of 4 levels does not translate`;
+      return { steps, result: { kind: 'ept-violation', qualification, reason } };
+    }
     const wanted = qualification & 7n;
     const last = steps.findLast((step) => step.table === 'ept')?.gpa;
     const fetchable = steps.every(

@@ -29,6 +29,8 @@ export const INVVPID_TYPES: readonly number[] = [0, 1, 2, 3];
 
 const EPT_EXECUTE_ONLY = 1n << 0n;
 const EPT_4_LEVELS = 1n << 6n;
+/** Bit 7 of IA32_VMX_EPT_VPID_CAP. */
+export const EPT_5_LEVELS = 1n << 7n;
 const EPT_UNCACHEABLE = 1n << 8n;
 const EPT_WRITE_BACK = 1n << 14n;
 const EPT_2M = 1n << 16n;
@@ -41,6 +43,7 @@ const INVVPID = (1n << 32n) | (15n << 40n);
 const EPT_VPID_CAP =
   EPT_EXECUTE_ONLY |
   EPT_4_LEVELS |
+  EPT_5_LEVELS |
   EPT_UNCACHEABLE |
   EPT_WRITE_BACK |
   EPT_2M |
@@ -55,8 +58,13 @@ const BASIC = BigInt(VMCS_REVISION) | (BigInt(REGION_BYTES) << 32n) | (6n << 50n
 
 /** VMWRITE reaches exit-information fields (bit 29 of IA32_VMX_MISC). */
 export const WRITES_INFORMATION = 'vmx-vmwrite-any';
+/** EPTs of 5 levels. */
+const FIVE_LEVEL_EPT = 'vmx-page-walk-5';
 /** What a processor model may lack of VT-x. */
-export const VMX_FEATURES: readonly string[] = [...CONTROL_FEATURES, WRITES_INFORMATION];
+export const VMX_FEATURES: readonly string[] = [...CONTROL_FEATURES, WRITES_INFORMATION, FIVE_LEVEL_EPT];
+
+/** IA32_VMX_EPT_VPID_CAP. */
+export const EPT_CAPABILITIES = 0x48c;
 
 const highestIndex = Math.max(
   ...VMCS_FIELDS.filter((field) => field.implemented).map(({ encoding }) => (encoding >> 1) & 0x1ff),
@@ -94,14 +102,14 @@ export function capabilityMsrs(
     [0x489, cr4Fixed1],
     [0x48a, BigInt(highestIndex << 1)],
     [0x48b, controls(Field.secondaryControls)],
-    [0x48c, EPT_VPID_CAP],
+    [EPT_CAPABILITIES, lacking.has(FIVE_LEVEL_EPT) ? EPT_VPID_CAP & ~EPT_5_LEVELS : EPT_VPID_CAP],
     [0x48d, controls(Field.pinBasedControls, true)],
     [0x48e, controls(Field.primaryControls, true)],
     [0x48f, controls(Field.exitControls, true)],
     [0x490, controls(Field.entryControls, true)],
     [0x491, VM_FUNCTIONS],
   ]);
-  if (!(secondary & (Secondary.Ept | Secondary.Vpid))) msrs.delete(0x48c);
+  if (!(secondary & (Secondary.Ept | Secondary.Vpid))) msrs.delete(EPT_CAPABILITIES);
   if (!(secondary & Secondary.VmFunctions)) msrs.delete(0x491);
   if (lacking.has('vmx-activate-secondary-controls')) [0x48b, 0x48c, 0x491].forEach((msr) => msrs.delete(msr));
   return msrs;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { CPU_MODELS, CPU_MODEL_NAMES, type CpuModel, cpuModelOf } from '../cpu/system/models.ts';
 import { capabilityMsrs } from './capabilities.ts';
 import { CONTROL_FIELDS, allowedOnes } from './controls.ts';
 import { EXIT_REASONS, ExitReason, exitReasonName } from './exit-reasons.ts';
@@ -45,7 +46,16 @@ describe('VMX tables', () => {
     assert.equal(msrs.get(0x480)! >> 32n, 0xd8_1000n, 'region of 4 KB, write-back, INS/OUTS information, TRUE MSRs');
     assert.equal(msrs.get(0x482)! & 0xffff_ffffn, 0x401_e172n);
     assert.equal(msrs.get(0x48e)! & 0xffff_ffffn, 0x400_6172n);
-    assert.equal(msrs.get(0x48c), 0xf01_0673_4141n);
+    assert.equal(msrs.get(0x48c), 0xf01_0673_41c1n);
+  });
+
+  it('report EPTs of 5 levels for the models that have 5-level paging', () => {
+    for (const name of CPU_MODEL_NAMES) {
+      const { features, vmxLacks }: CpuModel = CPU_MODELS[name];
+      const five = (capabilityMsrs(0n, vmxLacks).get(0x48c)! & 0x80n) !== 0n;
+      assert.equal(five, features.has('la57'), name);
+    }
+    assert.ok(cpuModelOf('haswell,+vmx-page-walk-5').vmxLacks?.has('vmx-page-walk-5') === false);
   });
 
   it('put qualifications into words', () => {

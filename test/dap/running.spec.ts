@@ -141,6 +141,7 @@ describe('running', () => {
     assert.match(await why({ program: '/no/such/program' }), /does not exist/);
     assert.match(await why({ program: sourceOf('steps') }), /ELF/);
     assert.match(await why({ program: program(), physBits: 36 }), /"physBits"/);
+    assert.match(await why({ program: program(), physBits: 49 }), /4-level EPT reaches 48/);
     assert.match(await why({ program: program(), syscalls: 'all' }), /"syscalls"/);
     assert.match(await why({ program: program(), stdin: '/no/such/file' }), /"stdin"/);
   });

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { EXIT_REASONS, ExitReason, exitReasonName } from '../../emulator/vmx/exit-reasons.ts';
 import { VmxError } from '../../emulator/vmx/errors.ts';
 import { checkRows } from './checks.ts';
-import { ConformanceKernel, type Findings, read } from './kernel.ts';
+import { ConformanceKernel, type Findings, assembleKernel, bootKernel, read } from './kernel.ts';
 
-const SOURCES = ['exits', 'instructions', 'events', 'translations', 'apic'].map((name) => read(`${name}.rows.s`));
+const SOURCES = ['exits', 'instructions', 'events', 'translations', 'ept-levels', 'apic'].map((name) =>
+  read(`${name}.rows.s`),
+);
 const X = ExitReason;
 /** Exit reasons that cannot come about, and why. */
 const ABSENT: ReadonlyMap<string, readonly number[]> = new Map([
@@ -91,6 +93,47 @@ describe('VT-x conformance, in assembly', () => {
   it('error 13, VMWRITE to a read-only field, on a processor that has them', () => {
     const row = 'row "error 13"\nroot "mov eax, exitReason; vmwrite rax, rcx"\nfails E_ReadOnlyField\n';
     assert.deepEqual(wrong(new ConformanceKernel(row).run({ cpuModel: 'max,-vmx-vmwrite-any' })), {});
+  });
+
+  it('EPTs of 5 levels: refused everywhere by a processor without them', () => {
+    const source = read('ept-levels-absent.rows.s');
+    for (const cpuModel of ['max,-vmx-page-walk-5', 'haswell'])
+      assert.deepEqual(wrong(new ConformanceKernel(source).run({ cpuModel })), {}, cpuModel);
+  });
+
+  it('guest-physical addresses beyond 48 bits', () => {
+    const wide = new ConformanceKernel(read('wide.rows.s'));
+    for (const translate of [true, false]) assert.deepEqual(wrong(wide.run({ physBits: 52, translate })), {});
+  });
+
+  it('a violation under an EPT of 5 levels is explained level by level', () => {
+    const rows = [
+      'row "violation"',
+      'poke PAGE, "EPT + 7"',
+      'put eptPointer, "PAGE + 0x26"',
+      'poke "EPT + 0x6000 + 8", 0',
+      'run "mov eax, [rbx]", "mov ebx, WINDOW + 0x1000"',
+      '',
+    ];
+    const machine = bootKernel(assembleKernel(rows.join('\n')));
+    machine.events.subscribe(['vm-exit'], (event) => {
+      if (event.facts['number'] !== ExitReason.EptViolation) return;
+      machine.stop(event);
+      return 'hold';
+    });
+    const stop = machine.run(1e7);
+    assert.ok(stop.kind === 'event');
+    const { walk, controls } = machine.faultReport(stop.event)!;
+    assert.equal(walk!.paging, '4-level paging under 5-level EPT');
+    const names = ['EPT PML5E', 'EPT PML4E', 'EPT PDPTE', 'EPT PDE', 'EPT PTE'];
+    for (const { ept } of walk!.levels)
+      assert.deepEqual(
+        ept.map(({ name }) => name),
+        names.slice(0, ept.length),
+      );
+    assert.equal(walk!.levels.at(-1)!.ept.length, 5);
+    assert.match(walk!.result, /EPT PTE is not present/);
+    assert.equal(controls.find(({ name }) => name === 'EPTP')!.text, '5 levels');
   });
 
   const ABORTS: readonly (readonly [indicator: number, what: string, address: string, count: string, msr: number])[] = [

@@ -111,6 +111,8 @@ export interface Findings {
 export interface BootOptions {
   readonly translate?: MachineOptions['translate'];
   readonly cpuModel?: string;
+  /** MAXPHYADDR. */
+  readonly physBits?: number;
 }
 
 /** The hypervisor with rows. */
@@ -126,7 +128,10 @@ export function assembleKernel(...rows: readonly string[]): Assembled {
   return assemble(source, ORIGIN);
 }
 
-export function bootKernel(image: Assembled, { translate = true, cpuModel }: BootOptions = {}): Machine {
+export function bootKernel(
+  image: Assembled,
+  { translate = true, cpuModel, physBits = PHYSICAL_BITS }: BootOptions = {},
+): Machine {
   return createMachine(loadAssets(), {
     machine: 'bare',
     program: { path: 'conformance', image: image.bytes },
@@ -136,7 +141,7 @@ export function bootKernel(image: Assembled, { translate = true, cpuModel }: Boo
     grants: [],
     files: nodeHostFiles,
     syscalls: 'modern',
-    physBits: PHYSICAL_BITS,
+    physBits,
     cpus: 2,
     memory: MEMORY,
     seed: 1,

@@ -57,6 +57,9 @@ const IVY_BRIDGE: readonly string[] = [
   ...['sse3', 'pclmulqdq', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt', 'aes', 'rdrand', 'xsave', 'xsaveopt', 'avx', 'f16c'],
 ];
 
+/** EPTs of 5 levels came with 5-level paging. */
+const VMX_WITH_LA57: readonly string[] = ['vmx-page-walk-5'];
+
 /** What came to VT-x after the Xeons E5 v3, and what they brought. */
 const VMX_SINCE_HASWELL: readonly string[] = [
   'vmx-enable-pml',
@@ -65,6 +68,7 @@ const VMX_SINCE_HASWELL: readonly string[] = [
   'vmx-mode-based-execute-control-for-ept',
   'vmx-sub-page-write-permissions-for-ept',
   'vmx-use-tsc-scaling',
+  ...VMX_WITH_LA57,
 ];
 const VMX_OF_HASWELL: readonly string[] = ['vmx-enable-vm-functions', 'vmx-vmcs-shadowing', 'vmx-vmwrite-any'];
 
@@ -94,6 +98,7 @@ export const CPU_MODELS = {
     brand: 'Dune Debug model CPU',
     maxBasic: 0xb,
     features: new Set(BASELINE),
+    vmxLacks: new Set(VMX_WITH_LA57),
   },
   ivybridge: {
     name: 'ivybridge',

@@ -222,7 +222,8 @@ const execution: readonly CheckRow[] = [
   {
     id: 'controls.eptp',
     section: EXECUTION,
-    wants: 'memory type UC or WB, a walk of 4 levels, bits 11:7 clear, the address within the physical-address width',
+    wants:
+      'memory type UC or WB, a walk of 4 levels (or 5 if capability MSR 48Ch says so), bits 11:7 clear, the address within the physical-address width',
     fields: ['eptPointer'],
     holds: (s) => !s.secondary(Secondary.Ept) || isEptp(s.context, s.b('eptPointer')),
   },

@@ -251,6 +251,8 @@ export const GOOD_STATES: readonly Changes[] = [
     eptPointer: set(0x40),
   },
   { ...with2(Secondary.VmFunctions | Secondary.EptViolationException), vmFunctionControls: 1n },
+  // A walk of 5 levels.
+  { eptPointer: (old) => (old & ~0x38n) | 0x20n },
   { ...with2(Secondary.VmcsShadowing | Secondary.Xsaves | Secondary.DescriptorTableExiting) },
   { guestActivity: 1n },
   { guestRflags: 0x202n, guestInterruptibility: 1n },
