@@ -144,11 +144,12 @@ const LOW32 = 0xffff_ffffn;
 
 /** What the instruction raises when it does not exit, as far as it depends on registers alone. */
 function checkAfterwards({ context, instruction }: Asked): void {
-  const { cpu } = context;
+  const { cpu, vmx } = context;
   const msr = Number(cpu.gpr(1) & LOW32);
-  if (instruction.op === 'rdmsr' && !isVirtualApicMsr(context, msr) && readMsr(context, msr) === undefined)
+  // Reads of some x2APIC registers are virtualised and writes are not, and of others the reverse.
+  if (instruction.op === 'rdmsr' && vmx.readVirtualApic(msr) === undefined && readMsr(context, msr) === undefined)
     generalProtection(`there is no MSR ${hex(msr)}`);
-  if (instruction.op === 'wrmsr' && !isVirtualApicMsr(context, msr)) {
+  if (instruction.op === 'wrmsr' && vmx.foreseeVirtualApic(msr, 0n) === undefined) {
     const refused = refuseMsr(context, msr, (cpu.gpr(0) & LOW32) | ((cpu.gpr(2) & LOW32) << 32n));
     if (refused !== undefined) generalProtection(refused);
   }
@@ -156,10 +157,6 @@ function checkAfterwards({ context, instruction }: Asked): void {
     generalProtection(`${instruction.op.toUpperCase()} with extensions in ECX`);
   if (instruction.op === 'rdpmc') generalProtection('there is no such performance counter');
   if (instruction.op === 'mov_to_control') checkControlValue(context, instruction);
-}
-
-function isVirtualApicMsr(context: CpuContext, msr: number): boolean {
-  return context.vmx.readVirtualApic(msr) !== undefined || context.vmx.foreseeVirtualApic(msr, 0n) !== undefined;
 }
 
 function checkControlValue(context: CpuContext, instruction: Instruction): void {
