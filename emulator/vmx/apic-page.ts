@@ -6,15 +6,17 @@ import * as C from '../cpu/codes.ts';
 import type { CpuContext } from '../cpu/context.ts';
 import type { EptFault } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
-import { Primary, Secondary } from './controls.ts';
+import { Primary, Secondary, Tertiary } from './controls.ts';
 import { Field } from './fields.ts';
 import type { VirtualApic, VirtualWrite } from './posted.ts';
-import { secondaryControls } from './queries.ts';
+import { secondaryControls, tertiaryControls } from './queries.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
 /** Registers by offset / 16 (SDM 3C 30.4.2, 30.4.3): what each control lets through. */
 const TPR = [0x08];
 const WITH_DELIVERY = [...TPR, 0x0b, 0x30];
+/** Written ones, with IPI virtualization: the interrupt command. */
+const COMMAND = [0x30, 0x31];
 const LVT = [0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x3e];
 const BANKS = Array.from({ length: 0x18 }, (_, index) => 0x10 + index);
 const READ_REGISTERS = [0x02, 0x03, 0x08, 0x0b, 0x0d, 0x0e, 0x0f, ...BANKS, 0x28, 0x30, 0x31, ...LVT];
@@ -55,6 +57,7 @@ export class ApicPage {
 
   #lets(offset: number, write: boolean): boolean {
     if (!(this.vmcs.read32(Field.primaryControls) & Primary.TprShadow)) return false;
+    if (write && COMMAND.includes(offset >> 4) && tertiaryControls(this.vmcs) & Tertiary.IpiVirtualization) return true;
     const secondary = secondaryControls(this.vmcs);
     const registers =
       secondary & Secondary.ApicRegisterVirtualization

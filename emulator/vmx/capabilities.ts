@@ -1,4 +1,4 @@
-/** VMX capability MSRs 480h..491h (SDM 3D appendix A), computed from what is implemented. */
+/** VMX capability MSRs 480h..492h (SDM 3D appendix A), computed from what is implemented. */
 import { CONTROL_FEATURES, Secondary, allowedOnes, controlField } from './controls.ts';
 import { Field, VMCS_FIELDS } from './fields.ts';
 
@@ -108,9 +108,11 @@ export function capabilityMsrs(
     [0x48f, controls(Field.exitControls, true)],
     [0x490, controls(Field.entryControls, true)],
     [0x491, VM_FUNCTIONS],
+    [0x492, controls(Field.tertiaryControls) >> 32n],
   ]);
   if (!(secondary & (Secondary.Ept | Secondary.Vpid))) msrs.delete(EPT_CAPABILITIES);
   if (!(secondary & Secondary.VmFunctions)) msrs.delete(0x491);
+  if (lacking.has('vmx-activate-tertiary-controls')) msrs.delete(0x492);
   if (lacking.has('vmx-activate-secondary-controls')) [0x48b, 0x48c, 0x491].forEach((msr) => msrs.delete(msr));
   return msrs;
 }

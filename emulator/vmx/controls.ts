@@ -63,6 +63,16 @@ export const Secondary = {
   TscScaling: 1 << 25,
 } as const;
 
+/** Tertiary processor-based, field 2034h of 64 bits. */
+export const Tertiary = {
+  LoadiwkeyExiting: 1 << 0,
+  EnableHlat: 1 << 1,
+  EptPagingWriteControl: 1 << 2,
+  GuestPagingVerification: 1 << 3,
+  IpiVirtualization: 1 << 4,
+  VirtualizeSpecCtrl: 1 << 7,
+} as const;
+
 /** VM-exit, field 400Ch. */
 export const Exit = {
   SaveDebugControls: 1 << 2,
@@ -137,7 +147,7 @@ export const CONTROL_FIELDS: readonly ControlField[] = [
       yes(12, 'RDTSC exiting', 'RDTSC and RDTSCP exit'),
       yes(15, 'CR3-load exiting', 'MOV to CR3 exits unless the value is a CR3-target value'),
       yes(16, 'CR3-store exiting', 'MOV from CR3 exits'),
-      no(17, 'activate tertiary controls', 'the tertiary controls are in force'),
+      yes(17, 'activate tertiary controls', 'the tertiary controls are in force'),
       yes(19, 'CR8-load exiting', 'MOV to CR8 exits'),
       yes(20, 'CR8-store exiting', 'MOV from CR8 exits'),
       yes(21, 'use TPR shadow', 'CR8 is the TPR of the virtual-APIC page'),
@@ -181,6 +191,20 @@ export const CONTROL_FIELDS: readonly ControlField[] = [
       yes(22, 'mode-based execute control for EPT', 'EPT execute rights for user and supervisor pages'),
       yes(23, 'sub-page write permissions for EPT', 'writes to 128-byte parts of pages that the EPT makes read-only'),
       yes(25, 'use TSC scaling', 'the TSC multiplier scales what the guest reads'),
+    ],
+  },
+  {
+    encoding: Field.tertiaryControls,
+    title: 'tertiary processor-based',
+    default1: 0,
+    trueDefault1: 0,
+    bits: [
+      no(0, 'LOADIWKEY exiting', 'LOADIWKEY exits'),
+      no(1, 'enable HLAT', 'hypervisor-managed linear-address translation'),
+      no(2, 'EPT paging-write control', 'EPT entries let paging structures only be written by page walks'),
+      no(3, 'guest-paging verification', 'EPT entries ask for paging structures that the EPT verifies'),
+      yes(4, 'IPI virtualization', 'IPIs to virtual processors are posted without exits'),
+      no(7, 'virtualize IA32_SPEC_CTRL', 'the guest sees IA32_SPEC_CTRL as its shadow has it'),
     ],
   },
   {
@@ -228,14 +252,24 @@ export function controlBitName(encoding: number, bit: number): string | undefine
   return controlField(encoding)?.bits.find((one) => one.bit === bit)?.name;
 }
 
-/** The TRUE capability MSR of a control field: bits that must be 1 in its low half, bits that may be 1 in its high half (SDM 3D A.3 to A.5). */
+/** The capability MSR of a control field, the TRUE one if there is one (SDM 3D A.3 to A.5). */
 export const CAPABILITY_MSR: Readonly<Record<number, number>> = {
   [Field.pinBasedControls]: 0x48d,
   [Field.primaryControls]: 0x48e,
   [Field.secondaryControls]: 0x48b,
+  [Field.tertiaryControls]: 0x492,
   [Field.exitControls]: 0x48f,
   [Field.entryControls]: 0x490,
 };
+
+/**
+ * What a control field may hold, of the value of its capability MSR: bits that must be 1 in the low half, bits that may be 1 in the high half. All 64 bits of
+ * IA32_VMX_PROCBASED_CTLS3 are such that may be 1 (SDM 3D A.3.4).
+ */
+export function allowedBits(encoding: number, capability: bigint): { readonly must: bigint; readonly may: bigint } {
+  if (encoding === Field.tertiaryControls) return { must: 0n, may: capability };
+  return { must: capability & 0xffff_ffffn, may: capability >> 32n };
+}
 
 /** The control as a feature that a processor model may lack: "vmx-enable-pml". Undefined for what every processor has or none. */
 function featureOf({ default1 }: ControlField, { bit, name, supported }: ControlBit): string | undefined {

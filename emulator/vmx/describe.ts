@@ -2,10 +2,10 @@
 import { BITS, bitsInWords, describeBits, segmentTypeInWords, type BitField } from '../describe/bits.ts';
 import type { RegisterPart, VmcsFieldInfo } from '../machine/api.ts';
 import type { CheckFailure, Vmx } from './api.ts';
-import { CAPABILITY_MSR, controlField, type ControlField } from './controls.ts';
+import { CAPABILITY_MSR, allowedBits, controlField, type ControlField } from './controls.ts';
 import { VmxError, vmxErrorText } from './errors.ts';
 import { ENTRY_FAILURE, ExitReason, exitReason, exitReasonName } from './exit-reasons.ts';
-import { Field, VMCS_FIELDS, type FieldName, type VmcsField } from './fields.ts';
+import { Field, VMCS_FIELDS, vmcsField, type FieldName, type VmcsField } from './fields.ts';
 import { describeQualification } from './qualification.ts';
 
 /** Fields that hold the bits of a register. */
@@ -118,12 +118,12 @@ function decode(vmx: Vmx, field: VmcsField, value: bigint): Decoded {
 
 /** Every control by name, and the reserved bits that do not hold what they must. */
 function controlParts(vmx: Vmx, { encoding, bits }: ControlField, value: bigint): RegisterPart[] {
-  const allowed = vmx.capability(CAPABILITY_MSR[encoding]!) ?? 0n;
+  const { must, may } = allowedBits(encoding, vmx.capability(CAPABILITY_MSR[encoding]!) ?? 0n);
   const parts: RegisterPart[] = [];
-  for (let bit = 0; bit < 32; bit++) {
+  for (let bit = 0; bit < vmcsField(encoding)!.bits; bit++) {
     const place = BigInt(bit);
     const stands = (value >> place) & 1n;
-    const fixed = (allowed >> place) & 1n ? 1n : (allowed >> (place + 32n)) & 1n ? undefined : 0n;
+    const fixed = (must >> place) & 1n ? 1n : (may >> place) & 1n ? undefined : 0n;
     const control = bits.find((one) => one.bit === bit);
     if (!control && (fixed === undefined || fixed === stands)) continue;
     parts.push({

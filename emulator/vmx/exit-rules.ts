@@ -21,6 +21,7 @@ import { Field, fieldName, vmcsField } from './fields.ts';
 import { functionResult } from './functions.ts';
 import { exitsOfInstruction, type InstructionExit } from './instruction-exits.ts';
 import { msrBitmapBit } from './intercepts.ts';
+import type { VirtualWrite } from './posted.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
 /** What decides whether something exits. */
@@ -201,11 +202,11 @@ function writeMsr(asked: Asked): Answer {
   const virtual = asked.context.vmx.foreseeVirtualApic(msrOf(asked), edxEax(asked));
   if (!virtual) return first;
   if (virtual.refused !== undefined) raise(Vector.GP, 0, virtual.refused);
-  return virtualWrite(first.decides, virtual.exit, virtual.qualification);
+  return virtualWrite(first.decides, virtual);
 }
 
 /** Of a write to the virtual-APIC page (SDM 3C 30.1.2 to 30.1.5). */
-function virtualWrite(decides: readonly Deciding[], reason?: number, qualification?: number): Answer {
+function virtualWrite(decides: readonly Deciding[], { exit: reason, qualification, because }: VirtualWrite): Answer {
   if (reason === undefined) return { decides };
   const why: Readonly<Record<number, Deciding>> = {
     [ExitReason.TprBelowThreshold]: {
@@ -219,9 +220,9 @@ function virtualWrite(decides: readonly Deciding[], reason?: number, qualificati
       section: 'SDM 3C 30.1.4',
     },
     [ExitReason.ApicWrite]: {
-      text: 'the processor cannot virtualise this write',
-      field: Field.virtualApicAddress,
-      section: 'SDM 3C 30.4.3.3',
+      text: because?.text ?? 'the processor cannot virtualise this write',
+      field: because?.field ?? Field.virtualApicAddress,
+      section: because ? 'SDM 3C 30.1.6' : 'SDM 3C 30.4.3.3',
     },
   };
   return {
@@ -273,8 +274,7 @@ function virtualTpr(asked: Asked, value: bigint): Answer {
   if (value > 15n) raise(Vector.GP, 0, `MOV CR8: ${hex(value)} has reserved bits`);
   const decides = [primaryControl(asked, Primary.Cr8LoadExiting), primaryControl(asked, Primary.TprShadow)];
   if (!isSet(asked, Primary.TprShadow)) return { decides };
-  const { exit, qualification } = asked.context.vmx.foreseeVirtualTpr(Number(value) << 4);
-  return virtualWrite(decides, exit, qualification);
+  return virtualWrite(decides, asked.context.vmx.foreseeVirtualTpr(Number(value) << 4));
 }
 
 /** The host-owned bits that a new value of CR0 or CR4 would set other than the read shadow has them. */

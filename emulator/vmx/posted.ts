@@ -5,16 +5,18 @@ import { InterruptionType } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
 import { deliverThroughIdt } from '../cpu/system/exceptions.ts';
 import { Flag } from '../cpu/system/rflags.ts';
-import { Pin, Primary, Secondary } from './controls.ts';
+import { Pin, Primary, Secondary, Tertiary } from './controls.ts';
 import { ExitReason } from './exit-reasons.ts';
 import { Field } from './fields.ts';
-import { endOfInterruptExits, secondaryControls } from './queries.ts';
+import { isPhysicalIpi, postIpi, refuseIpi } from './ipis.ts';
+import { endOfInterruptExits, secondaryControls, tertiaryControls } from './queries.ts';
 import type { CurrentVmcs } from './vmcs.ts';
 
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
 const MSR_TPR = 0x808;
 const MSR_EOI = 0x80b;
+const MSR_ICR = 0x830;
 const MSR_SELF_IPI = 0x83f;
 const SELF_IPI = 0x3f0;
 
@@ -39,6 +41,8 @@ export interface VirtualWrite {
   /** Reason of a trap-like exit. */
   readonly exit?: number;
   readonly qualification?: number;
+  /** What of an interrupt command makes it exit, and the field behind it. */
+  readonly because?: { readonly text: string; readonly field: number };
 }
 const DONE: VirtualWrite = {};
 const BELOW_THRESHOLD: VirtualWrite = { exit: ExitReason.TprBelowThreshold };
@@ -51,6 +55,8 @@ function isSelfIpi(command: number): boolean {
 /** Bits 31:20, shorthand 19:18, 17:16, trigger mode 15, 13, delivery status 12, delivery mode 10:8. */
 const ICR_CHECKED = 0xffff_b700;
 const ICR_SELF = 0x4_0000;
+/** Of the MSR. */
+const ICR_RESERVED = 0xfff3_2000n;
 
 export class VirtualApic {
   constructor(
@@ -70,6 +76,10 @@ export class VirtualApic {
     if (msr < X2APIC_FIRST || msr > X2APIC_LAST || !this.#enabled(Secondary.X2apicMode)) return undefined;
     if (msr === MSR_TPR)
       return value >> 8n ? { refused: 'TPR bits 63:8 are reserved' } : this.foreseeTpr(Number(value));
+    if (msr === MSR_ICR && this.#virtualizesIpis()) {
+      if (value & ICR_RESERVED) return { refused: 'bits 31:20, 17:16 and 13 of ICR are reserved' };
+      return this.#foreseeIpi(Number(value & 0xffff_ffffn), Number(value >> 32n));
+    }
     if (!this.#enabled(Secondary.VirtualInterruptDelivery)) return undefined;
     if (msr === MSR_EOI) return value === 0n ? this.#foreseeEnd() : { refused: 'EOI takes only 0' };
     if (msr !== MSR_SELF_IPI) return undefined;
@@ -92,8 +102,9 @@ export class VirtualApic {
     const outcome = this.foreseeMsr(msr, value);
     if (!outcome || outcome.refused !== undefined) return outcome;
     if (msr === MSR_EOI) return this.#endOfInterrupt();
-    this.context.physical.write64(this.#page() + (msr === MSR_TPR ? TPR : SELF_IPI), value);
+    this.context.physical.write64(this.#page() + ((msr & 0xff) << 4), value);
     if (msr === MSR_TPR) return this.#tprWritten();
+    if (msr === MSR_ICR) return this.#command(Number(value & 0xffff_ffffn), Number(value >> 32n));
     if (value >= 16n) this.#request(Number(value));
     return outcome;
   }
@@ -118,9 +129,12 @@ export class VirtualApic {
         return this.#endOfInterrupt();
       case ICR_LOW: {
         const command = physical.read32(at);
-        if (!delivers || !isSelfIpi(command)) return apicWrite(offset);
-        this.#request(command & 0xff);
-        return DONE;
+        if (delivers && isSelfIpi(command)) {
+          this.#request(command & 0xff);
+          return DONE;
+        }
+        if (!this.#virtualizesIpis()) return apicWrite(offset);
+        return this.#command(command, physical.read32(this.#page() + ICR_HIGH) >>> 24);
       }
       case ICR_HIGH:
         physical.write32(at, physical.read32(at) & 0xff00_0000);
@@ -180,6 +194,21 @@ export class VirtualApic {
 
   #enabled(control: number): boolean {
     return this.context.cpu.nonRoot && (secondaryControls(this.vmcs) & control) !== 0;
+  }
+  #virtualizesIpis(): boolean {
+    return this.context.cpu.nonRoot && (tertiaryControls(this.vmcs) & Tertiary.IpiVirtualization) !== 0;
+  }
+
+  /** What would follow an interrupt command, with IPI virtualization. @param target virtual APIC ID */
+  #foreseeIpi(command: number, target: number): VirtualWrite {
+    if (!isPhysicalIpi(command)) return apicWrite(ICR_LOW);
+    const because = refuseIpi(this.context, this.vmcs, command & 0xff, target);
+    return because ? { ...apicWrite(ICR_LOW), because } : DONE;
+  }
+  #command(command: number, target: number): VirtualWrite {
+    const outcome = this.#foreseeIpi(command, target);
+    if (outcome.exit === undefined) postIpi(this.context, this.vmcs, command & 0xff, target);
+    return outcome;
   }
   #page(): number {
     return this.vmcs.address(Field.virtualApicAddress);

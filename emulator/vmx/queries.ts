@@ -8,6 +8,11 @@ export function secondaryControls(vmcs: CurrentVmcs): number {
   return vmcs.read32(Field.primaryControls) & Primary.SecondaryControls ? vmcs.read32(Field.secondaryControls) : 0;
 }
 
+/** Low 32 bits; 0 while they are not activated. */
+export function tertiaryControls(vmcs: CurrentVmcs): number {
+  return vmcs.read32(Field.primaryControls) & Primary.TertiaryControls ? vmcs.read32(Field.tertiaryControls) : 0;
+}
+
 export const EOI_BITMAPS = [
   Field.eoiExitBitmap0,
   Field.eoiExitBitmap1,

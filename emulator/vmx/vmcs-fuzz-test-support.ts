@@ -36,6 +36,7 @@ const CONTROLS = among(
   Field.pinBasedControls,
   Field.primaryControls,
   Field.secondaryControls,
+  Field.tertiaryControls,
   Field.exitControls,
   Field.entryControls,
 );

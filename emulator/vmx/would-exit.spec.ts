@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import * as L from '../cpu/layout.ts';
 import { GDT } from '../cpu/system/system-test-support.ts';
 import { SHADOW_INDICATOR, VMCS_REVISION } from './capabilities.ts';
-import { Pin, Primary, Secondary } from './controls.ts';
+import { Pin, Primary, Secondary, Tertiary } from './controls.ts';
 import { ExitReason, exitReasonName } from './exit-reasons.ts';
 import { Field } from './fields.ts';
 import { MSR_BITMAP, VIRTUAL_APIC, VMCS, type VmxMachine, createVmxMachine } from './vmx-test-support.ts';
@@ -15,6 +15,7 @@ const IO_BITMAPS = 0x120000;
 const FIELD_BITMAPS = 0x122000;
 const EPTP_LIST = 0x124000;
 const SHADOW = 0x125000;
+const PID_TABLE = 0x126000;
 
 const INSTRUCTIONS = [
   ...['cpuid', 'rdtsc', 'rdtscp', 'rdpmc', 'hlt', 'pause', 'invd', 'wbinvd', 'mwait', 'monitor', 'xsetbv', 'xgetbv'],
@@ -46,7 +47,7 @@ const LATER = /^(invpcid|xgetbv|xrstors)/;
 
 const SOURCE = `${INSTRUCTIONS.map((text, index) => `i${index}: ${text}\n e${index}: vmcall`).join('\n')}\n guest: vmcall\n host: hlt`;
 
-const MSRS = [0x10n, 0x1bn, 0x174n, 0x277n, 0x480n, 0x802n, 0x808n, 0x80bn, 0x83fn, 0xda0n, 0x2000n, 0xc000_0080n, 0xc000_0100n, 0xc000_1fffn, 0x1234_5678n]; // prettier-ignore
+const MSRS = [0x10n, 0x1bn, 0x174n, 0x277n, 0x480n, 0x802n, 0x808n, 0x80bn, 0x830n, 0x830n, 0x83fn, 0xda0n, 0x2000n, 0xc000_0080n, 0xc000_0100n, 0xc000_1fffn, 0x1234_5678n]; // prettier-ignore
 const PRIMARY = [Primary.HltExiting, Primary.InvlpgExiting, Primary.MwaitExiting, Primary.RdpmcExiting, Primary.RdtscExiting, Primary.Cr3LoadExiting, Primary.Cr3StoreExiting, Primary.Cr8LoadExiting, Primary.Cr8StoreExiting, Primary.MovDrExiting, Primary.UnconditionalIoExiting, Primary.IoBitmaps, Primary.MsrBitmaps, Primary.MonitorExiting, Primary.PauseExiting, Primary.SecondaryControls]; // prettier-ignore
 const SECONDARY = [Secondary.DescriptorTableExiting, Secondary.Rdtscp, Secondary.WbinvdExiting, Secondary.RdrandExiting, Secondary.Invpcid, Secondary.VmFunctions, Secondary.VmcsShadowing, Secondary.RdseedExiting, Secondary.Xsaves]; // prettier-ignore
 /** TSD DE PCE UMIP OSXSAVE. */
@@ -91,6 +92,7 @@ describe('would this exit?', () => {
     m.set(Field.vmwriteBitmap, FIELD_BITMAPS + 0x1000);
     m.set(Field.eptpListAddress, EPTP_LIST);
     m.set(Field.virtualApicAddress, VIRTUAL_APIC);
+    m.set(Field.pidPointerTableAddress, PID_TABLE);
     m.set(Field.cr3Target0, 0x1234000);
     host = cpu.save();
     low = physical.slice(0, 0x8000).slice();
@@ -127,6 +129,11 @@ describe('would this exit?', () => {
       or(Field.primaryControls, Primary.TprShadow);
       if (flip()) or(Field.secondaryControls, Secondary.X2apicMode);
       if (flip()) or(Field.secondaryControls, Secondary.VirtualInterruptDelivery);
+      if (flip()) {
+        or(Field.primaryControls, Primary.TertiaryControls);
+        m.set(Field.tertiaryControls, Tertiary.IpiVirtualization);
+        physical.write64(PID_TABLE, pick([0n, 1n, 1n, 0x21n, (1n << 40n) + 1n]) + BigInt(PID_TABLE + 0x40));
+      }
       m.set(Field.tprThreshold, below(16));
       m.set(Field.guestInterruptStatus, pick([0, 0x4000]));
       physical.write64(VIRTUAL_APIC + 0x80, 0xf0n);

@@ -186,3 +186,106 @@ row "posted interrupts: other vectors exit"
   clear pinBasedControls, Pin_ProcessPostedInterrupts
   run "nop", "mov eax, LOCAL_APIC; mov dword ptr [rax + 0xb0], 0; mov dword ptr [rax + 0x300], 0x440f2; nop; nop"
   exits X_ExternalInterrupt, interruption=0x800000f2, where=2
+# IPI virtualization: virtual APIC ID 0 has the descriptor of posted interrupts, 1 the one behind it; both name this processor and vector F2H.
+  .set TARGET, DESCRIPTOR + 0x40
+  .macro ipis
+  shadow
+  set primaryControls, Primary_TertiaryControls
+  set tertiaryControls, Tertiary_IpiVirtualization
+  put pidPointerTableAddress, PAGE
+  put lastPidPointerIndex, 2
+  poke PAGE, "DESCRIPTOR + 1"
+  poke "PAGE + 8", "TARGET + 1"
+  poke "PAGE + 16", TARGET
+  poke "DESCRIPTOR + 32", 0xf20000
+  poke "TARGET + 32", 0xf20000
+  .endm
+  .macro ends_interrupt
+  root "mov eax, LOCAL_APIC; mov dword ptr [rax + 0xb0], 0"
+  .endm
+row "IPI virtualization: a request in the descriptor, a notification to its processor"
+  ipis
+  set secondaryControls, Secondary_X2apicMode
+  run "nop", "mov ecx, 0x830; mov eax, 0x41; mov edx, 1; wrmsr; nop; nop"
+  exits X_ExternalInterrupt, interruption=0x800000f2, where=2
+  peek "VIRTUAL_APIC + 0x300", 0x100000041
+  peek "TARGET + 8", 2
+  peek "TARGET + 32", 0xf20001
+  # The other descriptor is left alone.
+  peek "DESCRIPTOR + 8", 0
+  peek "DESCRIPTOR + 32", 0xf20000
+  # With an outstanding notification, or with suppressed ones, there is none.
+  ends_interrupt
+  poke "TARGET + 8", 0
+  again
+  passes
+  peek "TARGET + 8", 2
+  poke "TARGET + 32", 0xf20002
+  again
+  passes
+  peek "TARGET + 32", 0xf20002
+row "IPI virtualization: to oneself, through posted interrupts"
+  posted
+  ipis
+  poke "DESCRIPTOR + 8", 0
+  put guestRflags, 0x202
+  run "nop", "mov ecx, 0x830; mov eax, 0x41; xor edx, edx; wrmsr; nop; nop"
+  guest_gets 0x41
+  want guestInterruptStatus, 0x4100
+  peek "DESCRIPTOR + 8", 0
+  peek "DESCRIPTOR + 32", 0xf20000
+row "IPI virtualization by the APIC-access page"
+  access_page
+  ipis
+  run "nop", "mov ebx, ACCESS; mov dword ptr [rbx + 0x310], 0x1000000; mov dword ptr [rbx + 0x300], 0x61; nop; nop"
+  exits X_ExternalInterrupt, interruption=0x800000f2, where=2
+  peek "VIRTUAL_APIC + 0x310", 0x1000000, 0xffffffff
+  peek "TARGET + 8", 0x200000000
+  peek "TARGET + 32", 0xf20001
+  # Reads are as without.
+  run "mov eax, [rbx + 0x300]", "mov ebx, ACCESS"
+  op OP_EXIT, X_ApicAccess, 0, -1
+  want exitQualification, 0x300
+row "56 APIC write: IPIs that cannot be virtualised"
+  ipis
+  set secondaryControls, Secondary_X2apicMode
+  # A pointer that is not valid, one with a reserved bit, one that is too wide.
+  run "wrmsr", "mov ecx, 0x830; mov eax, 0x41; mov edx, 2"
+  exits X_ApicWrite, qualification=0x300, where=1
+  peek "VIRTUAL_APIC + 0x300", 0x200000041
+  poke "PAGE + 16", "TARGET + 3"
+  again
+  exits X_ApicWrite, qualification=0x300, where=1
+  poke "PAGE + 16", "0x8000000000 + TARGET + 1"
+  again
+  exits X_ApicWrite, qualification=0x300, where=1
+  # No entry; a vector below 16; to all; to a logical ID; an NMI.
+  run "wrmsr", "mov ecx, 0x830; mov eax, 0x41; mov edx, 3"
+  exits X_ApicWrite, qualification=0x300, where=1
+  run "wrmsr", "mov ecx, 0x830; mov eax, 0xf; mov edx, 1"
+  exits X_ApicWrite, qualification=0x300, where=1
+  run "wrmsr", "mov ecx, 0x830; mov eax, 0x80041; mov edx, 1"
+  exits X_ApicWrite, qualification=0x300, where=1
+  run "wrmsr", "mov ecx, 0x830; mov eax, 0x841; mov edx, 1"
+  exits X_ApicWrite, qualification=0x300, where=1
+  run "wrmsr", "mov ecx, 0x830; mov eax, 0x441; mov edx, 1"
+  exits X_ApicWrite, qualification=0x300, where=1
+  peek "TARGET + 8", 0
+  peek "TARGET + 32", 0xf20000
+  # Reserved bits are a fault; without the control the MSR is that of the real APIC, which is no x2APIC.
+  run "wrmsr", "mov ecx, 0x830; mov eax, 0x2041; mov edx, 1"
+  guest_gets 13
+  clear primaryControls, Primary_TertiaryControls
+  run "wrmsr", "mov ecx, 0x830; mov eax, 0x41; mov edx, 1"
+  guest_gets 13
+row "56 APIC write: IPIs of the APIC-access page"
+  access_page
+  ipis
+  run "mov dword ptr [rbx + 0x300], 0x41", "mov ebx, ACCESS; mov dword ptr [rbx + 0x310], 0x2000000"
+  exits X_ApicWrite, qualification=0x300, where=1
+  run "mov dword ptr [rbx + 0x300], 0x40041", "mov ebx, ACCESS"
+  exits X_ApicWrite, qualification=0x300, where=1
+  clear primaryControls, Primary_TertiaryControls
+  run "mov dword ptr [rbx + 0x300], 0x41", "mov ebx, ACCESS"
+  op OP_EXIT, X_ApicAccess, 0, -1
+  want exitQualification, 0x1300

@@ -577,6 +577,9 @@ baseline:
   .irp field, vmreadBitmap, vmwriteBitmap, pmlAddress, pmlIndex, sppTablePointer, tscMultiplier, preemptionTimerValue, pleGap, pleWindow, xssExitingBitmap
     .quad \field, 0
   .endr
+  .irp field, tertiaryControls, pidPointerTableAddress, lastPidPointerIndex
+    .quad \field, 0
+  .endr
   .irp field, ioBitmapA, ioBitmapB, guestInterruptStatus, guestInterruptibility, guestActivity, guestPendingDebugExceptions, guestDebugctl
     .quad \field, 0
   .endr

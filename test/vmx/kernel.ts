@@ -5,7 +5,7 @@ import { loadAssets } from '../../debug-adapter/hosting/node/assets.ts';
 import { nodeHostFiles } from '../../debug-adapter/hosting/node/host-files.ts';
 import type { Machine, MachineOptions } from '../../emulator/machine/api.ts';
 import { createMachine } from '../../emulator/machine/machine.ts';
-import { Entry, Exit, Pin, Primary, Secondary } from '../../emulator/vmx/controls.ts';
+import { Entry, Exit, Pin, Primary, Secondary, Tertiary } from '../../emulator/vmx/controls.ts';
 import { VmxError } from '../../emulator/vmx/errors.ts';
 import { ExitReason } from '../../emulator/vmx/exit-reasons.ts';
 import { VMCS_FIELDS, fieldName } from '../../emulator/vmx/fields.ts';
@@ -80,7 +80,7 @@ export const PLACES = {
 
 /** `.set` for everything that a row may name: VMCS fields as the table has them, Pin_HltExiting and such, X_Cpuid, E_VmclearAddress. */
 function constants(): string {
-  const groups = { Pin, Primary, Secondary, Exit, Entry, X: ExitReason, E: VmxError };
+  const groups = { Pin, Primary, Secondary, Tertiary, Exit, Entry, X: ExitReason, E: VmxError };
   const named = Object.entries(groups).flatMap(([group, members]) =>
     Object.entries(members).map(([name, value]) => [`${group}_${name}`, value >>> 0] as const),
   );

@@ -59,6 +59,8 @@ const IVY_BRIDGE: readonly string[] = [
 
 /** EPTs of 5 levels came with 5-level paging. */
 const VMX_WITH_LA57: readonly string[] = ['vmx-page-walk-5'];
+/** `max` alone has it. */
+const VMX_OF_MAX: readonly string[] = [...VMX_WITH_LA57, 'vmx-activate-tertiary-controls', 'vmx-ipi-virtualization'];
 
 /** What came to VT-x after the Xeons E5 v3, and what they brought. */
 const VMX_SINCE_HASWELL: readonly string[] = [
@@ -68,7 +70,7 @@ const VMX_SINCE_HASWELL: readonly string[] = [
   'vmx-mode-based-execute-control-for-ept',
   'vmx-sub-page-write-permissions-for-ept',
   'vmx-use-tsc-scaling',
-  ...VMX_WITH_LA57,
+  ...VMX_OF_MAX,
 ];
 const VMX_OF_HASWELL: readonly string[] = ['vmx-enable-vm-functions', 'vmx-vmcs-shadowing', 'vmx-vmwrite-any'];
 
@@ -98,7 +100,7 @@ export const CPU_MODELS = {
     brand: 'Dune Debug model CPU',
     maxBasic: 0xb,
     features: new Set(BASELINE),
-    vmxLacks: new Set(VMX_WITH_LA57),
+    vmxLacks: new Set(VMX_OF_MAX),
   },
   ivybridge: {
     name: 'ivybridge',

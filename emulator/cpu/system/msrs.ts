@@ -136,7 +136,7 @@ function existing({ model }: CpuContext, number: number): Msr | undefined {
   return msr?.feature === undefined || model.features.has(msr.feature) ? msr : undefined;
 }
 
-/** 480h to 491h, in order (SDM 3D appendix A); vmx/ has the values. */
+/** 480h to 492h, in order (SDM 3D appendix A); vmx/ has the values. */
 export const VMX_CAPABILITY_MSRS: readonly { readonly number: number; readonly name: string }[] = [
   'VMX_BASIC',
   'VMX_PINBASED_CTLS',
@@ -156,6 +156,7 @@ export const VMX_CAPABILITY_MSRS: readonly { readonly number: number; readonly n
   'VMX_TRUE_EXIT_CTLS',
   'VMX_TRUE_ENTRY_CTLS',
   'VMX_VMFUNC',
+  'VMX_PROCBASED_CTLS3',
 ].map((name, index) => ({ number: 0x480 + index, name }));
 
 const NAMES = new Map([...MSRS, ...VMX_CAPABILITY_MSRS].map(({ number, name }) => [number, name]));

@@ -1,7 +1,7 @@
 /** Checks of the control fields (SDM 3C 27.2.1). A violation is VM-instruction error 7. */
 import * as L from '../../cpu/layout.ts';
 import { CR3_TARGETS } from '../capabilities.ts';
-import { CAPABILITY_MSR, Exit, Pin, Primary, Secondary, controlBitName } from '../controls.ts';
+import { CAPABILITY_MSR, Exit, Pin, Primary, Secondary, Tertiary, allowedBits, controlBitName } from '../controls.ts';
 import { isEptp } from '../eptp.ts';
 import { Field, type FieldName } from '../fields.ts';
 import { AREA_CHECK } from './msr-load.ts';
@@ -11,34 +11,34 @@ const EXECUTION = '27.2.1.1';
 const EXITING = '27.2.1.2';
 const ENTERING = '27.2.1.3';
 
-/** Bits as the TRUE capability MSR allows them. */
+/** Bits as the capability MSR allows them. */
 function reserved(
   id: string,
   section: string,
   field: FieldName,
   when: (s: CheckState) => boolean = () => true,
 ): CheckRow {
-  const msr = CAPABILITY_MSR[Field[field]]!;
+  const encoding = Field[field];
+  const msr = CAPABILITY_MSR[encoding]!;
   const number = `${msr.toString(16).toUpperCase()}h`;
+  const wide = field === 'tertiaryControls';
+  /** Ones that are missing, ones that may not be. */
+  const wrong = (s: CheckState): readonly [bigint, bigint] => {
+    const { must, may } = allowedBits(encoding, s.capability(msr));
+    const value = s.b(field);
+    return [must & ~value, value & ~may];
+  };
   return {
     id,
     section,
-    wants: `bits as capability MSR ${number} allows: ones of its low half set, zeroes of its high half clear`,
+    wants: `bits as capability MSR ${number} allows: ${wide ? 'its zeroes clear' : 'ones of its low half set, zeroes of its high half clear'}`,
     fields: [field],
-    holds: (s) => {
-      if (!when(s)) return true;
-      const allowed = s.capability(msr);
-      const value = BigInt(s.n(field));
-      return (allowed & 0xffff_ffffn & ~value) === 0n && (value & ~(allowed >> 32n)) === 0n;
-    },
+    holds: (s) => !when(s) || wrong(s).every((bits) => bits === 0n),
     because: (s) => {
-      const allowed = s.capability(msr);
-      const value = BigInt(s.n(field));
-      const missing = bitNames(Field[field], allowed & 0xffff_ffffn & ~value);
-      const extra = bitNames(Field[field], value & ~(allowed >> 32n));
+      const [missing, extra] = wrong(s).map((bits) => bitNames(encoding, bits));
       return [
         ...(missing ? [`${missing} must be 1 (${number}, low half)`] : []),
-        ...(extra ? [`${extra} must be 0 (${number}, high half)`] : []),
+        ...(extra ? [`${extra} must be 0 (${number}${wide ? '' : ', high half'})`] : []),
       ].join('; ');
     },
   };
@@ -47,7 +47,7 @@ function reserved(
 /** '"HLT exiting" (bit 7), bit 8': empty for no bits. */
 function bitNames(encoding: number, bits: bigint): string {
   const names: string[] = [];
-  for (let bit = 0; bit < 32; bit++) {
+  for (let bit = 0; bit < 64; bit++) {
     if (!((bits >> BigInt(bit)) & 1n)) continue;
     const name = controlBitName(encoding, bit);
     names.push(name ? `"${name}" (bit ${bit})` : `bit ${bit}`);
@@ -89,6 +89,7 @@ function area(id: string, section: string, where: FieldName, count: FieldName): 
 const bitmaps = (s: CheckState): boolean => s.primary(Primary.IoBitmaps);
 const shadow = (s: CheckState): boolean => s.primary(Primary.TprShadow);
 const virtualInterrupts = (s: CheckState): boolean => s.secondary(Secondary.VirtualInterruptDelivery);
+const ipis = (s: CheckState): boolean => s.tertiary(Tertiary.IpiVirtualization);
 const posted = (s: CheckState): boolean => s.pin(Pin.ProcessPostedInterrupts);
 
 /** Controls that need EPT, each an id and its name. */
@@ -107,11 +108,14 @@ const switchesEptp = (s: CheckState): boolean =>
 const EPTP_SWITCHING = 1;
 
 const VTPR = 0x80;
+const WITH_SHADOW = Secondary.X2apicMode | Secondary.ApicRegisterVirtualization | Secondary.VirtualInterruptDelivery;
+const POINTER_BYTES = 8n;
 
 const execution: readonly CheckRow[] = [
   reserved('controls.pin.reserved', EXECUTION, 'pinBasedControls'),
   reserved('controls.primary.reserved', EXECUTION, 'primaryControls'),
   reserved('controls.secondary.reserved', EXECUTION, 'secondaryControls', (s) => s.primary(Primary.SecondaryControls)),
+  reserved('controls.tertiary.reserved', EXECUTION, 'tertiaryControls', (s) => s.primary(Primary.TertiaryControls)),
   {
     id: 'controls.cr3-targets',
     section: EXECUTION,
@@ -171,11 +175,9 @@ const execution: readonly CheckRow[] = [
     id: 'controls.apic-without-shadow',
     section: EXECUTION,
     wants:
-      '"virtualize x2APIC mode", "APIC-register virtualization" and "virtual-interrupt delivery" clear unless "use TPR shadow" is set',
-    fields: ['primaryControls', 'secondaryControls'],
-    holds: (s) =>
-      shadow(s) ||
-      !s.secondary(Secondary.X2apicMode | Secondary.ApicRegisterVirtualization | Secondary.VirtualInterruptDelivery),
+      '"virtualize x2APIC mode", "APIC-register virtualization", "virtual-interrupt delivery" and "IPI virtualization" clear unless "use TPR shadow" is set',
+    fields: ['primaryControls', 'secondaryControls', 'tertiaryControls'],
+    holds: (s) => shadow(s) || !(s.secondary(WITH_SHADOW) || ipis(s)),
   },
   {
     id: 'controls.x2apic-and-accesses',
@@ -212,6 +214,17 @@ const execution: readonly CheckRow[] = [
     posted,
     '"process posted interrupts" is 1',
   ),
+  {
+    id: 'controls.ipi.table',
+    section: EXECUTION,
+    wants:
+      'a multiple of 8 within the physical-address width, as must be the last entry of the table, because "IPI virtualization" is 1',
+    fields: ['pidPointerTableAddress', 'lastPidPointerIndex', 'tertiaryControls'],
+    holds: (s) =>
+      !ipis(s) ||
+      (s.aligned('pidPointerTableAddress', Number(POINTER_BYTES)) &&
+        s.inWidth(s.b('pidPointerTableAddress') + s.b('lastPidPointerIndex') * POINTER_BYTES)),
+  },
   {
     id: 'controls.vpid',
     section: EXECUTION,

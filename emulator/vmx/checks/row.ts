@@ -1,7 +1,7 @@
 /** One VM-entry check: a row that says what must hold. The rows stand in SDM order. */
 import * as L from '../../cpu/layout.ts';
 import type { CpuContext } from '../../cpu/context.ts';
-import { secondaryControls } from '../queries.ts';
+import { secondaryControls, tertiaryControls } from '../queries.ts';
 import { Field, type FieldName } from '../fields.ts';
 import type { CurrentVmcs } from '../vmcs.ts';
 
@@ -47,6 +47,9 @@ export class CheckState {
   }
   secondary(bit: number): boolean {
     return (secondaryControls(this.vmcs) & bit) !== 0;
+  }
+  tertiary(bit: number): boolean {
+    return (tertiaryControls(this.vmcs) & bit) !== 0;
   }
   exit(bit: number): boolean {
     return (this.n('exitControls') & bit) !== 0;

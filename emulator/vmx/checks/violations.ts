@@ -1,5 +1,5 @@
 /** For specs: for every VM-entry check, changes of the machine of the specs (vmx-test-support.ts) that violate it. */
-import { Entry, Exit, Pin, Primary, Secondary } from '../controls.ts';
+import { Entry, Exit, Pin, Primary, Secondary, Tertiary } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
 
 const NOT_CANONICAL = 1n << 60n;
@@ -42,6 +42,18 @@ const SHADOW: Changes = {
   virtualApicAddress: 0x103000n,
 };
 const with2 = (bits: number): Changes => ({ secondaryControls: set(bits) });
+const with3 = (bits: number): Changes => ({
+  primaryControls: set(Primary.TertiaryControls),
+  tertiaryControls: set(bits),
+});
+/** IPI virtualization, whose table is at 106000h. */
+const IPIS: Changes = {
+  ...SHADOW,
+  primaryControls: set(Primary.TprShadow | Primary.SecondaryControls | Primary.TertiaryControls),
+  tertiaryControls: set(Tertiary.IpiVirtualization),
+  pidPointerTableAddress: 0x106008n,
+  lastPidPointerIndex: 3n,
+};
 const POSTED: Changes = {
   ...SHADOW,
   ...with2(Secondary.VirtualInterruptDelivery),
@@ -55,8 +67,9 @@ const UNRESTRICTED = with2(Secondary.UnrestrictedGuest);
 
 const single: readonly Case[] = [
   ['controls.pin.reserved', { pinBasedControls: clear(2) }],
-  ['controls.primary.reserved', { primaryControls: set(Primary.TertiaryControls) }],
+  ['controls.primary.reserved', { primaryControls: set(1 << 18) }],
   ['controls.secondary.reserved', { secondaryControls: set(Secondary.EnclsExiting) }],
+  ['controls.tertiary.reserved', with3(Tertiary.VirtualizeSpecCtrl)],
   ['controls.cr3-targets', { cr3TargetCount: 5n }],
   ['controls.io-bitmap-a', { primaryControls: set(Primary.IoBitmaps), ioBitmapA: 0x1001n }],
   ['controls.io-bitmap-b', { primaryControls: set(Primary.IoBitmaps), ioBitmapB: TOO_WIDE }],
@@ -164,6 +177,7 @@ const more: readonly Case[] = [
   ['controls.posted.delivery', { pinBasedControls: set(Pin.ProcessPostedInterrupts) }],
   ['controls.posted.vector', { ...POSTED, postedInterruptNotificationVector: 0x100n }],
   ['controls.posted.descriptor', { ...POSTED, postedInterruptDescriptorAddress: 0x20n }],
+  ['controls.ipi.table', { ...IPIS, pidPointerTableAddress: 0x106004n }],
   ['controls.pml.ept', { secondaryControls: withoutEpt(Secondary.PageModificationLog) }],
   ['controls.unrestricted-guest.ept', { secondaryControls: withoutEpt(Secondary.UnrestrictedGuest) }],
   ['controls.mode-based-execute.ept', { secondaryControls: withoutEpt(Secondary.ModeBasedExecute) }],
@@ -245,6 +259,7 @@ export const GOOD_STATES: readonly Changes[] = [
   { ...SHADOW, ...with2(Secondary.X2apicMode | Secondary.ApicRegisterVirtualization) },
   { ...SHADOW, ...with2(Secondary.ApicAccesses | Secondary.VirtualInterruptDelivery), apicAccessAddress: 0x104000n },
   { ...POSTED, postedInterruptDescriptorAddress: 0x104000n },
+  IPIS,
   {
     ...with2(Secondary.PageModificationLog | Secondary.ModeBasedExecute),
     pmlAddress: 0x106000n,

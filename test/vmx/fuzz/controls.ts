@@ -1,5 +1,14 @@
 /** Random VM-execution, VM-exit and VM-entry controls that the entry checks let pass, but for what they need of other fields. */
-import { Entry, Exit, Pin, Primary, Secondary, allowedOnes, controlField } from '../../../emulator/vmx/controls.ts';
+import {
+  Entry,
+  Exit,
+  Pin,
+  Primary,
+  Secondary,
+  Tertiary,
+  allowedOnes,
+  controlField,
+} from '../../../emulator/vmx/controls.ts';
 import { Field, type FieldName } from '../../../emulator/vmx/fields.ts';
 import type { Random } from '../../isa/support/random.ts';
 
@@ -21,6 +30,7 @@ export function randomControls(random: Random): readonly (readonly [FieldName, C
   let pin = some(random, optional('pinBasedControls'));
   let primary = some(random, optional('primaryControls')) | Primary.SecondaryControls;
   let secondary = some(random, optional('secondaryControls'));
+  const tertiary = some(random, optional('tertiaryControls'));
   let exit = some(random, optional('exitControls')) | Exit.Host64;
   const entry = some(random, optional('entryControls')) | Entry.Ia32eGuest;
   // Guests that end, mostly.
@@ -35,7 +45,8 @@ export function randomControls(random: Random): readonly (readonly [FieldName, C
     secondary |= Secondary.VirtualInterruptDelivery;
     exit |= Exit.AcknowledgeInterrupt;
   }
-  if (secondary & NEED_SHADOW) primary |= Primary.TprShadow;
+  const ipis = (primary & Primary.TertiaryControls) !== 0 && (tertiary & Tertiary.IpiVirtualization) !== 0;
+  if (secondary & NEED_SHADOW || ipis) primary |= Primary.TprShadow;
   if (secondary & Secondary.VirtualInterruptDelivery) pin |= Pin.ExternalInterruptExiting;
   if (primary & Primary.NmiWindowExiting) pin |= Pin.VirtualNmis;
   if (pin & Pin.VirtualNmis) pin |= Pin.NmiExiting;
@@ -48,6 +59,7 @@ export function randomControls(random: Random): readonly (readonly [FieldName, C
     change('pinBasedControls', pin),
     change('primaryControls', primary),
     change('secondaryControls', secondary),
+    change('tertiaryControls', tertiary),
     change('exitControls', exit),
     change('entryControls', entry),
   ];

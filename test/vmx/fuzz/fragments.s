@@ -19,6 +19,7 @@ mov ecx, 0x277; rdmsr
 mov ecx, 0x10; rdmsr
 mov ecx, 0x808; mov eax, 0x30; xor edx, edx; wrmsr
 mov ecx, 0x80b; xor eax, eax; xor edx, edx; wrmsr
+mov ecx, 0x830; mov eax, 0x45; xor edx, edx; wrmsr
 mov ecx, 0x83f; mov eax, 0x45; xor edx, edx; wrmsr
 mov ecx, 0x480; rdmsr
 mov ecx, 0x1d9; xor eax, eax; xor edx, edx; wrmsr
