@@ -129,6 +129,9 @@ describe('assembler: 16- and 32-bit code', function () {
     }
   };
   it('assembles boot code of all modes', () => check(BOOT));
+  it('has jumps out of the section long from the first pass on', () => {
+    for (let round = 0; round < 20; round++) check(jumps(87194303 + round, 16));
+  });
   const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e9));
   for (const bits of [16, 32] as const)
     it(`makes jumps of ${bits}-bit code as short as GNU as does (SEED=${seed})`, () => {

@@ -60,6 +60,19 @@ function bounded(size: number): number {
   return size;
 }
 
+function kindOf(fragment: Fragment): Kind {
+  switch (fragment.kind) {
+    case 'jump':
+      return fragment.long ? Kind.Fixed : Kind.Short;
+    case 'align':
+      return Kind.Align;
+    case 'data':
+      return Kind.Fixed;
+    default:
+      return Kind.Computed;
+  }
+}
+
 /** One section's relaxation: passes over its fragments until nothing grows, in the manner of GNU as, so that the same jumps are short. */
 class Relaxation {
   readonly #fragments: readonly Fragment[];
@@ -102,7 +115,18 @@ class Relaxation {
     const position = filled ? (filled as Fragment & { kind: 'fill' }).position : NOWHERE_IN_SOURCE;
     this.report(position, `section ${this.section.name} would be larger than 1 GB`);
   }
+  /** Jumps that leave the section are long from the first pass on, as GNU as has them: passes are not started by them. */
   #first(): void {
+    this.#place();
+    let isLong = false;
+    for (const fragment of this.#fragments) {
+      if (fragment.kind !== 'jump') continue;
+      this.#aim(fragment);
+      if (this.#target[fragment.order] === NOWHERE) isLong = fragment.long = true;
+    }
+    if (isLong) this.#place();
+  }
+  #place(): void {
     let region = 0;
     let at = 0;
     this.#fragments.forEach((fragment, order) => {
@@ -111,13 +135,11 @@ class Relaxation {
       const { kind } = fragment;
       if (kind === 'align') fragment.size = alignmentGap(fragment.to, fragment.most, at);
       if (kind === 'align' || kind === 'origin') region++;
-      this.#kind[order] =
-        kind === 'jump' ? Kind.Short : kind === 'align' ? Kind.Align : kind === 'data' ? Kind.Fixed : Kind.Computed;
+      this.#kind[order] = kindOf(fragment);
       this.#isComputed ||= this.#kind[order] === Kind.Computed;
       this.#at[order] = fragment.at = at;
       at += this.#size[order] = sizeOf(fragment);
     });
-    for (const fragment of this.#fragments) if (fragment.kind === 'jump') this.#aim(fragment);
   }
   #aim(fragment: Fragment & { kind: 'jump' }): void {
     const target = reduce(fragment.target, distanceAfterLayout);
