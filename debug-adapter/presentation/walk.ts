@@ -1,4 +1,4 @@
-/** Walks as bodies of the protocol, and what a page-fault error code says was attempted. */
+/** Walks as bodies of the protocol. */
 import type { Walk } from '../../emulator/mmu/api.ts';
 import { describeEntry, entryName } from '../../emulator/mmu/entries.ts';
 import { walkResult, walkText } from '../../emulator/mmu/walk-text.ts';
@@ -25,10 +25,4 @@ export function walkResponse(found: Walk): WalkResponse {
     })),
     text: walkText(found),
   };
-}
-
-/** SDM 3A 4.7. */
-export function accessOfFault(errorCode: number): { access: 'read' | 'write' | 'execute'; user: boolean } {
-  const access = errorCode & 16 ? 'execute' : errorCode & 2 ? 'write' : 'read';
-  return { access, user: (errorCode & 4) !== 0 };
 }

@@ -235,12 +235,16 @@ const PF_WRITE = 2;
 const PF_USER = 4;
 const PF_FETCH = 16;
 
-/** What a page fault was about, by its error code (SDM 3A 4.7). */
+/** What a page fault was about. */
 export function attemptOf(fault: Fault): Attempt | undefined {
   if (fault.kind !== 'exception' || fault.vector !== PAGE_FAULT || fault.gva === undefined) return undefined;
-  const code = fault.errorCode ?? 0;
+  return { gva: fault.gva, ...accessOfError(fault.errorCode ?? 0) };
+}
+
+/** What a page-fault error code says was attempted (SDM 3A 4.7). */
+export function accessOfError(code: number): Pick<Attempt, 'access' | 'user'> {
   const access = code & PF_FETCH ? 'execute' : code & PF_WRITE ? 'write' : 'read';
-  return { gva: fault.gva, access, user: (code & PF_USER) !== 0 };
+  return { access, user: (code & PF_USER) !== 0 };
 }
 
 /** The first of a chain that is about an address. */

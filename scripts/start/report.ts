@@ -1,6 +1,6 @@
 /** Prints what a stop shows: location, ring and mode, the decoded exit, the walk of the faulting address. */
 import { basename } from 'node:path';
-import { accessOfFault } from '../../debug-adapter/presentation/walk.ts';
+import { accessOfError } from '../../emulator/describe/fault-report.ts';
 import type { EventsResponse, WalkResponse } from '../../debug-adapter/protocol.ts';
 import type { Body, Client } from './client.ts';
 
@@ -62,7 +62,7 @@ export class Report {
     for (const [name, value] of Object.entries(event.facts)) this.say(dim(`    ${name.padEnd(16)} ${String(value)}`));
     const gva = event.facts.gva;
     if (gva === undefined) return;
-    const asked = { threadId, address: String(gva), ...accessOfFault(Number(event.facts.errorCode ?? 0)) };
+    const asked = { threadId, address: String(gva), ...accessOfError(Number(event.facts.errorCode ?? 0)) };
     const walk = (await this.client.request('dune/walk', asked)) as unknown as WalkResponse;
     this.say(`  walk of gva:${walk.gva} for a ${asked.access}`);
     for (const line of walk.text) this.say(`    ${line}`);
