@@ -1,14 +1,12 @@
 /** The conformance kernel: hypervisor.s with rows of scripts, assembled once, booted on the bare board, its findings read from memory. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadAssets } from '../../debug-adapter/hosting/node/assets.ts';
-import { nodeHostFiles } from '../../debug-adapter/hosting/node/host-files.ts';
 import type { Machine, MachineOptions } from '../../emulator/machine/api.ts';
-import { createMachine } from '../../emulator/machine/machine.ts';
 import { Entry, Exit, Pin, Primary, Secondary, Tertiary } from '../../emulator/vmx/controls.ts';
 import { VmxError } from '../../emulator/vmx/errors.ts';
 import { ExitReason } from '../../emulator/vmx/exit-reasons.ts';
 import { VMCS_FIELDS, fieldName } from '../../emulator/vmx/fields.ts';
+import { boot } from '../machine/support.ts';
 import { type Assembled, assemble } from '../support/assemble.ts';
 
 /** Above the pages that generated instructions name (test/isa/fuzz/layout.ts). */
@@ -132,24 +130,15 @@ export function bootKernel(
   image: Assembled,
   { translate = true, cpuModel, physBits = PHYSICAL_BITS }: BootOptions = {},
 ): Machine {
-  return createMachine(loadAssets(), {
-    machine: 'bare',
+  const { machine } = boot('conformance', {
     program: { path: 'conformance', image: image.bytes },
-    args: [],
-    env: [],
-    cwd: '/',
-    grants: [],
-    files: nodeHostFiles,
-    syscalls: 'modern',
     physBits,
     cpus: 2,
     memory: MEMORY,
-    seed: 1,
-    aslr: false,
     translate,
-    output: () => {},
     ...(cpuModel === undefined ? {} : { cpuModel }),
   });
+  return machine;
 }
 
 /** The kernel with its rows (assembly), to be booted as often as wanted. */
