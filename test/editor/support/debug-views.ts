@@ -35,6 +35,14 @@ export class DebugViews {
     return (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' ').trim());
   }
 
+  /** Waits until the frames are these, by the first words of their names, innermost first: the outer ones arrive after the first. */
+  async showsFrames(wanted: readonly string[]): Promise<void> {
+    await waitFor(`the frames ${wanted.join(', ')}`, async () => {
+      const frames = (await this.frames()).map((frame) => frame.split(' ')[0]);
+      return frames.join() === wanted.join();
+    });
+  }
+
   /** Waits until the call stack says why the thread stands, e.g. "Paused on breakpoint". */
   async paused(why: string): Promise<void> {
     await this.callStack.pane.getByText(why).filter({ visible: true }).first().waitFor();
