@@ -24,11 +24,11 @@ export const exceptionInfo = defineRequest<
     const report = debuggee.machine.faultReport(event);
     const facts = Object.entries(event.facts).map(([name, value]) => `${name} = ${factText(name, value)}`);
     const text = explanation
-      ? explanationText(explanation)
+      ? explanationText(explanation).replace(`${event.summary}\n`, '')
       : [...violatedChecks(debuggee, event), ...(report ? faultLines(report) : []), ...facts].join('\n');
     return {
       exceptionId: event.kind,
-      description: explanation ? `${event.summary}\n${text}` : event.summary,
+      description: event.summary,
       breakMode: 'always',
       details: { message: event.summary, typeName: outcome.label, stackTrace: text },
     };

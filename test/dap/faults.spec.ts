@@ -34,8 +34,10 @@ describe('faults in the debugger', () => {
     return answer.fault;
   };
   const text = async (threadId: number): Promise<string> => {
-    const info = await client.request<{ details: { stackTrace: string } }>('exceptionInfo', { threadId });
-    return info.details.stackTrace;
+    const info = await client.request<{ description: string; details: { stackTrace: string } }>('exceptionInfo', {
+      threadId,
+    });
+    return `${info.description}\n${info.details.stackTrace}`;
   };
 
   it('a triple fault stops with the chain of faults and their places in the source', async () => {
@@ -73,7 +75,7 @@ describe('faults in the debugger', () => {
     await boot('smap-access', 'page-fault');
     const { threadId } = await client.stopped();
     const said = await text(threadId);
-    assert.match(said, /^#PF\(0x1\) the page is present, its rights refuse, read, supervisor mode/);
+    assert.match(said, /^#PF\(0x1\) the page is present, its rights refuse, read, supervisor mode/m);
     assert.match(said, /rights wanted: read; given: execute \(no read: SMAP: a user page/);
     assert.match(said, /TLB: no cached translation of the page in this context/);
   });
@@ -137,7 +139,9 @@ describe('faults in the debugger', () => {
     await client.launch({ program: example('ept-violation') }, (one) =>
       one.request('setExceptionBreakpoints', { filters: ['abnormal'] }),
     );
-    await client.stopped();
+    const { threadId } = await client.stopped();
+    const lines = (await text(threadId)).split('\n');
+    assert.equal(lines.filter((line) => line.includes('EPT violation: ring 0 read')).length, 1, 'said once');
     const { title, walk, advice } = await fault();
     assert.equal(title, 'EPT violation');
     assert.deepEqual(
