@@ -6,20 +6,8 @@ import {
   KEY_LA57, KEY_LONG, KEY_NO_EXECUTE, KEY_PAE, KEY_PAGE_4M, KEY_PAGING, KEY_PROTECTION, KEY_SMAP, KEY_SMEP, KEY_UNCACHED, KEY_USER, KEY_WORDS,
   KEY_WRITE_PROTECT, ROOT_WORDS,
 } from '../cpu/bank-keys';
+import { CR0_WP, CR0_AM, CR0_PG, CR4_PSE, CR4_PAE, CR4_LA57, CR4_PCIDE, CR4_SMEP, CR4_SMAP, CR4_PKE, EFER_LMA, EFER_NXE, RFLAGS_AC } from '../cpu/control-bits';
 
-const CR0_WP: u32 = 1 << 16;
-const CR0_AM: u32 = 1 << 18;
-const CR0_PG: u32 = 1 << 31;
-const CR4_PSE: u32 = 1 << 4;
-const CR4_PAE: u32 = 1 << 5;
-const CR4_LA57: u32 = 1 << 12;
-const CR4_PCIDE: u32 = 1 << 17;
-const CR4_SMEP: u32 = 1 << 20;
-const CR4_SMAP: u32 = 1 << 21;
-const CR4_PKE: u32 = 1 << 22;
-const EFER_LMA: u32 = 1 << 10;
-const EFER_NXE: u32 = 1 << 11;
-const RFLAGS_AC: u32 = 1 << 18;
 
 const KEY_BYTES: usize = KEY_WORDS * 4;
 const ROOT_BYTES: usize = ROOT_WORDS * 4;

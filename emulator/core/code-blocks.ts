@@ -14,6 +14,7 @@ import {
 } from '../cpu/code-layout';
 import { buildBlock } from './code-build';
 import { codeAt } from './mmu-tlb';
+import { CR4_OSFXSR, CR4_OSXSAVE, XCR0_AVX } from '../cpu/control-bits';
 
 const GRANULE_SHIFT: u64 = 6;
 /** In place of the number of a block. */
@@ -29,9 +30,6 @@ const MOST_SLOTS: u32 = BLOCK_INDEX_BYTES >> 4;
 // What decides the code context (cpu/fpu-traps.ts).
 const MODE_64: u32 = 2;
 const CR0_EM_TS: u32 = 12;
-const CR4_OSFXSR: u32 = 1 << 9;
-const CR4_OSXSAVE: u32 = 1 << 18;
-const XCR0_AVX: u32 = 6;
 const AVX_ENABLED: u32 = 32;
 /** Linear addresses below this and not below its negative are the driver's numbers (cpu/code-address.ts). */
 const PLAIN: u64 = 1 << 52;

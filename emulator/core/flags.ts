@@ -1,10 +1,8 @@
 /** Lazy flags made real (AssemblyScript). The kinds are those of cpu/codes.ts; results are in RFLAGS positions: CF 0, PF 2, AF 4, ZF 6, SF 7, OF 11. */
 import { CC_A, CC_B, CC_OP } from '../cpu/layout';
 import { CC_ADD, CC_DEC, CC_FLAGS, CC_INC, CC_LOGIC, CC_SAR, CC_SHL, CC_SHR, CC_SUB } from '../cpu/codes';
+import { RFLAGS_AF as AF, RFLAGS_CF as CF, RFLAGS_ZF as ZF } from '../cpu/control-bits';
 
-const CF: i32 = 0x001;
-const AF: i32 = 0x010;
-const ZF: i32 = 0x040;
 
 @inline function truncate(value: u64, width: i32): u64 {
   const unused = <u64>(64 - (8 << width));

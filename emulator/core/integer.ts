@@ -1,12 +1,7 @@
 /** Flags and rotates that are too long to inline (AssemblyScript). Flags are in RFLAGS positions; `size` is in bytes. */
 import { INTEGER_RESULT } from '../cpu/layout';
+import { RFLAGS_AF as AF, RFLAGS_CF as CF, RFLAGS_OF as OF, RFLAGS_PF as PF, RFLAGS_SF as SF, RFLAGS_ZF as ZF } from '../cpu/control-bits';
 
-const CF: i32 = 0x001;
-const PF: i32 = 0x004;
-const AF: i32 = 0x010;
-const ZF: i32 = 0x040;
-const SF: i32 = 0x080;
-const OF: i32 = 0x800;
 
 @inline function bit(value: u64, index: i32): i32 {
   return <i32>(value >> index) & 1;

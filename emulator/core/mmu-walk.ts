@@ -21,20 +21,9 @@ import {
   QUALIFICATION_USER, QUALIFICATION_WRITABLE, accessBytes, eptDirty, eptHpa, eptRights, eptShift, eptViolation, fillFault, modeBased,
   pageRights, setPageRights, walkEpt,
 } from './mmu-ept';
+import { CR0_WP, CR0_PG, CR4_PSE, CR4_PAE, CR4_PGE, CR4_LA57, CR4_SMEP, CR4_SMAP, CR4_PKE, EFER_LMA, EFER_NXE, RFLAGS_AC } from '../cpu/control-bits';
 
 
-const CR0_WP: u64 = 1 << 16;
-const CR0_PG: u64 = 1 << 31;
-const CR4_PSE: u64 = 1 << 4;
-const CR4_PAE: u64 = 1 << 5;
-const CR4_PGE: u64 = 1 << 7;
-const CR4_LA57: u64 = 1 << 12;
-const CR4_SMEP: u64 = 1 << 20;
-const CR4_SMAP: u64 = 1 << 21;
-const CR4_PKE: u64 = 1 << 22;
-const EFER_LMA: u64 = 1 << 10;
-const EFER_NXE: u64 = 1 << 11;
-const RFLAGS_AC: u32 = 1 << 18;
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 2;

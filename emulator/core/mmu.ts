@@ -12,6 +12,7 @@ import { setAccessBytes, violatesSmallPage } from './mmu-ept';
 import { checking, forgetStale, noteFill, passStale, serves, servesCode, staleMet } from './mmu-stale';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
 import { noteAccess } from './mmu-watch';
+import { CR0_AM, CR4_LA57, EFER_LMA, RFLAGS_AC } from '../cpu/control-bits';
 
 export { noteAccess } from './mmu-watch';
 export { compareEntry, parkEntries, setChecking } from './mmu-stale';
@@ -44,10 +45,6 @@ export const FAULTED: i32 = -1;
 export const NOWHERE: i32 = -2;
 
 const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
-const CR0_AM: u64 = 0x40000;
-const CR4_LA57: u64 = 0x1000;
-const EFER_LMA: u64 = 0x400;
-const RFLAGS_AC: u32 = 0x40000;
 
 let careful: bool = false;
 /** A stale entry has served the careful instruction already, and that was told. */

@@ -3,13 +3,10 @@ import {
   FAULT_ERROR, FAULT_GVA, FAULT_KIND, SEG, SEG_BASE, SEG_LIMIT, SEG_RIGHTS, SEG_STRIDE,
 } from '../cpu/layout';
 import { FAULT_SEGMENT } from '../cpu/codes';
-
-// Access rights in VMCS format (SDM 3C 25.4.1).
-const ACCESSIBLE: u32 = 2; // data: writable; code: readable
-const EXPAND_DOWN: u32 = 4;
-const CODE: u32 = 8;
-const BIG: u32 = 0x4000;
-const UNUSABLE: u32 = 0x10000;
+import {
+  RIGHTS_CODE as CODE, RIGHTS_DB as DB, RIGHTS_EXPAND_DOWN as EXPAND_DOWN, RIGHTS_READABLE as READABLE, RIGHTS_UNUSABLE as UNUSABLE,
+  RIGHTS_WRITABLE as WRITABLE,
+} from '../cpu/segment-rights';
 
 const WRITE: i32 = 0x10000;
 const BYTES: i32 = 0xffff;
@@ -17,14 +14,14 @@ const BYTES: i32 = 0xffff;
 /** Whether a segment with these rights lets the access be, wherever it is. */
 @inline function permitted(rights: u32, write: bool): bool {
   if (rights & UNUSABLE) return false;
-  if (rights & CODE) return !write && (rights & ACCESSIBLE) != 0;
-  return !write || (rights & ACCESSIBLE) != 0;
+  if (rights & CODE) return !write && (rights & READABLE) != 0;
+  return !write || (rights & WRITABLE) != 0;
 }
 
 /** Whether the bytes from `offset` to `last` lie in the segment. `last` does not wrap. */
 @inline function within(rights: u32, limit: u64, offset: u64, last: u64): bool {
   if ((rights & (CODE | EXPAND_DOWN)) != EXPAND_DOWN) return last <= limit;
-  return offset > limit && last <= (rights & BIG ? <u64>0xffff_ffff : <u64>0xffff);
+  return offset > limit && last <= (rights & DB ? <u64>0xffff_ffff : <u64>0xffff);
 }
 
 /**

@@ -40,10 +40,10 @@ import { compare, EQUAL, fromInteger, GREATER, LESS, toInteger, UNORDERED } from
 import { Fast, fast32, fast64 } from './softfloat-fast';
 import { pack32, pack64, round32, round64, unpack32, unpack64 } from './softfloat-formats';
 import { Env, KIND_QNAN, KIND_ZERO, copyX, moveToSecond, propagateX, raise, X } from './softfloat';
+import { CR4_OSXMMEXCPT } from '../cpu/control-bits';
 
 const VECTOR_UD = 6;
 const VECTOR_XM = 19;
-const CR4_OSXMMEXCPT = 0x400;
 /** Invalid, denormal, zero-divide: found before the operation. */
 const PRE_COMPUTATION = 7;
 

@@ -1,5 +1,6 @@
 /** What SSE4 has beyond lane operations: rounding, dot products (softfloat), string compares, CRC32. */
 import { FP_RESULT, INTEGER_RESULT } from '../cpu/layout';
+import { RFLAGS_CF as CF, RFLAGS_OF as OF, RFLAGS_SF as SF, RFLAGS_ZF as ZF } from '../cpu/control-bits';
 import { FLAG_INEXACT, FLAG_INVALID, FP_ADD, FP_MUL, ROUND_DOWN, ROUND_NEAREST, ROUND_UP } from './softfloat-codes';
 import { Env, raise } from './softfloat';
 import { endStep, enterSse, leaveSse, sseLane } from './softfloat-sse';
@@ -148,10 +149,6 @@ function aggregate(how: i32, format: i32, count: i32, a: v128, b: v128, lengthA:
   return result;
 }
 
-const CF = 0x001;
-const ZF = 0x040;
-const SF = 0x080;
-const OF = 0x800;
 const NEGATIVE = 0x10;
 const MASKED_NEGATIVE = 0x30;
 const HIGH_END = 0x40;

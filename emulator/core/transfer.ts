@@ -8,34 +8,30 @@ import {
   GDTR_LIMIT, GPR, GS, IDTR_BASE, IDTR_LIMIT, INTERRUPTIBILITY, MSR_EFER, RAM_BASE, RIP, SEG_BASE, SEG_LIMIT, SEG_RIGHTS, SEG_SELECTOR, SS,
   SYSTEM_FLAGS, TR, WATCHES,
 } from '../cpu/layout';
-import { ACCESS_IMPLICIT, ACCESS_READ, ACCESS_WRITE, CC_FLAGS, FAULT_NONE } from '../cpu/codes';
+import {
+  ACCESS_IMPLICIT, ACCESS_READ, ACCESS_WRITE, BLOCKED_BY_MOV_SS, BLOCKED_BY_NMI, BLOCKED_BY_STI, CC_FLAGS, FAULT_NONE,
+} from '../cpu/codes';
 import { arithmeticFlags } from './flags';
 import { FAULTED, misaligned, NOWHERE, locate } from './mmu';
 import { forgetStale, staleMet } from './mmu-stale';
+import {
+  CR4_LA57, DR7_ENABLES, EFER_LMA, RFLAGS_AC as AC, RFLAGS_ARITHMETIC as ARITHMETIC, RFLAGS_DF as DF, RFLAGS_ID as ID, RFLAGS_IF as IF, RFLAGS_IOPL as IOPL,
+  RFLAGS_NT as NT, RFLAGS_RF as RF, RFLAGS_SYSTEM as SYSTEM, RFLAGS_TF as TF, RFLAGS_VIF as VIF, RFLAGS_VIP as VIP, RFLAGS_VM as VM,
+} from '../cpu/control-bits';
+import {
+  RIGHTS_ACCESSED as ACCESSED, RIGHTS_CODE as CODE, RIGHTS_CONFORMING as CONFORMING, RIGHTS_DB as DB, RIGHTS_G as G, RIGHTS_L as L,
+  RIGHTS_PRESENT as PRESENT, RIGHTS_S as S, RIGHTS_UNUSABLE as UNUSABLE, RIGHTS_WRITABLE as WRITABLE,
+} from '../cpu/segment-rights';
 
 /** Answers: done; and what the TLB bank depends on has changed. */
 const DONE: i32 = 1;
 const CONTEXT: i32 = 2;
 
-const EFER_LMA: u32 = 0x400;
-const CR4_LA57: u32 = 0x1000;
 const RSP: usize = GPR + 32;
 
-const TF: u32 = 0x100;
-const IF: u32 = 0x200;
-const NT: u32 = 0x4000;
-const RF: u32 = 0x1_0000;
-const VM: u32 = 0x2_0000;
-const AC: u32 = 0x4_0000;
-/** CF PF AF ZF SF OF. */
-const ARITHMETIC: u32 = 0x8d5;
-/** TF IF DF IOPL NT RF VM AC VIF VIP ID. */
-const SYSTEM: u32 = 0x3f_7700;
 /** What POPF may change at any CPL, with 64-bit operands: CF PF AF ZF SF TF DF OF NT AC ID. */
-const ANY_CPL: u32 = 0x24_4dd5;
-const IOPL: u32 = 0x3000;
-const VIF_VIP: u32 = 0x18_0000;
-const DEBUG_ENABLES: u32 = 0xff;
+const ANY_CPL: u32 = ARITHMETIC | TF | DF | NT | AC | ID;
+const VIF_VIP: u32 = VIF | VIP;
 
 // InterruptionType (SDM 3C table 25-15).
 const NMI: i32 = 2;
@@ -45,21 +41,8 @@ const SOFTWARE_EXCEPTION: i32 = 6;
 
 const INTERRUPT_GATE: u32 = 14;
 const TRAP_GATE: u32 = 15;
-/** Access rights in VMCS format (SDM 3C 25.4.1). */
-const ACCESSED: u32 = 1;
-const WRITABLE: u32 = 2;
-const CONFORMING: u32 = 4;
-const CODE: u32 = 8;
-const S: u32 = 0x10;
-const PRESENT: u32 = 0x80;
-const LONG: u32 = 0x2000;
-const BIG: u32 = 0x4000;
-const GRANULAR: u32 = 0x8000;
-const UNUSABLE: u32 = 0x1_0000;
 
-/** BLOCKING by STI and MOV SS; by NMI. */
-const SHADOW: u32 = 3;
-const BLOCKED_BY_NMI: u32 = 8;
+const SHADOW: u32 = BLOCKED_BY_STI | BLOCKED_BY_MOV_SS;
 
 @inline function canonical(gva: u64): bool {
   return <u64>(<i64>(gva << 16) >> 16) == gva;
@@ -96,7 +79,7 @@ function loadSegment(segment: usize, selector: u32, descriptor: u64): void {
   const rights = rightsOf(descriptor);
   const limit = (<u32>descriptor & 0xffff) | (<u32>(descriptor >> 32) & 0xf_0000);
   store<u64>(segment, ((descriptor >> 16) & 0xff_ffff) | ((descriptor >> 32) & 0xff00_0000), SEG_BASE);
-  store<u32>(segment, rights & GRANULAR ? (limit << 12) | 0xfff : limit, SEG_LIMIT);
+  store<u32>(segment, rights & G ? (limit << 12) | 0xfff : limit, SEG_LIMIT);
   store<u32>(segment, rights, SEG_RIGHTS);
   store<u16>(segment, <u16>selector, SEG_SELECTOR);
 }
@@ -110,7 +93,7 @@ function loadNull(segment: usize, selector: u32, dpl: u32): void {
 
 /** Present, accessed, 64-bit code. */
 @inline function isCode64(rights: u32): bool {
-  return (rights & (S | CODE | ACCESSED | PRESENT | LONG | BIG)) == (S | CODE | ACCESSED | PRESENT | LONG);
+  return (rights & (S | CODE | ACCESSED | PRESENT | L | DB)) == (S | CODE | ACCESSED | PRESENT | L);
 }
 
 @inline function in64BitMode(): bool {
@@ -208,7 +191,7 @@ export function enterHandler(vector: i32, type: i32, errorCode: u32, length: i32
 /** IRETQ to 64-bit code. The caller knows that descriptors come from the GDT. */
 export function returnFromHandler(): i32 {
   const old = load<u32>(SYSTEM_FLAGS);
-  if (!in64BitMode() || (old & NT) != 0 || (load<u32>(DR7) & DEBUG_ENABLES) != 0 || load<u32>(WATCHES) != 0) return 0;
+  if (!in64BitMode() || (old & NT) != 0 || (load<u32>(DR7) & DR7_ENABLES) != 0 || load<u32>(WATCHES) != 0) return 0;
   if (load<u32>(INTERRUPTIBILITY) & BLOCKED_BY_NMI) return 0;
   if (misaligned(load<u64>(RSP), 8)) return 0;
   const cpl = load<u32>(CPL);

@@ -9,7 +9,7 @@ import {
   PENDING_DEBUG, PENDING_EVENTS, RAM_BASE, RAM_SIZE, SEG_BASE, SEG_LIMIT, SEG_RIGHTS, SEG_SELECTOR, SS, SYSTEM_FLAGS, TR, TSC_MULTIPLIER,
   TSC_OFFSET, VMCS_MOVES, VMX_MODE, VMX_NMI_EXITING, VMX_PML, VMX_VIRTUAL_NMIS, VPID, WATCH_HITS,
 } from '../cpu/layout';
-import { CC_FLAGS, FAULT_NONE } from '../cpu/codes';
+import { BLOCKED_BY_MOV_SS, BLOCKED_BY_NMI, CC_FLAGS, FAULT_NONE } from '../cpu/codes';
 import {
   REGION_CHECKED, REGION_LAUNCHED, SLOT_ENTRY, SLOT_ENTRY_INTERRUPTION, SLOT_ENTRY_LOAD_COUNT, SLOT_EPTP, SLOT_EXIT, SLOT_EXIT_ERROR,
   SLOT_EXIT_INTERRUPTION, SLOT_EXIT_LOAD_COUNT, SLOT_EXIT_REASON, SLOT_EXIT_STORE_COUNT, SLOT_GUEST_CR0, SLOT_GUEST_CS_RIGHTS,
@@ -21,34 +21,24 @@ import {
 } from '../cpu/vmcs-region';
 import { arithmeticFlags } from './flags';
 import { loadFields, saveFields } from './moves';
+import {
+  CR0_KEPT, DR7_ENABLES, DR7_LOADED, DR7_ONE, EFER_LMA, EFER_LME, RFLAGS_ARITHMETIC as ARITHMETIC, RFLAGS_RF as RF, RFLAGS_SYSTEM as SYSTEM,
+} from '../cpu/control-bits';
+import {
+  HOST_CODE_RIGHTS_64, HOST_DATA_RIGHTS, HOST_LIMIT, HOST_TSS_LIMIT, HOST_TSS_RIGHTS, RIGHTS_L as L, RIGHTS_UNUSABLE as UNUSABLE,
+} from '../cpu/segment-rights';
+import {
+  ENTRY_IA32E, ENTRY_LOAD_DEBUG, ENTRY_LOAD_EFER, ENTRY_LOAD_PAT, EXIT_HOST_64, EXIT_LOAD_EFER, EXIT_LOAD_PAT, EXIT_SAVE_DEBUG, EXIT_SAVE_EFER,
+  EXIT_SAVE_PAT, PIN_NMI_EXITING, PIN_POSTED, PIN_TIMER, PIN_VIRTUAL_NMIS, PRIMARY_INTERRUPT_WINDOW, PRIMARY_MONITOR_TRAP, PRIMARY_NMI_WINDOW,
+  PRIMARY_SECONDARY_CONTROLS, PRIMARY_TPR_SHADOW, PRIMARY_TSC_OFFSETTING, SECONDARY_APIC_ACCESSES, SECONDARY_EPT, SECONDARY_LOG,
+  SECONDARY_MODE_BASED_EXECUTE, SECONDARY_SUB_PAGES, SECONDARY_TSC_SCALING, SECONDARY_VIOLATION_EXCEPTION, SECONDARY_VIRTUAL_INTERRUPTS,
+  SECONDARY_VPID,
+} from '../cpu/vm-controls';
 
-// Controls (vmx/controls.ts).
-const PIN_NMI_EXITING: u32 = 1 << 3;
-const PIN_VIRTUAL_NMIS: u32 = 1 << 5;
-const PIN_TIMER: u32 = 1 << 6;
-const PIN_POSTED: u32 = 1 << 7;
-const TSC_OFFSETTING: u32 = 1 << 3;
-const TPR_SHADOW: u32 = 1 << 21;
-const SECONDARY_CONTROLS: u32 = 0x8000_0000;
-/** Interrupt window, NMI window, monitor trap flag. */
-const ASKING: u32 = (1 << 2) | (1 << 22) | (1 << 27);
-const USE_EPT: u32 = 1 << 1;
-const USE_VPID: u32 = 1 << 5;
-const VIRTUAL_INTERRUPTS: u32 = 1 << 9;
-const VIOLATION_EXCEPTION: u32 = 1 << 18;
-const TSC_SCALING: u32 = 1 << 25;
-/** APIC accesses, page-modification log, mode-based execute control, sub-page permissions. */
-const CORE_CONTROLS: u32 = 1 | (1 << 17) | (1 << 22) | (1 << 23);
-const EXIT_SAVE_DEBUG: u32 = 1 << 2;
-const EXIT_HOST_64: u32 = 1 << 9;
-const EXIT_SAVE_PAT: u32 = 1 << 18;
-const EXIT_LOAD_PAT: u32 = 1 << 19;
-const EXIT_SAVE_EFER: u32 = 1 << 20;
-const EXIT_LOAD_EFER: u32 = 1 << 21;
-const ENTRY_LOAD_DEBUG: u32 = 1 << 2;
-const ENTRY_IA32E: u32 = 1 << 9;
-const ENTRY_LOAD_PAT: u32 = 1 << 14;
-const ENTRY_LOAD_EFER: u32 = 1 << 15;
+/** Each asks for an exit soon. */
+const ASKING: u32 = PRIMARY_INTERRUPT_WINDOW | PRIMARY_NMI_WINDOW | PRIMARY_MONITOR_TRAP;
+/** With modes of their own in the core. */
+const CORE_CONTROLS: u32 = SECONDARY_APIC_ACCESSES | SECONDARY_LOG | SECONDARY_MODE_BASED_EXECUTE | SECONDARY_SUB_PAGES;
 
 const VALID: u32 = 0x8000_0000;
 /** Valid, type and vector of an interruption information, and what they are of an NMI. */
@@ -56,30 +46,8 @@ const EVENT: u32 = 0x8000_07ff;
 const NMI_EVENT: u32 = 0x8000_0202;
 const EXCEPTION_OR_NMI: u32 = 0;
 const EPT_VIOLATION: u32 = 48;
-const BLOCKED_BY_MOV_SS: u32 = 2;
-const BLOCKED_BY_NMI: u32 = 8;
 const SHADOW_INDICATOR: u32 = 0x8000_0000;
 
-const EFER_LME: u32 = 0x100;
-const EFER_LMA: u32 = 0x400;
-/** ET, CD, NW and the reserved bits: neither entries nor exits change them. */
-const CR0_KEPT: u32 = 0x7ffa_ffd0;
-const RF: u32 = 0x1_0000;
-/** CF PF AF ZF SF OF. */
-const ARITHMETIC: u32 = 0x8d5;
-/** TF IF DF IOPL NT RF VM AC VIF VIP ID. */
-const SYSTEM: u32 = 0x3f_7700;
-const DR7_ENABLES: u32 = 0xff;
-const DR7_WRITABLE: u32 = 0xffff_2fff;
-const DR7_ONE: u32 = 0x400;
-
-const FLAT: u32 = 0xffff_ffff;
-const UNUSABLE: u32 = 0x1_0000;
-const LONG: u32 = 0x2000;
-const HOST_CODE_RIGHTS: u32 = 0xa09b;
-const HOST_DATA_RIGHTS: u32 = 0xc093;
-const HOST_TSS_RIGHTS: u32 = 0x8b;
-const HOST_TSS_LIMIT: u32 = 0x67;
 
 /** Offsets in the virtual-APIC page, and of the outstanding notification in a posted-interrupt descriptor. */
 const TPR: usize = 0x80;
@@ -87,7 +55,7 @@ const PPR: usize = 0xa0;
 const OUTSTANDING: usize = 32;
 
 @inline function secondaryOf(region: usize): u32 {
-  return load<u32>(region, SLOT_PRIMARY) & SECONDARY_CONTROLS ? load<u32>(region, SLOT_SECONDARY) : 0;
+  return load<u32>(region, SLOT_PRIMARY) & PRIMARY_SECONDARY_CONTROLS ? load<u32>(region, SLOT_SECONDARY) : 0;
 }
 
 /** The low half of a slot, whose high half becomes 0. */
@@ -118,7 +86,7 @@ const OUTSTANDING: usize = 32;
 
 /** Whether an exit has only the common things to do. */
 function leavesPlainly(region: usize): bool {
-  if (!(load<u32>(region, SLOT_EXIT) & EXIT_HOST_64) || !(secondaryOf(region) & USE_VPID)) return false;
+  if (!(load<u32>(region, SLOT_EXIT) & EXIT_HOST_64) || !(secondaryOf(region) & SECONDARY_VPID)) return false;
   if (load<u32>(VMX_MODE) & VMX_PML || load<u32>(PENDING_EVENTS) & (OF_GUEST | PENDING_DEBUG)) return false;
   if (!(load<u32>(MSR_EFER) & EFER_LMA)) return false;
   if (load<u32>(region, SLOT_EXIT) & EXIT_LOAD_EFER && !(load<u32>(region, SLOT_HOST_EFER) & EFER_LMA)) return false;
@@ -159,12 +127,12 @@ function loadHost(region: usize): void {
 }
 
 @inline function setData(segment: usize, selector: u32, base: u64): void {
-  setSegment(segment, selector, base, FLAT, selector == 0 ? HOST_DATA_RIGHTS | UNUSABLE : HOST_DATA_RIGHTS);
+  setSegment(segment, selector, base, HOST_LIMIT, selector == 0 ? HOST_DATA_RIGHTS | UNUSABLE : HOST_DATA_RIGHTS);
 }
 
 function loadHostSegments(region: usize): void {
   const selectors = region + SLOT_HOST_SELECTORS;
-  setSegment(CS, load<u32>(selectors, 8), 0, FLAT, HOST_CODE_RIGHTS);
+  setSegment(CS, load<u32>(selectors, 8), 0, HOST_LIMIT, HOST_CODE_RIGHTS_64);
   setData(ES, load<u32>(selectors), 0);
   setData(SS, load<u32>(selectors, 16), 0);
   setData(DS, load<u32>(selectors, 24), 0);
@@ -212,7 +180,7 @@ export function exitGuest(region: usize, resume: u32): i32 {
 /** The VM exit of the EPT violation in FAULT_*, which no event delivery met. */
 export function exitByViolation(region: usize): i32 {
   if (!leavesPlainly(region)) return 0;
-  if (load<u32>(FAULT_ERROR) == 1 && secondaryOf(region) & VIOLATION_EXCEPTION) return 0;
+  if (load<u32>(FAULT_ERROR) == 1 && secondaryOf(region) & SECONDARY_VIOLATION_EXCEPTION) return 0;
   put(region, SLOT_EXIT_REASON, EPT_VIOLATION);
   store<u64>(region, load<u64>(FAULT_QUALIFICATION), SLOT_QUALIFICATION);
   store<u64>(region, load<u64>(FAULT_GVA), SLOT_GUEST_LINEAR);
@@ -266,14 +234,14 @@ function entersPlainly(region: usize): bool {
   const primary = load<u32>(region, SLOT_PRIMARY);
   const secondary = secondaryOf(region);
   if (primary & ASKING || load<u32>(region, SLOT_PIN) & PIN_TIMER) return false;
-  if (!(secondary & USE_VPID) || secondary & CORE_CONTROLS) return false;
-  if (primary & TPR_SHADOW && !(secondary & VIRTUAL_INTERRUPTS)) return false;
-  if (secondary & VIRTUAL_INTERRUPTS && !virtualApic(region)) return false;
+  if (!(secondary & SECONDARY_VPID) || secondary & CORE_CONTROLS) return false;
+  if (primary & PRIMARY_TPR_SHADOW && !(secondary & SECONDARY_VIRTUAL_INTERRUPTS)) return false;
+  if (secondary & SECONDARY_VIRTUAL_INTERRUPTS && !virtualApic(region)) return false;
   if (!(load<u32>(region, SLOT_EXIT) & EXIT_HOST_64) || !(load<u32>(region, SLOT_ENTRY) & ENTRY_IA32E)) return false;
   if (load<u32>(region, SLOT_ENTRY_INTERRUPTION) & VALID || load<u32>(region, SLOT_ENTRY_LOAD_COUNT)) return false;
   if (load<u32>(region, SLOT_GUEST_PENDING_DEBUG) || load<u64>(region, SLOT_LINK_POINTER) != ~(<u64>0)) return false;
   const rip = load<i64>(region, SLOT_GUEST_RIP);
-  if (!(load<u32>(region, SLOT_GUEST_CS_RIGHTS) & LONG) || (rip << 16) >> 16 != rip) return false;
+  if (!(load<u32>(region, SLOT_GUEST_CS_RIGHTS) & L) || (rip << 16) >> 16 != rip) return false;
   return steady(region);
 }
 
@@ -282,7 +250,7 @@ function loadGuest(region: usize): void {
   loadFields(<usize>load<u32>(VMCS_MOVES), <usize>load<u32>(VMCS_MOVES + 4), region);
   store<u64>(CR0, <u64>((load<u32>(region, SLOT_GUEST_CR0) & ~CR0_KEPT) | (load<u32>(CR0) & CR0_KEPT)));
   if (controls & ENTRY_LOAD_DEBUG) {
-    store<u64>(DR7, <u64>((load<u32>(region, SLOT_GUEST_DR7) & DR7_WRITABLE) | DR7_ONE));
+    store<u64>(DR7, <u64>((load<u32>(region, SLOT_GUEST_DR7) & DR7_LOADED) | DR7_ONE));
     store<u64>(MSR_DEBUGCTL, load<u64>(region, SLOT_GUEST_DEBUGCTL));
   }
   // Without instruction breakpoints nothing shows RF but the instruction it would be cleared by.
@@ -297,11 +265,11 @@ function putInForce(region: usize): void {
   const primary = load<u32>(region, SLOT_PRIMARY);
   const secondary = secondaryOf(region);
   const pin = load<u32>(region, SLOT_PIN);
-  store<u64>(EPTP, secondary & USE_EPT ? load<u64>(region, SLOT_EPTP) : 0);
+  store<u64>(EPTP, secondary & SECONDARY_EPT ? load<u64>(region, SLOT_EPTP) : 0);
   store<u32>(VPID, load<u32>(region, SLOT_VPID));
-  const offsets = (primary & TSC_OFFSETTING) != 0;
+  const offsets = (primary & PRIMARY_TSC_OFFSETTING) != 0;
   store<u64>(TSC_OFFSET, offsets ? load<u64>(region, SLOT_TSC_OFFSET) : 0);
-  store<u64>(TSC_MULTIPLIER, offsets && secondary & TSC_SCALING ? load<u64>(region, SLOT_TSC_MULTIPLIER) : 0);
+  store<u64>(TSC_MULTIPLIER, offsets && secondary & SECONDARY_TSC_SCALING ? load<u64>(region, SLOT_TSC_MULTIPLIER) : 0);
   store<u32>(VMX_MODE, (pin & PIN_NMI_EXITING ? VMX_NMI_EXITING : 0) | (pin & PIN_VIRTUAL_NMIS ? VMX_VIRTUAL_NMIS : 0));
 }
 
@@ -321,13 +289,13 @@ export function enterGuest(region: usize): i32 {
   putInForce(region);
   store<u32>(CPL, (load<u32>(SS, SEG_RIGHTS) >> 5) & 3);
   store<u32>(CODE_MODE, 2);
-  if (secondaryOf(region) & VIRTUAL_INTERRUPTS) updatePriority(region);
+  if (secondaryOf(region) & SECONDARY_VIRTUAL_INTERRUPTS) updatePriority(region);
   return 1;
 }
 
 /** In non-root operation: whether virtual interrupts are delivered and one may be due, in the virtual-APIC page or posted. */
 export function mayInterrupt(region: usize): i32 {
-  if (!(secondaryOf(region) & VIRTUAL_INTERRUPTS)) return 0;
+  if (!(secondaryOf(region) & SECONDARY_VIRTUAL_INTERRUPTS)) return 0;
   const page = virtualApic(region);
   if (!page) return 1;
   if (load<u32>(region, SLOT_PIN) & PIN_POSTED) {

@@ -19,9 +19,8 @@ import { MXCSR_MASK } from './softfloat-codes';
 import { Env, KIND_FINITE, KIND_ZERO, X } from './softfloat';
 import { unpack80 } from './softfloat-formats';
 import { headOf, physical, significandOf, SW_BUSY, SW_ERROR_SUMMARY } from './x87-stack';
+import { CR0_PE, RFLAGS_VM } from '../cpu/control-bits';
 
-const CR0_PE = 1;
-const RFLAGS_VM = 0x20000;
 const CW_INITIAL = 0x37f;
 /** Bits of the control word that exist; bit 6 always reads as 1. */
 const CW_WRITABLE = 0x1f3f;

@@ -8,6 +8,8 @@ import type { DecodedInstruction } from './decode.ts';
 import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
 import { alwaysChecked, isString, usesStack } from './table/legacy.ts';
+import { CR0_PE, RFLAGS_VM } from './control-bits.ts';
+import { RIGHTS_DB } from './segment-rights.ts';
 
 const MODE_64 = 2;
 const SS = 2;
@@ -15,10 +17,7 @@ const GS = 5;
 /** Access rights in VMCS format (SDM 3C 25.4.1): writable data that does not expand down. */
 const RIGHTS_MASK = 0x1001e;
 const FLAT_RIGHTS = 0x12;
-const BIG = 0x4000;
 const FLAT_LIMIT = 0xffff_ffff;
-const CR0_PE = 1;
-const RFLAGS_VM = 1 << 17;
 
 export interface CodeSegments {
   /** Names it among all that were met; 0 is 64-bit mode. */
@@ -44,7 +43,7 @@ export class CodeSegmentTable {
     if (mem.get32(L.CODE_MODE) === MODE_64) return undefined;
     let flat = 0;
     for (let segment = 0; segment <= GS; segment++) if (isFlat(mem, segment)) flat |= 1 << segment;
-    const big = mem.get32(L.SS + L.SEG_RIGHTS) & BIG;
+    const big = mem.get32(L.SS + L.SEG_RIGHTS) & RIGHTS_DB;
     const stack = !big ? '2' : flat & (1 << SS) ? 'f' : '4';
     const plain = (mem.get32(L.CR0) & CR0_PE) !== 0 && (mem.get32(L.SYSTEM_FLAGS) & RFLAGS_VM) === 0;
     const base = mem.get32(L.CS + L.SEG_BASE);

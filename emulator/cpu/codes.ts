@@ -66,6 +66,12 @@ export const CC_SHL = 6;
 export const CC_SHR = 7;
 export const CC_SAR = 8;
 
+// Bits of INTERRUPTIBILITY, as the VMCS has them (SDM 3C table 25-3).
+export const BLOCKED_BY_STI = 1;
+export const BLOCKED_BY_MOV_SS = 2;
+export const BLOCKED_BY_SMI = 4;
+export const BLOCKED_BY_NMI = 8;
+
 // Access kinds of the memory management unit.
 export const ACCESS_READ = 0;
 export const ACCESS_WRITE = 1;

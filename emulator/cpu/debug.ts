@@ -6,12 +6,12 @@ import * as L from './layout.ts';
 import type { CoreExports } from './context.ts';
 import { toNumber } from './code-address.ts';
 import type { LinearMemory } from './state.ts';
+import { CR4_DE } from './control-bits.ts';
 
 /** DR6 (SDM 3B 18.2.3): breakpoint conditions 3:0, general detect, single step, task switch. */
 export const Dr6 = { BREAKPOINTS: 0xf, BD: 0x2000, BS: 0x4000, BT: 0x8000 } as const;
 
 const ENABLES = 0xff;
-const CR4_DE = 8;
 const COUNT = 4;
 /** Values of R/W in DR7. */
 const EXECUTE = 0;

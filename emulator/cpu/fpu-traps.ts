@@ -7,13 +7,9 @@ import type { CodeMode } from './decode-table.ts';
 import type { DecodedInstruction } from './decode.ts';
 import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
+import { CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXSAVE, XCR0_AVX } from './control-bits.ts';
 
-const CR0_EM = 1 << 2;
-const CR0_TS = 1 << 3;
-const CR4_OSFXSR = 1 << 9;
-const CR4_OSXSAVE = 1 << 18;
 /** SSE and AVX state. */
-const XCR0_AVX = 6;
 
 const MODE = 3;
 const TASK_SWITCHED = 4;

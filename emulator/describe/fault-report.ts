@@ -13,6 +13,9 @@ import { type RightRow, effectiveRights } from '../mmu/rights.ts';
 import { walkResult } from '../mmu/walk-text.ts';
 import { BITS, bitsInWords } from './bits.ts';
 import { exceptionTitle } from './exceptions.ts';
+import { BITS_64 } from '../cpu/control-bits-64.ts';
+
+const { CR4_PKE } = BITS_64;
 
 export interface FaultReport {
   /** "#PF page fault", "EPT violation", "triple fault". */
@@ -198,7 +201,6 @@ function controls({ mem, cpu, core }: CpuContext): ControlRow[] {
   }
   return rows;
 }
-const CR4_PKE = 1n << 22n;
 const EPTP_AD = 0x40n;
 const EPT_BELOW = { 0: '', 4: ' under EPT', 5: ' under 5-level EPT' } as const;
 

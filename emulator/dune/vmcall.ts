@@ -9,6 +9,7 @@ import { completeSyscall, linuxPage } from './enter.ts';
 import { lintSyscall, syscallName } from './lint-syscall.ts';
 import { diagnose, diagnoseOnce, type Dune, type Vcpu } from './state.ts';
 import { hostFields, read, write } from './vcpu.ts';
+import { RFLAGS_IF } from '../cpu/control-bits.ts';
 
 const RAX = 0;
 const RCX = 1;
@@ -35,7 +36,6 @@ const Syscall = {
 const STRICT_LAST = 312n;
 /** End of user space. */
 const TASK_SIZE = 0x7fff_ffff_f000n;
-const RFLAGS_IF = 0x200;
 const ARITHMETIC_LOW_BYTE = 0xd5;
 
 /** RIP stands behind the VMCALL. */

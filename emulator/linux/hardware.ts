@@ -3,6 +3,9 @@ import { cpuid } from '../cpu/system/cpuid.ts';
 import type { CpuModel } from '../cpu/system/models.ts';
 import { linuxCr4 } from '../cpu/system/reset.ts';
 import { leastSignalStack } from './fpstate.ts';
+import { BITS_64 } from '../cpu/control-bits-64.ts';
+
+const { CR4_FSGSBASE } = BITS_64;
 
 /** What the auxiliary vector says of the processor. */
 export interface HardwareInformation {
@@ -16,7 +19,6 @@ export interface HardwareInformation {
 
 /** HWCAP2_FSGSBASE: ring 3 may use the instructions. */
 const RING3_FSGSBASE = 2;
-const CR4_FSGSBASE = 0x1_0000n;
 
 export function hardwareInformation(model: CpuModel): HardwareInformation {
   return {

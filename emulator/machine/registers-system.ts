@@ -10,8 +10,10 @@ import { BITS, bitsInWords } from '../describe/bits.ts';
 import type { BitField } from '../describe/bits.ts';
 import { decoded, hex, stored } from './register-row.ts';
 import type { RegisterRow } from './register-row.ts';
+import { BITS_64 } from '../cpu/control-bits-64.ts';
 
-const CR4_PCIDE = 0x20000n;
+const { CR4_PCIDE } = BITS_64;
+
 const NO_VMCS = 0xffff_ffff_ffff_ffffn;
 
 type Refuse = (context: CpuContext, value: bigint) => string | undefined;

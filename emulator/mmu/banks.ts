@@ -23,23 +23,25 @@ import {
 } from '../cpu/bank-keys.ts';
 import type { BankContext } from './api.ts';
 import type { MmuCore } from './core.ts';
+import {
+  CR0_WP,
+  CR0_PG,
+  CR4_PSE,
+  CR4_PAE,
+  CR4_PGE,
+  CR4_LA57,
+  CR4_SMEP,
+  CR4_SMAP,
+  CR4_PKE,
+  EFER_LMA,
+  EFER_NXE,
+} from '../cpu/control-bits.ts';
 
 /** Answers of the core: number of the bank, and whether it was last in force with another CR3. */
 const BANK = 0xff;
 const OTHER_ROOT = 0x100;
 /** No context has this first word. */
 const NO_KEY = -1;
-const CR0_WP = 1 << 16;
-const CR0_PG = 1 << 31;
-const CR4_PSE = 1 << 4;
-const CR4_PAE = 1 << 5;
-const CR4_PGE = 1 << 7;
-const CR4_LA57 = 1 << 12;
-const CR4_SMEP = 1 << 20;
-const CR4_SMAP = 1 << 21;
-const CR4_PKE = 1 << 22;
-const EFER_LMA = 1 << 10;
-const EFER_NXE = 1 << 11;
 
 const CR0_KEYS = [
   [KEY_WRITE_PROTECT, CR0_WP],

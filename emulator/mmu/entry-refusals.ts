@@ -4,8 +4,8 @@ import type { LinearMemory } from '../cpu/state.ts';
 import type { WalkStep } from './api.ts';
 import { EPT_ENTRY, PAGE_ENTRY } from './entries.ts';
 import { entrySpan } from './modes.ts';
+import { EFER_NXE } from '../cpu/control-bits.ts';
 
-const EFER_NXE = 0x800;
 const TOP_ADDRESS_BIT = 51;
 const NO_EXECUTE_BIT = 63;
 const MEMORY_TYPE_BITS = 3n;

@@ -1,13 +1,10 @@
 /** Which kind of paging is in force (SDM 3A 4.1.1), and what follows from it. */
 import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
+import { CR0_PG, CR4_PAE, CR4_LA57, EFER_LMA } from '../cpu/control-bits.ts';
 
 export type PagingMode = 'none' | '32-bit' | 'PAE' | '4-level' | '5-level';
 
-const CR0_PG = 0x8000_0000;
-const CR4_PAE = 0x20;
-const CR4_LA57 = 0x1000;
-const EFER_LMA = 0x400;
 /** Of the page-walk length less 1 in bits 5:3. */
 const EPTP_5_LEVELS = 0x20n;
 

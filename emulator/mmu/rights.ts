@@ -4,6 +4,7 @@ import type { LinearMemory } from '../cpu/state.ts';
 import type { Walk, WalkStep } from './api.ts';
 import { EPT_ENTRY, PAGE_ENTRY, entryName } from './entries.ts';
 import { isBeyondEpt } from './modes.ts';
+import { CR0_WP, CR4_SMEP, CR4_SMAP, CR4_PKE, RFLAGS_AC } from '../cpu/control-bits.ts';
 
 export interface RightRow {
   readonly right: 'read' | 'write' | 'execute';
@@ -13,11 +14,6 @@ export interface RightRow {
   readonly decidedBy: readonly string[];
 }
 
-const CR0_WP = 1 << 16;
-const CR4_SMEP = 1 << 20;
-const CR4_SMAP = 1 << 21;
-const CR4_PKE = 1 << 22;
-const RFLAGS_AC = 1 << 18;
 const EXECUTE_USER = 0x400n;
 const KEY_SHIFT = 59n;
 

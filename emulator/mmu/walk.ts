@@ -18,12 +18,12 @@ import type { MmuCore } from './core.ts';
 import { EPT_ENTRY, PAGE_ENTRY, entryName } from './entries.ts';
 import { misconfigurationOf, reservedBitsOf } from './entry-refusals.ts';
 import { isBeyondEpt, isCanonicalIn, linearBits, pagingMode } from './modes.ts';
+import { CR0_WP } from '../cpu/control-bits.ts';
 
 const ACCESS = { read: ACCESS_READ, write: ACCESS_WRITE, execute: ACCESS_EXEC } as const;
 const OUTCOMES = ['table', 'leaf', 'not-present', 'reserved-bit', 'misconfigured', 'no-memory'] as const;
 const STEPS = L.WALK + 64;
 const STEP_BYTES = 32;
-const CR0_WP = 1 << 16;
 const PF_KEY = 32;
 const EXECUTE_USER = 0x400n;
 

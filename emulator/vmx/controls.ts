@@ -1,19 +1,20 @@
 /** Bits of the VM-execution, VM-exit and VM-entry control fields (SDM 3C 25.6 to 25.8): names, meanings, and which this processor supports. */
+import * as core from '../cpu/vm-controls.ts';
 import { Field } from './fields.ts';
 
 /** Pin-based, field 4000h. */
 export const Pin = {
   ExternalInterruptExiting: 1 << 0,
-  NmiExiting: 1 << 3,
-  VirtualNmis: 1 << 5,
-  PreemptionTimer: 1 << 6,
-  ProcessPostedInterrupts: 1 << 7,
+  NmiExiting: core.PIN_NMI_EXITING,
+  VirtualNmis: core.PIN_VIRTUAL_NMIS,
+  PreemptionTimer: core.PIN_TIMER,
+  ProcessPostedInterrupts: core.PIN_POSTED,
 } as const;
 
 /** Primary processor-based, field 4002h. */
 export const Primary = {
-  InterruptWindowExiting: 1 << 2,
-  TscOffsetting: 1 << 3,
+  InterruptWindowExiting: core.PRIMARY_INTERRUPT_WINDOW,
+  TscOffsetting: core.PRIMARY_TSC_OFFSETTING,
   HltExiting: 1 << 7,
   InvlpgExiting: 1 << 9,
   MwaitExiting: 1 << 10,
@@ -24,30 +25,30 @@ export const Primary = {
   TertiaryControls: 1 << 17,
   Cr8LoadExiting: 1 << 19,
   Cr8StoreExiting: 1 << 20,
-  TprShadow: 1 << 21,
-  NmiWindowExiting: 1 << 22,
+  TprShadow: core.PRIMARY_TPR_SHADOW,
+  NmiWindowExiting: core.PRIMARY_NMI_WINDOW,
   MovDrExiting: 1 << 23,
   UnconditionalIoExiting: 1 << 24,
   IoBitmaps: 1 << 25,
-  MonitorTrapFlag: 1 << 27,
+  MonitorTrapFlag: core.PRIMARY_MONITOR_TRAP,
   MsrBitmaps: 1 << 28,
   MonitorExiting: 1 << 29,
   PauseExiting: 1 << 30,
-  SecondaryControls: 0x8000_0000,
+  SecondaryControls: core.PRIMARY_SECONDARY_CONTROLS,
 } as const;
 
 /** Secondary processor-based, field 401Eh. */
 export const Secondary = {
-  ApicAccesses: 1 << 0,
-  Ept: 1 << 1,
+  ApicAccesses: core.SECONDARY_APIC_ACCESSES,
+  Ept: core.SECONDARY_EPT,
   DescriptorTableExiting: 1 << 2,
   Rdtscp: 1 << 3,
   X2apicMode: 1 << 4,
-  Vpid: 1 << 5,
+  Vpid: core.SECONDARY_VPID,
   WbinvdExiting: 1 << 6,
   UnrestrictedGuest: 1 << 7,
   ApicRegisterVirtualization: 1 << 8,
-  VirtualInterruptDelivery: 1 << 9,
+  VirtualInterruptDelivery: core.SECONDARY_VIRTUAL_INTERRUPTS,
   PauseLoopExiting: 1 << 10,
   RdrandExiting: 1 << 11,
   Invpcid: 1 << 12,
@@ -55,12 +56,12 @@ export const Secondary = {
   VmcsShadowing: 1 << 14,
   EnclsExiting: 1 << 15,
   RdseedExiting: 1 << 16,
-  PageModificationLog: 1 << 17,
-  EptViolationException: 1 << 18,
+  PageModificationLog: core.SECONDARY_LOG,
+  EptViolationException: core.SECONDARY_VIOLATION_EXCEPTION,
   Xsaves: 1 << 20,
-  ModeBasedExecute: 1 << 22,
-  SubPageWritePermissions: 1 << 23,
-  TscScaling: 1 << 25,
+  ModeBasedExecute: core.SECONDARY_MODE_BASED_EXECUTE,
+  SubPageWritePermissions: core.SECONDARY_SUB_PAGES,
+  TscScaling: core.SECONDARY_TSC_SCALING,
 } as const;
 
 /** Tertiary processor-based, field 2034h of 64 bits. */
@@ -75,26 +76,26 @@ export const Tertiary = {
 
 /** VM-exit, field 400Ch. */
 export const Exit = {
-  SaveDebugControls: 1 << 2,
-  Host64: 1 << 9,
+  SaveDebugControls: core.EXIT_SAVE_DEBUG,
+  Host64: core.EXIT_HOST_64,
   LoadPerfGlobalCtrl: 1 << 12,
   AcknowledgeInterrupt: 1 << 15,
-  SavePat: 1 << 18,
-  LoadPat: 1 << 19,
-  SaveEfer: 1 << 20,
-  LoadEfer: 1 << 21,
+  SavePat: core.EXIT_SAVE_PAT,
+  LoadPat: core.EXIT_LOAD_PAT,
+  SaveEfer: core.EXIT_SAVE_EFER,
+  LoadEfer: core.EXIT_LOAD_EFER,
   SavePreemptionTimer: 1 << 22,
 } as const;
 
 /** VM-entry, field 4012h. */
 export const Entry = {
-  LoadDebugControls: 1 << 2,
-  Ia32eGuest: 1 << 9,
+  LoadDebugControls: core.ENTRY_LOAD_DEBUG,
+  Ia32eGuest: core.ENTRY_IA32E,
   EntryToSmm: 1 << 10,
   DeactivateDualMonitor: 1 << 11,
   LoadPerfGlobalCtrl: 1 << 13,
-  LoadPat: 1 << 14,
-  LoadEfer: 1 << 15,
+  LoadPat: core.ENTRY_LOAD_PAT,
+  LoadEfer: core.ENTRY_LOAD_EFER,
 } as const;
 
 export interface ControlBit {

@@ -23,6 +23,7 @@ import { exitsOfInstruction, type InstructionExit } from './instruction-exits.ts
 import { msrBitmapBit } from './intercepts.ts';
 import type { VirtualWrite } from './posted.ts';
 import type { CurrentVmcs } from './vmcs.ts';
+import { RFLAGS_OF } from '../cpu/control-bits.ts';
 
 /** What decides whether something exits. */
 export interface Deciding {
@@ -381,8 +382,6 @@ function software(vector: Vector, type: InterruptionType, because: string): () =
     throw new GuestFault({ kind: 'exception', vector, type, because });
   };
 }
-
-const RFLAGS_OF = 0x800;
 
 function overflow({ context }: Asked): Answer {
   if (!(context.core.arithmeticFlags() & RFLAGS_OF)) return no({ text: 'RFLAGS.OF is 0', section: 'SDM 2A INTO' });

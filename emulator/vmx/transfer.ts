@@ -8,6 +8,16 @@ import { Entry, Exit } from './controls.ts';
 import { WATCHED } from './checks/index.ts';
 import { Field } from './fields.ts';
 import { type CurrentVmcs, REMEMBERED, slotOf } from './vmcs.ts';
+import { CR0_KEPT, DR7_ENABLES, DR7_LOADED, DR7_ONE, EFER_LMA, EFER_LME } from '../cpu/control-bits.ts';
+import {
+  HOST_CODE_RIGHTS_32,
+  HOST_CODE_RIGHTS_64,
+  HOST_DATA_RIGHTS,
+  HOST_LIMIT,
+  HOST_TSS_LIMIT,
+  HOST_TSS_RIGHTS,
+  RIGHTS_UNUSABLE as UNUSABLE,
+} from '../cpu/segment-rights.ts';
 
 const RSP = L.GPR + 4 * 8;
 const GUEST_SEGMENTS = ['Es', 'Cs', 'Ss', 'Ds', 'Fs', 'Gs', 'Ldtr', 'Tr'] as const;
@@ -69,14 +79,7 @@ const HOST = plan(GUEST.end, [
   [Field.hostSysenterEip, L.MSR_SYSENTER_EIP, 8],
 ]);
 
-/** CR0 bits that entries and exits leave alone: ET, CD, NW and the reserved ones. */
-const CR0_KEPT = 0x7ffa_ffd0;
-const EFER_LME = 0x100;
-const EFER_LMA = 0x400;
-const DR7_ONE = 0x400;
-const DR7_ENABLES = 0xff;
 const RF = Flag.RF;
-const DR7_WRITABLE = 0xffff_2fff;
 
 /** To be called once for a machine. */
 export function installMoves({ u32 }: LinearMemory): void {
@@ -124,7 +127,7 @@ export function loadGuest(context: CpuContext, vmcs: CurrentVmcs): void {
   load(context, vmcs, GUEST);
   loadCr0(mem, vmcs.read32(Field.guestCr0));
   if (controls & Entry.LoadDebugControls) {
-    setLow(mem, L.DR7, (vmcs.read32(Field.guestDr7) & DR7_WRITABLE) | DR7_ONE);
+    setLow(mem, L.DR7, (vmcs.read32(Field.guestDr7) & DR7_LOADED) | DR7_ONE);
     vmcs.load64(Field.guestDebugctl, L.MSR_DEBUGCTL);
   }
   // Without instruction breakpoints nothing shows RF but the instruction it would be cleared by.
@@ -190,11 +193,6 @@ export function loadHost(context: CpuContext, vmcs: CurrentVmcs): void {
   loadHostSegments(mem, vmcs, host64);
 }
 
-const FLAT = 0xffff_ffff;
-const UNUSABLE = 0x1_0000;
-const DATA_RIGHTS = 0xc093;
-const TSS_RIGHTS = 0x8b;
-const TSS_LIMIT = 0x67;
 const HOST_DATA_SEGMENTS = [
   [Segment.ES, Field.hostEsSelector, 0],
   [Segment.SS, Field.hostSsSelector, 0],
@@ -205,13 +203,19 @@ const HOST_DATA_SEGMENTS = [
 
 /** Hidden parts are fixed, they are not read from descriptors (SDM 3C 28.5.2). */
 function loadHostSegments(mem: LinearMemory, vmcs: CurrentVmcs, host64: boolean): void {
-  setHidden(mem, Segment.CS, vmcs.read32(Field.hostCsSelector), FLAT, host64 ? 0xa09b : 0xc09b);
+  setHidden(
+    mem,
+    Segment.CS,
+    vmcs.read32(Field.hostCsSelector),
+    HOST_LIMIT,
+    host64 ? HOST_CODE_RIGHTS_64 : HOST_CODE_RIGHTS_32,
+  );
   for (const [segment, field, base] of HOST_DATA_SEGMENTS) {
     const selector = vmcs.read32(field);
-    setHidden(mem, segment, selector, FLAT, selector === 0 ? DATA_RIGHTS | UNUSABLE : DATA_RIGHTS);
+    setHidden(mem, segment, selector, HOST_LIMIT, selector === 0 ? HOST_DATA_RIGHTS | UNUSABLE : HOST_DATA_RIGHTS);
     if (base !== 0) vmcs.load64(base, L.SEG + segment * L.SEG_STRIDE + L.SEG_BASE);
   }
-  setHidden(mem, Segment.TR, vmcs.read32(Field.hostTrSelector), TSS_LIMIT, TSS_RIGHTS);
+  setHidden(mem, Segment.TR, vmcs.read32(Field.hostTrSelector), HOST_TSS_LIMIT, HOST_TSS_RIGHTS);
   vmcs.load64(Field.hostTrBase, L.SEG + Segment.TR * L.SEG_STRIDE + L.SEG_BASE);
   setHidden(mem, Segment.LDTR, 0, 0, UNUSABLE);
 }

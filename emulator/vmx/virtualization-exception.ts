@@ -6,8 +6,10 @@ import { ExitReason } from './exit-reasons.ts';
 import { Field } from './fields.ts';
 import { secondaryControls } from './queries.ts';
 import type { CurrentVmcs } from './vmcs.ts';
+import { BITS_64 } from '../cpu/control-bits-64.ts';
 
-const CR0_PE = 1n;
+const { CR0_PE } = BITS_64;
+
 const VECTOR_VE = 20;
 /** Offsets in the virtualization-exception information area (SDM 3C table 26-1). */
 const REASON = 0;

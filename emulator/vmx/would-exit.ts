@@ -33,6 +33,9 @@ import { ExitReason, exitReason, exitReasonName } from './exit-reasons.ts';
 import { Field } from './fields.ts';
 import { bitmapNames } from './intercepts.ts';
 import { CurrentVmcs } from './vmcs.ts';
+import { BITS_64 } from '../cpu/control-bits-64.ts';
+
+const { CR4_UMIP, CR4_TSD, CR4_PCE, CR4_VMXE } = BITS_64;
 
 export type ExitQuestion =
   /** An instruction, as if it stood at RIP; without bytes, the one that does. */
@@ -64,11 +67,6 @@ export interface ExitPrediction {
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
 // ---- what comes before an exit
-
-const CR4_UMIP = 0x800n;
-const CR4_TSD = 4n;
-const CR4_PCE = 0x100n;
-const CR4_VMXE = 0x2000n;
 
 type Check = (context: CpuContext, instruction: Instruction) => void;
 

@@ -1,17 +1,18 @@
 /** Integer operations on values of any operand size: 1, 2 and 4 bytes travel zero-extended in an i32, 8 in an i64. */
+import { RFLAGS_ARITHMETIC } from '../control-bits.ts';
 import type { Emitter, Size, Value } from '../emitter.ts';
 
-/** CF, PF, AF, ZF, SF, OF in RFLAGS. */
-export const CF = 0x001;
-export const PF = 0x004;
-export const AF = 0x010;
-export const ZF = 0x040;
-export const SF = 0x080;
-export const OF = 0x800;
-/** All six. */
-export const ARITHMETIC_FLAGS = 0x8d5;
-/** DF in SYSTEM_FLAGS. */
-export const DF = 0x400;
+/** Bits of RFLAGS: the arithmetic ones, and DF of SYSTEM_FLAGS. */
+export {
+  RFLAGS_AF as AF,
+  RFLAGS_ARITHMETIC as ARITHMETIC_FLAGS,
+  RFLAGS_CF as CF,
+  RFLAGS_DF as DF,
+  RFLAGS_OF as OF,
+  RFLAGS_PF as PF,
+  RFLAGS_SF as SF,
+  RFLAGS_ZF as ZF,
+} from '../control-bits.ts';
 
 export const RAX = 0;
 export const RCX = 1;
@@ -94,7 +95,7 @@ export function signBit(e: Emitter, size: number, value: Value): Value {
 
 /** Replaces some of the six flags: those in `mask` by `flags` (i32, nothing outside the mask). */
 export function replaceFlags(e: Emitter, mask: number, flags: Value): void {
-  const kept = e.op('i32.and', e.arithmeticFlags(), e.i32(ARITHMETIC_FLAGS & ~mask));
+  const kept = e.op('i32.and', e.arithmeticFlags(), e.i32(RFLAGS_ARITHMETIC & ~mask));
   e.setFlags('flags', 4, e.op('i32.or', kept, flags));
 }
 

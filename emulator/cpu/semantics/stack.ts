@@ -1,4 +1,5 @@
 /** PUSH, POP, ENTER, LEAVE, PUSHF, PUSHA, POPA (SDM 2A, 2B). */
+import { RFLAGS_IOPL, RFLAGS_RF, RFLAGS_VM } from '../control-bits.ts';
 import type { Emitter, Form, Semantic, Size, Value } from '../emitter.ts';
 import { SYSTEM_FLAGS } from '../layout.ts';
 import { RBP, RSP, sizeOf } from './operations.ts';
@@ -15,18 +16,17 @@ import {
   wrapped,
 } from './stack-pointer.ts';
 
-/** RFLAGS bits that PUSHF stores as 0: RF and VM. */
-const NOT_PUSHED = 0x30000;
+/** What PUSHF stores as 0. */
+const NOT_PUSHED = RFLAGS_RF | RFLAGS_VM;
 const ALWAYS_SET = 2;
-const VM = 0x20000;
-const VM_AND_IOPL = 0x23000;
+const VM_AND_IOPL = RFLAGS_VM | RFLAGS_IOPL;
 const GENERAL_PROTECTION = 13;
 
 /** Virtual-8086 mode with IOPL below 3: its monitor is asked (SDM 3B 21.2.7). */
 function refuseVirtual8086(e: Emitter, form: Form): void {
   if (form.legacy === undefined) return;
   const flags = e.op('i32.and', e.loadState(SYSTEM_FLAGS, 4), e.i32(VM_AND_IOPL));
-  const virtual = e.op('i32.and', flags, e.i32(VM));
+  const virtual = e.op('i32.and', flags, e.i32(RFLAGS_VM));
   e.raiseIf(
     e.op('i32.and', e.op('i32.ne', virtual, e.i32(0)), e.op('i32.ne', flags, e.i32(VM_AND_IOPL))),
     GENERAL_PROTECTION,

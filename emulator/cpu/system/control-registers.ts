@@ -14,23 +14,27 @@ import { hex, linearAddress, readOperand, writeGpr, writeOperand } from './memor
 import type { Bytes } from './memory.ts';
 import { commitPdptes, inPae, isPae, pdpteFault, readPdptes } from './pdptes.ts';
 import { readTpr, writeTpr } from './tpr.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR0_PE = 1n;
-const CR0_TS = 8n;
-const CR0_ET = 0x10n;
-const CR0_NW = 0x2000_0000n;
-const CR0_CD = 0x4000_0000n;
-const CR0_PG = 0x8000_0000n;
-const CR4_PSE = 0x10n;
-const CR4_PAE = 0x20n;
-const CR4_MCE = 0x40n;
-const CR4_PGE = 0x80n;
-const CR4_PCIDE = 0x20000n;
-const CR4_SMEP = 0x100000n;
-const CR4_UMIP = 0x800n;
-const CR4_LA57 = 0x1000n;
-const EFER_LME = 0x100n;
-const EFER_LMA = 0x400n;
+const {
+  CR0_PE,
+  CR0_TS,
+  CR0_ET,
+  CR0_NW,
+  CR0_CD,
+  CR0_PG,
+  CR4_PSE,
+  CR4_PAE,
+  CR4_MCE,
+  CR4_PGE,
+  CR4_PCIDE,
+  CR4_SMEP,
+  CR4_UMIP,
+  CR4_LA57,
+  EFER_LME,
+  EFER_LMA,
+} = BITS_64;
+
 const NO_FLUSH = 1n << 63n;
 const LOW16 = 0xffffn;
 

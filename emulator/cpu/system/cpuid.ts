@@ -5,6 +5,9 @@ import { compactedBytes, EXTENDED_COMPONENTS, standardBytes, xcr0Known } from '.
 import { FEATURES } from './features.ts';
 import type { Register } from './features.ts';
 import type { CpuModel } from './models.ts';
+import { BITS_64 } from '../control-bits-64.ts';
+
+const { CR4_OSXSAVE, CR4_PKE } = BITS_64;
 
 /** What a leaf depends on besides the model. */
 export interface CpuidEnvironment {
@@ -37,14 +40,12 @@ export function cpuidEnvironment({ mem, cpu, cpuIndex, cpus, board }: CpuContext
 export type CpuidResult = readonly [eax: number, ebx: number, ecx: number, edx: number];
 
 const NOTHING: CpuidResult = [0, 0, 0, 0];
-const CR4_OSXSAVE = 0x4_0000n;
 const OSXSAVE = 1 << 27;
 const TSC_DEADLINE = 1 << 24;
 const APIC = 1 << 9;
 const APIC_ENABLED = 0x800;
 const MAX_EXTENDED = 0x80000008;
 const LINE = 64;
-const CR4_PKE = 0x40_0000n;
 const OSPKE = 1 << 4;
 
 interface Cache {

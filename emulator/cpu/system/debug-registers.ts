@@ -7,8 +7,10 @@ import { ExitReason, Primary, exit, primary } from './exits.ts';
 import { GuestFault, Vector, generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, readOperand, writeGpr } from './memory.ts';
 import type { Bytes } from './memory.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR4_DE = 8n;
+const { CR4_DE } = BITS_64;
+
 const DR7_GD = 1n << 13n;
 const DR6_WRITABLE = 0xe00fn;
 const DR6_ONES = 0xffff_0ff0n;

@@ -1,29 +1,30 @@
 /** Segment descriptors in the GDT and LDT (SDM 3A 3.4.5, 7.2.3), and what follows from CS and SS. */
 import type { CpuContext } from '../context.ts';
 import * as L from '../layout.ts';
+import * as rights from '../segment-rights.ts';
 import { Segment } from '../state.ts';
 import type { LinearMemory, SegmentRegister } from '../state.ts';
 import { Vector, raise } from './fault.ts';
 import { linuxDescriptor } from './linux-gdt.ts';
 import { hex, readLinear, writeLinear } from './memory.ts';
+import { EFER_LMA } from '../control-bits.ts';
 
 /** Bits of the access rights in VMCS format (SDM 3C 25.4.1). */
 export const Rights = {
-  TYPE: 0xf,
-  ACCESSED: 0x1,
-  WRITABLE: 0x2,
-  READABLE: 0x2,
-  EXPAND_DOWN: 0x4,
-  CONFORMING: 0x4,
-  CODE: 0x8,
-  /** Code or data. */
-  S: 0x10,
-  DPL_SHIFT: 5,
-  PRESENT: 0x80,
-  L: 0x2000,
-  DB: 0x4000,
-  G: 0x8000,
-  UNUSABLE: 0x10000,
+  TYPE: rights.RIGHTS_TYPE,
+  ACCESSED: rights.RIGHTS_ACCESSED,
+  WRITABLE: rights.RIGHTS_WRITABLE,
+  READABLE: rights.RIGHTS_READABLE,
+  EXPAND_DOWN: rights.RIGHTS_EXPAND_DOWN,
+  CONFORMING: rights.RIGHTS_CONFORMING,
+  CODE: rights.RIGHTS_CODE,
+  S: rights.RIGHTS_S,
+  DPL_SHIFT: rights.RIGHTS_DPL_SHIFT,
+  PRESENT: rights.RIGHTS_PRESENT,
+  L: rights.RIGHTS_L,
+  DB: rights.RIGHTS_DB,
+  G: rights.RIGHTS_G,
+  UNUSABLE: rights.RIGHTS_UNUSABLE,
 } as const;
 
 export const SystemType = {
@@ -50,8 +51,6 @@ export interface Descriptor {
   readonly rights: number;
   readonly dpl: number;
 }
-
-export const EFER_LMA = 0x400n;
 
 /** RPL and TI aside, selector 0 is null. */
 export function isNull(selector: number): boolean {
@@ -147,11 +146,9 @@ export function deriveCode(mem: LinearMemory): void {
   mem.set32(L.CODE_MODE, codeMode(mem.get32(L.MSR_EFER), mem.get32(L.CS + L.SEG_RIGHTS)));
 }
 
-const EFER_LMA_LOW = Number(EFER_LMA);
-
 /** 0 16-bit, 1 32-bit, 2 64-bit. `efer`: its low half. */
 export function codeMode(efer: number, csRights: number): number {
-  if (efer & EFER_LMA_LOW && csRights & Rights.L) return 2;
+  if (efer & EFER_LMA && csRights & Rights.L) return 2;
   return csRights & Rights.DB ? 1 : 0;
 }
 

@@ -12,7 +12,7 @@ import type { Exception, Progress } from './gates.ts';
 import { recordDebugException } from './debug-registers.ts';
 import { enterLegacyHandler } from './legacy-gates.ts';
 import { hex } from './memory.ts';
-import { EFER_LMA } from './descriptors.ts';
+import { EFER_LMA } from '../control-bits.ts';
 import { CPU_COSTS } from '../costs.ts';
 
 /**
@@ -114,7 +114,7 @@ interface Failure {
 function tryDelivery(context: CpuContext, event: Exception): Failure | undefined {
   const progress: Progress = { stage: '', about: undefined };
   try {
-    if (context.cpu.efer & EFER_LMA) enterHandler(context, event, progress);
+    if (context.mem.get32(L.MSR_EFER) & EFER_LMA) enterHandler(context, event, progress);
     else enterLegacyHandler(context, event, progress);
     return undefined;
   } catch (error) {

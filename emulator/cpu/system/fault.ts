@@ -3,6 +3,7 @@ import * as C from '../codes.ts';
 import type { CpuContext } from '../context.ts';
 import type { EptFault, Fault } from '../engine-api.ts';
 import * as L from '../layout.ts';
+import { RIGHTS_UNUSABLE } from '../segment-rights.ts';
 import { Segment } from '../state.ts';
 
 export const enum Vector {
@@ -124,11 +125,10 @@ function eptFault({ mem }: CpuContext, kind: EptFault['kind'], gva: bigint): Ept
 }
 
 const SEGMENT_NAMES: readonly string[] = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
-const UNUSABLE = 0x10000;
 
 function segmentFault({ cpu }: CpuContext, segment: Segment, offset: bigint): Fault {
   const { rights, limit } = cpu.segment(segment);
-  const refused = rights & UNUSABLE ? 'which is null' : `whose limit 0x${limit.toString(16)} or type forbids it`;
+  const refused = rights & RIGHTS_UNUSABLE ? 'which is null' : `whose limit 0x${limit.toString(16)} or type forbids it`;
   return {
     kind: 'exception',
     vector: segment === Segment.SS ? Vector.SS : Vector.GP,

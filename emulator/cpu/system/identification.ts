@@ -12,8 +12,10 @@ import type { Bytes } from './memory.ts';
 import { msrName, readMsr, refuseMsr, writeMsr } from './msrs.ts';
 import { afterVirtualWrite } from './tpr.ts';
 import { guestTsc, setEdxEax } from './tsc.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR4_FSGSBASE = 0x10000n;
+const { CR4_FSGSBASE } = BITS_64;
+
 const LOW32 = 0xffff_ffffn;
 
 export function executeCpuid(context: CpuContext, instruction: Instruction): SystemOutcome {

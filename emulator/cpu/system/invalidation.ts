@@ -6,8 +6,9 @@ import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { effectiveAddress, hex, isCanonicalBase, linearAddress, readLinear, readOperand } from './memory.ts';
 import type { Bytes } from './memory.ts';
 import { Segment } from '../state.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR4_PCIDE = 0x20000n;
+const { CR4_PCIDE } = BITS_64;
 
 /** Does nothing for an address that is not canonical. */
 export function invlpg(context: CpuContext, instruction: Instruction): SystemOutcome {

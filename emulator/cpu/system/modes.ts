@@ -2,11 +2,11 @@
 import type { CpuContext } from '../context.ts';
 import * as L from '../layout.ts';
 import type { Segment, SegmentRegister } from '../state.ts';
-import { EFER_LMA, Rights } from './descriptors.ts';
+import { Rights } from './descriptors.ts';
 import { generalProtection, undefinedOpcode } from './fault.ts';
 import { Flag, systemFlags } from './rflags.ts';
+import { CR0_PE, EFER_LMA } from '../control-bits.ts';
 
-const CR0_PE = 1;
 /** Writable data, accessed, present: what every segment register of these modes holds, CS too (SDM 3A table 10-1). */
 const REAL_RIGHTS = 0x93;
 const VIRTUAL_RIGHTS = 0xf3;
@@ -21,8 +21,8 @@ export function isVirtual8086(context: CpuContext): boolean {
 }
 
 /** IA-32e mode: 64-bit or compatibility mode. */
-export function isLongMode({ cpu }: CpuContext): boolean {
-  return (cpu.efer & EFER_LMA) !== 0n;
+export function isLongMode({ mem }: CpuContext): boolean {
+  return (mem.get32(L.MSR_EFER) & EFER_LMA) !== 0;
 }
 
 /** A selector is a segment's base divided by 16, not an index. */

@@ -3,6 +3,9 @@ import type { CpuContext } from '../context.ts';
 import * as L from '../layout.ts';
 import { isCanonicalBase } from './memory.ts';
 import { readTsc, writeTsc } from './tsc.ts';
+import { BITS_64 } from '../control-bits-64.ts';
+
+const { EFER_LME, EFER_LMA, CR0_PG } = BITS_64;
 
 export interface Msr {
   readonly number: number;
@@ -35,9 +38,6 @@ export interface ModeRegisters {
 
 const ALL = 0xffff_ffff_ffff_ffffn;
 const LOW32 = 0xffff_ffffn;
-const EFER_LME = 0x100n;
-const EFER_LMA = 0x400n;
-const CR0_PG = 0x8000_0000n;
 const PHYSICAL = 0x000f_ffff_ffff_f000n;
 const FEATURE_CONTROL_LOCK = 1n;
 /** PMU available, branch trace store and PEBS unavailable. */

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import * as L from '../layout.ts';
 import { createTestMachine } from './system-test-support.ts';
 import type { TestMachine } from './system-test-support.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR4_LA57 = 0x1000n;
+const { CR4_LA57 } = BITS_64;
+
 const PML5 = 0xe00000;
 const PML4 = 0xf00000;
 const TABLES = 0xe10000;

@@ -5,12 +5,10 @@ import type { Fault } from '../engine-api.ts';
 import * as L from '../layout.ts';
 import type { LinearMemory } from '../state.ts';
 import { takeCoreFault } from './fault.ts';
+import * as bits from '../control-bits.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR0_PG = 0x8000_0000n;
-const CR4_PAE = 0x20n;
-const EFER_LMA = 0x400n;
-/** The same as words. */
-const [PG, PAE, LMA] = [CR0_PG, CR4_PAE, EFER_LMA].map(Number) as [number, number, number];
+const { CR0_PG, CR4_PAE, EFER_LMA } = BITS_64;
 const PRESENT = 1n;
 const RESERVED = 0x1e6n;
 const PDPTES = 4;
@@ -22,8 +20,8 @@ export function isPae(cr0: bigint, cr4: bigint, efer: bigint): boolean {
 
 /** `isPae` of the state as it is, in words. */
 export function inPae(mem: LinearMemory): boolean {
-  if (mem.get32(L.MSR_EFER) & LMA) return false;
-  return (mem.get32(L.CR0) & PG) !== 0 && (mem.get32(L.CR4) & PAE) !== 0;
+  if (mem.get32(L.MSR_EFER) & bits.EFER_LMA) return false;
+  return (mem.get32(L.CR0) & bits.CR0_PG) !== 0 && (mem.get32(L.CR4) & bits.CR4_PAE) !== 0;
 }
 
 /**

@@ -2,8 +2,10 @@
 import type { CpuContext, SystemOutcome } from '../context.ts';
 import * as L from '../layout.ts';
 import { generalProtection, undefinedOpcode } from './fault.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR4_PKE = 0x40_0000n;
+const { CR4_PKE } = BITS_64;
+
 const LOW32 = 0xffff_ffffn;
 const RAX = 0;
 const RCX = 1;

@@ -8,6 +8,9 @@ import { cr4Known } from './control-registers.ts';
 import type { CpuModel } from './models.ts';
 import { nullSegment, updateDerived } from './descriptors.ts';
 import { LINUX_GDT_LIMIT } from './linux-gdt.ts';
+import { BITS_64 } from '../control-bits-64.ts';
+
+const { CR4_SMEP } = BITS_64;
 
 export { updateDerived } from './descriptors.ts';
 
@@ -26,7 +29,6 @@ export const DEFAULT_PAT = 0x0007_0406_0007_0406n;
 
 /** Fast strings and MONITOR; no branch trace store, no PEBS. */
 const MISC_ENABLE = 0x4_1801n;
-const CR4_SMEP = 0x10_0000n;
 const LINUX_TSS_SELECTOR = 0x40;
 const NEVER = 0xffff_ffff_ffff_ffffn;
 const FLAT_LIMIT = 0xffff_ffff;

@@ -1,31 +1,30 @@
 /** RFLAGS whole: the lazy arithmetic flags and SYSTEM_FLAGS put together and taken apart (SDM 1 3.4.3). */
 import * as C from '../codes.ts';
+import * as bits from '../control-bits.ts';
 import type { CpuContext } from '../context.ts';
 import * as L from '../layout.ts';
 
 export const Flag = {
-  CF: 1 << 0,
-  PF: 1 << 2,
-  AF: 1 << 4,
-  ZF: 1 << 6,
-  SF: 1 << 7,
-  TF: 1 << 8,
-  IF: 1 << 9,
-  DF: 1 << 10,
-  OF: 1 << 11,
-  IOPL: 3 << 12,
-  NT: 1 << 14,
-  RF: 1 << 16,
-  VM: 1 << 17,
-  AC: 1 << 18,
-  VIF: 1 << 19,
-  VIP: 1 << 20,
-  ID: 1 << 21,
+  CF: bits.RFLAGS_CF,
+  PF: bits.RFLAGS_PF,
+  AF: bits.RFLAGS_AF,
+  ZF: bits.RFLAGS_ZF,
+  SF: bits.RFLAGS_SF,
+  TF: bits.RFLAGS_TF,
+  IF: bits.RFLAGS_IF,
+  DF: bits.RFLAGS_DF,
+  OF: bits.RFLAGS_OF,
+  IOPL: bits.RFLAGS_IOPL,
+  NT: bits.RFLAGS_NT,
+  RF: bits.RFLAGS_RF,
+  VM: bits.RFLAGS_VM,
+  AC: bits.RFLAGS_AC,
+  VIF: bits.RFLAGS_VIF,
+  VIP: bits.RFLAGS_VIP,
+  ID: bits.RFLAGS_ID,
 } as const;
 
-const ARITHMETIC = Flag.CF | Flag.PF | Flag.AF | Flag.ZF | Flag.SF | Flag.OF;
-const SYSTEM =
-  Flag.TF | Flag.IF | Flag.DF | Flag.IOPL | Flag.NT | Flag.RF | Flag.VM | Flag.AC | Flag.VIF | Flag.VIP | Flag.ID;
+const { RFLAGS_ARITHMETIC: ARITHMETIC, RFLAGS_SYSTEM: SYSTEM } = bits;
 const ALWAYS_ONE = 2;
 
 export function readRflags(context: CpuContext): number {

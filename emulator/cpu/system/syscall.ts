@@ -4,14 +4,14 @@ import type { Instruction } from '../instruction.ts';
 import { CPU_COSTS } from '../costs.ts';
 import * as L from '../layout.ts';
 import type { LinearMemory } from '../state.ts';
-import { EFER_LMA, updateDerived } from './descriptors.ts';
+import { updateDerived } from './descriptors.ts';
 import { ringChangeEvent, trappedSyscallEvent } from './events.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
 import { hex, isCanonical } from './memory.ts';
 import { hasRealSegments, isRealMode } from './modes.ts';
 import { Flag, readRflags, systemFlags, writeRflags, writeSystemFlags } from './rflags.ts';
+import { EFER_LMA, EFER_SCE } from '../control-bits.ts';
 
-const EFER_SCE = 1;
 const RCX = 1;
 const R11 = 11;
 const RDX = 2;
@@ -88,7 +88,7 @@ export function sysenter(context: CpuContext): SystemOutcome {
   if (isRealMode(context)) generalProtection('SYSENTER in real mode');
   if (selector === 0) generalProtection('SYSENTER with IA32_SYSENTER_CS = 0');
   const cpl = cpu.cpl;
-  const wide = (cpu.efer & EFER_LMA) !== 0n;
+  const wide = (mem.get32(L.MSR_EFER) & EFER_LMA) !== 0;
   const mask = wide ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
   cpu.rsp = mem.get64(L.MSR_SYSENTER_ESP) & mask;
   cpu.rip = mem.get64(L.MSR_SYSENTER_EIP) & mask;

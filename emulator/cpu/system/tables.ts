@@ -39,8 +39,9 @@ import type { Bytes } from './memory.ts';
 import { Flag, arithmeticFlags, setArithmeticFlags } from './rflags.ts';
 import { isLongMode, requireProtectedMode } from './modes.ts';
 import { storeSelector } from './segments.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR4_UMIP = 0x800n;
+const { CR4_UMIP } = BITS_64;
 
 /** 29:28 of the exit's instruction information. */
 const TABLE_CODE = { sgdt: 0, sidt: 1, lgdt: 2, lidt: 3 } as const;

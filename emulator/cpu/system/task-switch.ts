@@ -25,9 +25,10 @@ import type { Bytes } from './memory.ts';
 import { isLongMode, realSegment } from './modes.ts';
 import { currentStack, loadPointer, pushNew } from './new-stack.ts';
 import { Flag, readRflags, writeRflags } from './rflags.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR0_PG = 0x8000_0000n;
-const CR0_TS = 8n;
+const { CR0_PG, CR0_TS } = BITS_64;
+
 const DR6_BT = 0x8000n;
 const BUSY = 2;
 const WIDE = 8;

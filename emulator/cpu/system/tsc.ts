@@ -4,9 +4,10 @@ import type { Instruction } from '../instruction.ts';
 import * as L from '../layout.ts';
 import { ExitReason, Primary, Secondary, exit, primary, secondary } from './exits.ts';
 import { generalProtection, requireCpl0, undefinedOpcode } from './fault.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR4_TSD = 4n;
-const CR4_PCE = 0x100n;
+const { CR4_TSD, CR4_PCE } = BITS_64;
+
 const LOW32 = 0xffff_ffffn;
 const RAX = 0;
 const RCX = 1;

@@ -20,8 +20,10 @@ import type { Bytes } from './memory.ts';
 import { refuseCr0, refuseCr4 } from './control-registers.ts';
 import { isLongMode, requireProtectedMode } from './modes.ts';
 import { Flag, setArithmeticFlags } from './rflags.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR4_VMXE = 0x2000n;
+const { CR4_VMXE } = BITS_64;
+
 const FEATURE_CONTROL_LOCK_AND_VMX = 5n;
 const { VmcallInRoot: ERROR_VMCALL_IN_ROOT, VmxonInRoot: ERROR_VMXON_IN_ROOT } = VmxError;
 const { InvalidInvalidation: ERROR_INVALIDATION } = VmxError;

@@ -10,9 +10,10 @@ import { generalProtection, raise, requireCpl0, undefinedOpcode, Vector } from '
 import { hex, linearAddress, readBlock, writeBlocks } from './memory.ts';
 import { setEdxEax } from './tsc.ts';
 import * as image from './xstate-image.ts';
+import { BITS_64 } from '../control-bits-64.ts';
 
-const CR0_TS = 8n;
-const CR4_OSXSAVE = 0x4_0000n;
+const { CR0_TS, CR4_OSXSAVE } = BITS_64;
+
 const LOW32 = 0xffff_ffffn;
 const XCOMP_COMPACTED = 1n << 63n;
 /** REX.W. */

@@ -6,6 +6,7 @@ import { isEptp } from '../eptp.ts';
 import { Field, type FieldName } from '../fields.ts';
 import { AREA_CHECK } from './msr-load.ts';
 import type { CheckRow, CheckState } from './row.ts';
+import { CR0_PE } from '../../cpu/control-bits.ts';
 
 const EXECUTION = '27.2.1.1';
 const EXITING = '27.2.1.2';
@@ -303,7 +304,6 @@ const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17]);
 const OTHER_EVENT = 7;
 const isRealModeGuest = (s: CheckState): boolean =>
   s.secondary(Secondary.UnrestrictedGuest) && (s.n('guestCr0') & CR0_PE) === 0;
-const CR0_PE = 1;
 const HARDWARE_EXCEPTION = 3;
 const SOFTWARE = new Set([4, 5, 6]);
 

@@ -7,6 +7,7 @@ import type { FieldName } from '../fields.ts';
 import { SHADOW_INDICATOR, VMCS_REVISION } from '../capabilities.ts';
 import { segmentChecks } from './segments.ts';
 import { type CheckRow, type CheckState, isEfer, isPat } from './row.ts';
+import { CR0_PE, CR0_PG, CR4_PAE, CR4_PCIDE } from '../../cpu/control-bits.ts';
 
 const PDPTES = ['guestPdpte0', 'guestPdpte1', 'guestPdpte2', 'guestPdpte3'] as const;
 const REGISTERS = '27.3.1.1';
@@ -14,11 +15,7 @@ const TABLES = '27.3.1.3';
 const RIP = '27.3.1.4';
 const NON_REGISTER = '27.3.1.5';
 
-const CR0_PE = 1;
-const CR0_PG = 0x8000_0000;
 const CR0_PE_PG = 0x8000_0001n;
-const CR4_PAE = 0x20;
-const CR4_PCIDE = 0x20000;
 const DEBUGCTL_BITS = 0xdfc3n;
 const DEBUGCTL_BTF = 2;
 

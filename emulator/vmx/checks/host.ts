@@ -3,13 +3,14 @@ import * as L from '../../cpu/layout.ts';
 import { Entry, Exit } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
 import { type CheckRow, type CheckState, isEfer, isPat } from './row.ts';
+import { CR4_PAE, CR4_PCIDE } from '../../cpu/control-bits.ts';
+import { BITS_64 } from '../../cpu/control-bits-64.ts';
+
+const { EFER_LMA } = BITS_64;
 
 const REGISTERS = '27.2.2';
 const SEGMENTS = '27.2.3';
 const MODE = '27.2.4';
-const CR4_PAE = 0x20;
-const CR4_PCIDE = 0x2_0000;
-const EFER_LMA = 0x400n;
 
 const host64 = (s: CheckState): boolean => s.exit(Exit.Host64);
 

@@ -4,6 +4,7 @@
  * over the latter if one of them has changed, and always at those over RIP and over memory.
  */
 import type { CpuContext } from '../../cpu/context.ts';
+import { RFLAGS_ARITHMETIC } from '../../cpu/control-bits.ts';
 import type { CheckFailure } from '../api.ts';
 import { Field, type FieldName, fieldName, vmcsField } from '../fields.ts';
 import { REMEMBERED, slotOf, type CurrentVmcs } from '../vmcs.ts';
@@ -54,8 +55,8 @@ const UNSTEADY: Readonly<Record<CheckGroup, readonly CheckRow[]>> = {
   guest: VOLATILE.guest.filter(isUnsteady),
 };
 
-/** No row is about CF PF AF ZF SF OF. */
-const CHECKED_RFLAGS = ~0x8d5;
+/** No row is about the arithmetic flags. */
+const CHECKED_RFLAGS = ~RFLAGS_ARITHMETIC;
 /** Words in the region, each with a mask, that the volatile rows but the unsteady ones depend on. */
 export const WATCHED = Int32Array.from(
   [

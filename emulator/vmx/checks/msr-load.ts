@@ -6,6 +6,9 @@ import { Entry } from '../controls.ts';
 import { Field } from '../fields.ts';
 import type { CurrentVmcs } from '../vmcs.ts';
 import type { Violation } from './index.ts';
+import { BITS_64 } from '../../cpu/control-bits-64.ts';
+
+const { EFER_LME, EFER_LMA, CR0_PG } = BITS_64;
 
 /** The check of the area's address and size: where it is violated, there are no entries to look at. */
 export const AREA_CHECK = 'controls.entry.msr-load';
@@ -112,10 +115,6 @@ function violation(row: { readonly id: string; readonly wants: string }, entry: 
     qualification: entry,
   };
 }
-
-const EFER_LME = 0x100n;
-const EFER_LMA = 0x400n;
-const CR0_PG = 0x8000_0000n;
 
 /** CR0 and EFER as the entry has loaded them before it comes to the area (SDM 3C 27.3.2.1). */
 function guestRegisters({ cpu }: CpuContext, vmcs: CurrentVmcs): ModeRegisters {

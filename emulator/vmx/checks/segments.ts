@@ -2,16 +2,19 @@
 import { Entry, Secondary } from '../controls.ts';
 import { Field, type FieldName } from '../fields.ts';
 import { type CheckRow, type CheckState } from './row.ts';
+import { CR0_PE, RFLAGS_VM } from '../../cpu/control-bits.ts';
+import {
+  RIGHTS_DB as DB,
+  RIGHTS_G as G,
+  RIGHTS_L as L,
+  RIGHTS_PRESENT as P,
+  RIGHTS_S as S,
+  RIGHTS_TYPE as TYPE,
+  RIGHTS_UNUSABLE as UNUSABLE,
+} from '../../cpu/segment-rights.ts';
 
 const SECTION = '27.3.1.2';
 
-const TYPE = 0xf;
-const S = 0x10;
-const P = 0x80;
-const L = 0x2000;
-const DB = 0x4000;
-const G = 0x8000;
-const UNUSABLE = 0x1_0000;
 /** Accessed, writable, expanding up: what CS holds in real mode. */
 const DATA_TYPE = 3;
 const RESERVED = 0xfffe_0f00;
@@ -29,8 +32,6 @@ const rights = (name: Name): FieldName => `guest${name}AccessRights`;
 /** CS and TR are always usable. */
 const usable = (s: CheckState, name: Name): boolean => name === 'Cs' || (s.n(rights(name)) & UNUSABLE) === 0;
 const virtual = (s: CheckState): boolean => (s.n('guestRflags') & RFLAGS_VM) !== 0;
-const RFLAGS_VM = 0x2_0000;
-const CR0_PE = 1;
 const unrestricted = (s: CheckState): boolean => s.secondary(Secondary.UnrestrictedGuest);
 const type = (s: CheckState, name: Name): number => s.n(rights(name)) & TYPE;
 const dpl = (s: CheckState, name: Name): number => (s.n(rights(name)) >> 5) & 3;

@@ -1,10 +1,10 @@
 /** For specs: for every VM-entry check, changes of the machine of the specs (vmx-test-support.ts) that violate it. */
 import { Entry, Exit, Pin, Primary, Secondary, Tertiary } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
+import { CR4_PCIDE } from '../../cpu/control-bits.ts';
 
 const NOT_CANONICAL = 1n << 60n;
 const TOO_WIDE = 1n << 45n;
-const CR4_PCIDE = 0x2_0000;
 
 /** A value, or a change of the value that stands there. */
 export type Change = bigint | ((value: bigint) => bigint);
