@@ -13,8 +13,8 @@ import { CODE, GDT, IDT, RSP0, STACK, TSS, UNMAPPED, USER_STACK, createTestMachi
 
 const SEED = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
 const CASES = 3000;
-/** Least share of cases that must have gone the short way: else the test compares the slow path with itself. */
-const LEAST = 0.2;
+/** Part of the cases that must have gone the short way, or the comparison says little: well below what seeds come to (a fifth of returns, two fifths of events). */
+const LEAST = 0.15;
 
 /** What is looked at after a case: tables of segments, gates and pages, stacks. */
 const RANGES: readonly (readonly [start: number, end: number])[] = [
