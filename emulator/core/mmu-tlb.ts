@@ -1,6 +1,6 @@
 /** TLB banks and their jump caches (AssemblyScript). Which bank serves which context is decided by mmu/banks.ts. */
 import {
-  CODE_ADDEND, CODE_BANK_BYTES, CODE_BITMAP, CODE_ENTRIES, CODE_PAGES, CODE_PAGES_A_BANK, CODE_SHIFT, CODE_TLB, CODE_USED, CODE_VALID, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_EMPTY, JC_SHIFT, JC_USED,
+  CODE_ADDEND, CODE_BANK_BYTES, CODE_BITMAP, CODE_CHUNK, CODE_ENTRIES, CODE_PAGES, CODE_PAGES_A_BANK, CODE_SHIFT, CODE_TLB, CODE_USED, CODE_USED_BYTES, CODE_VALID, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_EMPTY, JC_SHIFT, JC_USED,
   MARKS_A_BANK, RAM_BASE, TLB,
   TLB_ADDEND, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_GPA_SHIFT, TLB_MARKS, TLB_PARKED, TLB_READ, TLB_SHIFT,
   TLB_SIBLINGS, TLB_UNCACHED, TLB_WRITE,
@@ -93,29 +93,41 @@ export function noteCode(gva: u64, addend: u32): void {
   if (displaced != 0) dropJumps(bank, displaced & PAGE_MASK, PAGE_MASK);
   store<u64>(code, (gva & PAGE_MASK) | CODE_VALID);
   store<u32>(code, addend, CODE_ADDEND);
-  const chunks = <usize>CODE_USED + <usize>bank * 8;
-  store<u64>(chunks, load<u64>(chunks) | (<u64>1 << ((gva >> 16) & 63)));
+  const chunk = (<u32>(gva >> 12) & (CODE_ENTRIES - 1)) / CODE_CHUNK;
+  const byte = <usize>CODE_USED + <usize>bank * CODE_USED_BYTES + (chunk >> 3);
+  store<u8>(byte, <u8>(<u32>load<u8>(byte) | (<u32>1 << (chunk & 7))));
   noteCodePage(gva);
+}
+const CODE_CHUNK_BYTES: usize = CODE_CHUNK << CODE_SHIFT;
+/** Where bits of CODE_USED stand. */
+@inline function usedWord(bank: i32, word: usize): usize {
+  return <usize>CODE_USED + <usize>bank * CODE_USED_BYTES + word;
+}
+/** The entries that the lowest bit of such a word stands for. */
+@inline function codeChunk(bank: i32, word: usize, bits: u64): usize {
+  return <usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + ((word << 3) + <usize>ctz<u64>(bits)) * CODE_CHUNK_BYTES;
 }
 /** Drops what code of pages is fetched by; whether there was any. */
 function dropCode(bank: i32, page: u64, mask: u64): bool {
   let found = false;
-  for (let left = load<u64>(<usize>CODE_USED + <usize>bank * 8); left != 0; left &= left - 1) {
-    let at = <usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + (<usize>ctz<u64>(left) << (4 + CODE_SHIFT));
-    for (const end = at + (16 << CODE_SHIFT); at < end; at += 1 << CODE_SHIFT) {
-      if ((load<u64>(at) & mask) != page || load<u64>(at) == 0) continue;
-      store<u64>(at, 0);
-      found = true;
+  for (let word: usize = 0; word < <usize>CODE_USED_BYTES; word += 8) {
+    for (let left = load<u64>(usedWord(bank, word)); left != 0; left &= left - 1) {
+      let at = codeChunk(bank, word, left);
+      for (const end = at + CODE_CHUNK_BYTES; at < end; at += 1 << CODE_SHIFT) {
+        if ((load<u64>(at) & mask) != page || load<u64>(at) == 0) continue;
+        store<u64>(at, 0);
+        found = true;
+      }
     }
   }
   return found;
 }
 /** Forgets where code is fetched, and the jump cache with it. */
 function forgetCode(bank: i32): void {
-  const chunks = <usize>CODE_USED + <usize>bank * 8;
-  for (let left = load<u64>(chunks); left != 0; left &= left - 1)
-    memory.fill(<usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + (<usize>ctz<u64>(left) << (4 + CODE_SHIFT)), 0, 16 << CODE_SHIFT);
-  store<u64>(chunks, 0);
+  for (let word: usize = 0; word < <usize>CODE_USED_BYTES; word += 8) {
+    for (let left = load<u64>(usedWord(bank, word)); left != 0; left &= left - 1) memory.fill(codeChunk(bank, word, left), 0, CODE_CHUNK_BYTES);
+    store<u64>(usedWord(bank, word), 0);
+  }
   flushJumps(bank);
 }
 
@@ -369,7 +381,6 @@ export function banksReplaced(): void {
   memory.fill(largePages, 0xff, TLB_BANKS * 1024);
   memory.fill(TLB_MARKS, 1, TLB_BANKS * MARKS_A_BANK);
   memory.fill(CODE_PAGES, 0xff, TLB_BANKS * CODE_PAGES_A_BANK);
-  memory.fill(CODE_USED, 0xff, TLB_BANKS * 8);
 }
 
 /** Every entry with its tags marked or unmarked (core/mmu-stale.ts), and no jump cache that would answer in place of the TLB. */
@@ -391,11 +402,13 @@ export function markEntries(parked: bool): void {
   }
 }
 function markCode(bank: i32, parked: bool): void {
-  for (let left = load<u64>(<usize>CODE_USED + <usize>bank * 8); left != 0; left &= left - 1) {
-    let at = <usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + (<usize>ctz<u64>(left) << (4 + CODE_SHIFT));
-    for (const end = at + (16 << CODE_SHIFT); at < end; at += 1 << CODE_SHIFT) {
-      const page = load<u64>(at);
-      if (page != 0) store<u64>(at, parked ? page | TLB_PARKED : page & ~<u64>TLB_PARKED);
+  for (let word: usize = 0; word < <usize>CODE_USED_BYTES; word += 8) {
+    for (let left = load<u64>(usedWord(bank, word)); left != 0; left &= left - 1) {
+      let at = codeChunk(bank, word, left);
+      for (const end = at + CODE_CHUNK_BYTES; at < end; at += 1 << CODE_SHIFT) {
+        const page = load<u64>(at);
+        if (page != 0) store<u64>(at, parked ? page | TLB_PARKED : page & ~<u64>TLB_PARKED);
+      }
     }
   }
 }

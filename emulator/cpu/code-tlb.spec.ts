@@ -6,7 +6,9 @@ const MAIN = 0x1000;
 const CALLEE = 0x4000;
 const OTHER = 0x5000;
 /** Pages this far apart have one place in the TLB. */
-const APART = 0x40_0000;
+const APART = 0x200_0000;
+/** The frames of those beyond the memory there is. */
+const BEHIND = 0x40_0000;
 const ROUNDS = 300;
 const ROUND = 6;
 /** EDX: once a round. */
@@ -15,6 +17,7 @@ const added = (t: TestEngine): bigint => t.engine.cpu.gpr(2);
 /** Rounds of `call CALLEE; mov al, [displacing]; dec ecx; jnz`, with another function in the tables after a third of them. */
 function start(displacing: number, translate = false): TestEngine {
   const t = createTestEngine(translate ? { threshold: 3, batch: 1, modules: 100 } : undefined);
+  for (const page of [MAIN, CALLEE]) t.remap(page + APART, page + BEHIND);
   const [low, high] = [displacing & 0xff, (displacing >> 8) & 0xff];
   const call = CALLEE - MAIN - 5;
   t.put(
@@ -29,8 +32,8 @@ function start(displacing: number, translate = false): TestEngine {
     0x25,
     low,
     high,
-    displacing >> 16,
-    0,
+    (displacing >> 16) & 0xff,
+    displacing >> 24,
     0xff,
     0xc9,
     0x75,
@@ -87,8 +90,8 @@ describe('the translations of code', () => {
     const t = start(CALLEE + APART);
     // In the place of the load from there: call [displacing]; nop; nop.
     const call = CALLEE + APART - MAIN - 10;
-    t.put(CALLEE + APART, 0xc3);
-    t.put(MAIN + 5, 0xe8, call & 0xff, (call >> 8) & 0xff, call >> 16, 0, 0x90, 0x90);
+    t.put(CALLEE + BEHIND, 0xc3);
+    t.put(MAIN + 5, 0xe8, call & 0xff, (call >> 8) & 0xff, (call >> 16) & 0xff, call >> 24, 0x90, 0x90);
     // The first round finds the old function.
     t.engine.run(1e6);
     assert.equal(added(t), BigInt(ROUNDS / 3 + 1 + 2 * ((ROUNDS / 3) * 2 - 1)));

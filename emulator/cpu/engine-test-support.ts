@@ -18,6 +18,8 @@ import { FAULT_BAIL, FAULT_EXCEPTION } from './codes.ts';
 
 const DIST = join(import.meta.dirname, '../../dist');
 const RAM_BYTES = 16 << 20;
+/** Linear addresses that pages can be mapped at; those of RAM are. */
+const LINEAR_BYTES = 64 << 20;
 /** Page tables take the last megabyte of RAM. */
 const TABLES = RAM_BYTES - (1 << 20);
 const PRESENT_WRITABLE = 3n;
@@ -69,7 +71,7 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
 
   for (let page = 0; page < RAM_BYTES / PAGE; page++)
     physical.write64(TABLES + 0x10000 + page * 8, BigInt(page * PAGE) | PRESENT_WRITABLE);
-  for (let table = 0; table < RAM_BYTES / PAGE / 512; table++) {
+  for (let table = 0; table < LINEAR_BYTES / PAGE / 512; table++) {
     physical.write64(TABLES + 0x2000 + table * 8, BigInt(TABLES + 0x10000 + table * PAGE) | PRESENT_WRITABLE);
   }
   physical.write64(TABLES + 0x1000, BigInt(TABLES + 0x2000) | PRESENT_WRITABLE);

@@ -283,14 +283,16 @@ export const CODE_PAGES_A_BANK = 512;
  * Translations that code is fetched by, CODE_ENTRIES a bank by the low bits of the page number, which only fetches displace: page | CODE_VALID (u64; 0 none), linear
  * memory offset = wrap(gva) + addend (u32), spare (u32). TLB_PARKED as above.
  */
-export const CODE_TLB = 0xa0000;
+export const CODE_TLB = 0x1000000;
 export const CODE_VALID = 2;
 export const CODE_ADDEND = 8;
-export const CODE_ENTRIES = 1024;
+export const CODE_ENTRIES = 8192;
 export const CODE_SHIFT = 4;
-export const CODE_BANK_BYTES = 0x4000;
-/** u64 a bank: bit n set when one of the entries 16 n to 16 n + 15 is in use. */
-export const CODE_USED = 0xe0000;
+export const CODE_BANK_BYTES = 0x20000;
+/** CODE_USED_BYTES a bank: bit n set when one of the entries n to n + 1 times CODE_CHUNK is in use. */
+export const CODE_USED = 0xa0000;
+export const CODE_USED_BYTES = 32;
+export const CODE_CHUNK = 32;
 
 // ---------------------------------------------------------------- statics of the AssemblyScript core
 export const CORE_STATICS = 0x190000;
@@ -320,7 +322,7 @@ export const JC_EMPTY = 0x80;
 export const JC_CHUNK_SHIFT = 8;
 
 // ---------------------------------------------------------------- decoded records
-export const RECORDS = 0x1000000;
+export const RECORDS = 0x1200000;
 export const RECORDS_END = 0x10000000;
 export const RECORD_SIZE = 32;
 

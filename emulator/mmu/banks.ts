@@ -81,9 +81,22 @@ export interface SavedBanks {
   readonly siblings: Uint32Array;
   readonly roots: Int32Array;
   readonly clock: number;
-  /** The banks in use, entry by entry; what code is fetched by. */
+  /** The banks in use, entry by entry. */
   readonly entries: Uint8Array;
+  /** What code is fetched by: the chunks in use, one after the other. */
   readonly code: Uint8Array;
+  readonly codeUsed: Uint8Array;
+}
+
+const CODE_CHUNK_BYTES = L.CODE_CHUNK << L.CODE_SHIFT;
+/** Where the chunks of CODE_TLB stand that are in use. */
+function codeChunks(used: Uint8Array): number[] {
+  const chunks: number[] = [];
+  used.forEach((bits, byte) => {
+    for (let bit = 0; bits >> bit !== 0; bit++)
+      if ((bits >> bit) & 1) chunks.push(L.CODE_TLB + (byte * 8 + bit) * CODE_CHUNK_BYTES);
+  });
+  return chunks;
 }
 
 export class TlbBanks {
@@ -256,8 +269,17 @@ export class TlbBanks {
       roots: this.#roots.slice(),
       clock: this.#clock,
       entries: this.mem.bytes.slice(L.TLB, L.TLB + used * L.TLB_BANK_BYTES),
-      code: this.mem.bytes.slice(L.CODE_TLB, L.CODE_TLB + used * L.CODE_BANK_BYTES),
+      code: this.#saveCode(),
+      codeUsed: this.mem.bytes.slice(L.CODE_USED, L.CODE_USED + L.TLB_BANKS * L.CODE_USED_BYTES),
     };
+  }
+
+  #saveCode(): Uint8Array {
+    const { bytes } = this.mem;
+    const chunks = codeChunks(bytes.subarray(L.CODE_USED, L.CODE_USED + L.TLB_BANKS * L.CODE_USED_BYTES));
+    const code = new Uint8Array(chunks.length * CODE_CHUNK_BYTES);
+    chunks.forEach((at, index) => code.set(bytes.subarray(at, at + CODE_CHUNK_BYTES), index * CODE_CHUNK_BYTES));
+    return code;
   }
 
   /** The caller selects the bank afterwards (`contextChanged`). Write tags are dropped: frames are clean after a restore. */
@@ -270,7 +292,10 @@ export class TlbBanks {
     this.#clock = saved.clock;
     for (let bank = 0; bank < L.TLB_BANKS; bank++) if (this.#stamps[bank]! > 0) this.#prepare(bank);
     this.mem.bytes.set(saved.entries, L.TLB);
-    this.mem.bytes.set(saved.code, L.CODE_TLB);
+    this.mem.bytes.set(saved.codeUsed, L.CODE_USED);
+    codeChunks(saved.codeUsed).forEach((at, index) =>
+      this.mem.bytes.set(saved.code.subarray(index * CODE_CHUNK_BYTES, (index + 1) * CODE_CHUNK_BYTES), at),
+    );
     this.core.banksReplaced();
     this.core.dropWriteTags(-1);
   }
