@@ -1,56 +1,12 @@
-/* From the Multiboot entry in 32-bit protected mode to 64-bit C, and the two ways between the hypervisor and its guest. */
-#define MULTIBOOT_MAGIC 0x1badb002
-#define CR0_NE (1 << 5)
-#define CR0_PG (1 << 31)
-#define CR4_PAE (1 << 5)
-#define EFER 0xc0000080
-#define EFER_LME (1 << 8)
-#define PRESENT_WRITABLE 3
-#define LARGE 0x80
+/* From the Multiboot entry to 64-bit C, and the two ways between the hypervisor and its guest. */
+#include "../bare-common/long-mode.inc"
+
 #define VMCS_HOST_RSP 0x6c14
 
-    .text
-    .code32
-    .balign 4
-    .long MULTIBOOT_MAGIC, 0, -MULTIBOOT_MAGIC
-
-    .globl _start
-_start:
-    movl $stack_top, %esp
-    /* Identity mapping of the first 1 GB in 2 MB pages. */
-    movl $(pdpt + PRESENT_WRITABLE), pml4
-    movl $(directory + PRESENT_WRITABLE), pdpt
-    movl $(PRESENT_WRITABLE | LARGE), %eax
-    movl $directory, %edi
-    movl $512, %ecx
-1:  movl %eax, (%edi)
-    addl $0x200000, %eax
-    addl $8, %edi
-    loop 1b
-
-    movl $CR4_PAE, %eax
-    movl %eax, %cr4
-    movl $pml4, %eax
-    movl %eax, %cr3
-    movl $EFER, %ecx
-    rdmsr
-    orl $EFER_LME, %eax
-    wrmsr
-    movl %cr0, %eax
-    orl $(CR0_PG | CR0_NE), %eax
-    movl %eax, %cr0
-    lgdt gdt_pointer
-    ljmp $8, $long_mode
-
-    .code64
     .type long_mode, @function
 long_mode:
     .cfi_startproc
     .cfi_undefined rip
-    movl $16, %eax
-    movl %eax, %ds
-    movl %eax, %es
-    movl %eax, %ss
     call hypervisor_main
     /* The debug exit of the board: the status. */
     movw $0xf4, %dx
@@ -147,31 +103,11 @@ vm_exit:
     .cfi_endproc
     .size enter_guest, . - enter_guest
 
-    .section .rodata
-    .balign 8
-gdt:
-    .quad 0
-    .quad 0x00af9b000000ffff    /* 64-bit code */
-    .quad 0x00cf93000000ffff    /* data */
-gdt_pointer:
-    .word . - gdt - 1
-    .long gdt
-
 /* The guest, a program of its own: guest.S and guest.c. */
+    .section .rodata
     .globl guest_image, guest_image_end
 guest_image:
     .incbin GUEST_IMAGE
 guest_image_end:
-
-    .bss
-    .balign 4096
-pml4:
-    .skip 4096
-pdpt:
-    .skip 4096
-directory:
-    .skip 4096
-    .skip 16384
-stack_top:
 
     .section .note.GNU-stack, "", @progbits
