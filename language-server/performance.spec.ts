@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { stopwatch } from '../test/support/quickest.ts';
 import { TestClient } from './client-test-support.ts';
 
 const LINES = 50_000;
@@ -35,13 +36,10 @@ function largeSource(): string {
   return lines.slice(0, LINES).join('\n');
 }
 
-/** Milliseconds of work by the clock or, if other processes had the processor meanwhile, of processor time. */
 async function milliseconds(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  const before = process.cpuUsage();
+  const elapsed = stopwatch();
   await work();
-  const { user, system } = process.cpuUsage(before);
-  return Math.min(performance.now() - start, (user + system) / 1000);
+  return elapsed();
 }
 
 describe(`language server: ${LINES} lines`, function () {

@@ -18,9 +18,9 @@ function breakpoints(
   return client.request('setBreakpoints', { source: { path: sourceOf('steps') }, breakpoints: wanted });
 }
 
-/** Waits until the program has written a text; gives up with the test. */
+/** Waits until the program has written a text; gives up shortly before mocha does, to say what was written. */
 async function written(client: TestClient, text: string): Promise<void> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 50_000;
   while (!client.output.stdout.includes(text)) {
     if (performance.now() > end) throw new Error(`the program wrote ${JSON.stringify(client.output.stdout)}`);
     await new Promise((resolve) => setImmediate(resolve));

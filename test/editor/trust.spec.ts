@@ -12,6 +12,7 @@ describe('An untrusted workspace', () => {
     const { page } = editor;
     await page.getByRole('button', { name: /No, I don't trust/ }).click();
     await workbench.openFile('hello/hello.c', 61);
+    await workbench.offersToDebug();
     await workbench.press('F5');
     const question = page.locator('.monaco-dialog-box', { hasText: 'trust' });
     await question.waitFor();

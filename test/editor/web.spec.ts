@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { lineOf } from './support/source.ts';
 import { useWebEditor } from './support/spec.ts';
@@ -25,8 +24,7 @@ describe('VS Code for the web, with nothing installed', () => {
     for (const other of ['VMCS', 'VM Exits', 'Trapped System Calls', 'Event Breakpoints'])
       await (await workbench.duneView(other)).close();
     await tables.expand(/^Page tables of CR3/);
-    const entry = await tables.expand(/^0x0.*PML4E/);
-    assert.match(await entry.innerText(), /W/);
+    await tables.expand(/^0x0.*PML4E.*W/);
     await editor.screenshot('2 page tables');
   });
 

@@ -1,13 +1,18 @@
 /** The debug console. */
 import type { Page } from 'playwright-core';
-import { waitFor } from './until.ts';
+import { until, waitFor } from './until.ts';
 
 export class DebugConsole {
   constructor(readonly page: Page) {}
 
   async show(): Promise<void> {
-    await this.page.keyboard.press('Control+Shift+Y');
-    await this.page.locator('.repl').waitFor();
+    const console = this.page.locator('.repl');
+    // The key is lost while the workbench is still being laid out; it hides a console that is shown.
+    await waitFor('the debug console', async () => {
+      if (await console.isVisible()) return true;
+      await this.page.keyboard.press('Control+Shift+Y');
+      return until(() => console.isVisible(), 3000);
+    });
   }
 
   async text(): Promise<string> {

@@ -1,5 +1,5 @@
 /** Polls a state of the page until it holds. False when it does not within `milliseconds`. */
-export async function until(holds: () => Promise<boolean>, milliseconds = 15_000): Promise<boolean> {
+export async function until(holds: () => Promise<boolean>, milliseconds = 30_000): Promise<boolean> {
   const deadline = Date.now() + milliseconds;
   for (;;) {
     if (await holds()) return true;

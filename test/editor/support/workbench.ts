@@ -30,6 +30,11 @@ export class Workbench {
     await this.page.locator(`.explorer-folders-view .monaco-list-row[aria-label^="${name}"]`).first().dblclick();
     await this.page.locator(`.tabs-container .tab.active[data-resource-name="${name}"]`).waitFor();
     await this.page.locator('.monaco-editor-pane-placeholder').filter({ visible: true }).waitFor();
+    await this.offersToDebug();
+  }
+
+  /** Waits for the action of the editor's title: before the extension is there, F5 does nothing. */
+  async offersToDebug(): Promise<void> {
     await this.page.locator('.editor-actions [aria-label^="Debug with Dune"]').first().waitFor();
   }
 
