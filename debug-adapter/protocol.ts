@@ -64,6 +64,8 @@ export interface WalkResponse {
   /** One line: what came of it. */
   result: string;
   ok: boolean;
+  /** In effect, of the page that was reached, with what decided. */
+  memoryType?: { type: string; because: string };
   steps: {
     table: 'guest' | 'ept';
     level: number;

@@ -12,6 +12,7 @@ export function walkResponse(found: Walk): WalkResponse {
     hpa: found.hpa === undefined ? undefined : hex(found.hpa),
     result: walkResult(found),
     ok: found.result.kind === 'ok',
+    memoryType: found.memoryType && { ...found.memoryType },
     steps: found.steps.map((step) => ({
       table: step.table,
       level: step.level,

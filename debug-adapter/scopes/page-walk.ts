@@ -1,7 +1,7 @@
 /** The walk of a chosen address: set "address" to any expression; it begins with the instruction pointer. */
 import { describeEntry, entryName } from '../../emulator/mmu/entries.ts';
 import type { Walk, WalkStep } from '../../emulator/mmu/api.ts';
-import { walkResult } from '../../emulator/mmu/walk-text.ts';
+import { typeWords, walkResult } from '../../emulator/mmu/walk-text.ts';
 import { evaluate } from '../expressions/evaluate.ts';
 import { hexadecimal, partRow } from '../presentation/registers.ts';
 import type { VariableRow } from '../presentation/variable.ts';
@@ -23,6 +23,9 @@ export const pageWalk: ScopeDefinition = {
     return [
       address,
       { name: 'result', value: walkResult(walk), hint: { attributes: ['readOnly'] } },
+      ...(walk.memoryType
+        ? [{ name: 'memory type', value: typeWords(walk.memoryType), hint: { attributes: ['readOnly'] } }]
+        : []),
       ...walk.steps.map((step) => stepRow(step, walk)),
     ];
   },

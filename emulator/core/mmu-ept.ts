@@ -160,6 +160,7 @@ export function walkEpt(gpa: u64, gva: u64, want: u64, guestLevel: u32): i32 {
       store<u32>(FAULT_KIND, FAULT_EPT_MISCONFIG);
       store<u64>(FAULT_GPA, gpa);
       store<u64>(FAULT_GVA, gva);
+      store<u64>(FAULT_QUALIFICATION, QUALIFICATION_GVA);
       return FAULT_EPT_MISCONFIG;
     }
     if (quiet) trace(1, level, guestLevel, leaf ? OUTCOME_LEAF : OUTCOME_TABLE, gpa, hpa, entry);

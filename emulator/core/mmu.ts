@@ -4,8 +4,8 @@ import {
   FRAME_WATCHED, MSR_EFER, NOWHERE_HPA, RAM_BASE, SYSTEM_FLAGS, TLB_ADDEND, TLB_EXEC, TLB_READ, TLB_WRITE, WATCHES,
 } from '../cpu/layout';
 import {
-  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EPT_VIOLATION, FAULT_EXCEPTION,
-  FAULT_HELD, FAULT_NOT_CANONICAL,
+  ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EPT_MISCONFIG, FAULT_EPT_VIOLATION,
+  FAULT_EXCEPTION, FAULT_HELD, FAULT_NOT_CANONICAL,
 } from '../cpu/codes';
 import { allowsWrite, codeAt, currentCode, currentEntry, fill, flushFaulting, noteCode, noteCodePage } from './mmu-tlb';
 import { setAccessBytes, violatesSmallPage } from './mmu-ept';
@@ -110,6 +110,7 @@ function locateData(gva: u64, access: i32): i32 {
   }
   const fault = walk(gva, access);
   if (fault) {
+    if (fault == FAULT_EPT_MISCONFIG) store<u32>(FAULT_ERROR, access);
     flushFaulting(gva, fault == FAULT_EPT_VIOLATION && violatesSmallPage);
     return FAULTED;
   }

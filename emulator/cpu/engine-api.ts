@@ -55,8 +55,9 @@ export interface EptFault {
   readonly qualification: bigint;
   /** The EPT entry lets the violation become #VE (SDM 3C 26.5.7.1). */
   readonly convertible?: boolean;
-  /** APIC access: ACCESS_* (cpu/codes.ts) and how many bytes. */
+  /** ACCESS_* (cpu/codes.ts): of an APIC access; of a misconfiguration that the translation of `gva` met, which no exit tells. */
   readonly access?: number;
+  /** APIC access: how many. */
   readonly bytes?: number;
   readonly unblockedNmi?: boolean;
 }

@@ -1,4 +1,5 @@
 /** What every bit of the architectural registers is called and means: read by the register view, hovers, validation and documents. */
+import { MEMORY_TYPES, PAT_TYPES } from '../mmu/memory-types.ts';
 
 export interface BitField {
   readonly name: string;
@@ -263,6 +264,20 @@ const featureControl: readonly BitField[] = [
   bit('VMX', 2, 'VMXON allowed outside SMX operation'),
 ];
 
+/** SDM 3A 12.12.2. */
+const pat: readonly BitField[] = [0, 1, 2, 3, 4, 5, 6, 7].map((n) =>
+  field(`PA${n}`, 8 * n + 2, 8 * n, 'memory type', PAT_TYPES),
+);
+
+/** SDM 3C table 25-9. */
+const eptPointer: readonly BitField[] = [
+  field('memory type', 2, 0, 'how accesses to the EPT itself are cached', MEMORY_TYPES),
+  field('walk length', 5, 3, 'levels less 1', { 3: '4 levels', 4: '5 levels' }),
+  bit('A/D', 6, 'accessed and dirty flags of EPT entries are set'),
+  bit('SSS', 7, 'rights of supervisor shadow-stack pages are enforced'),
+  field('root', 51, 12, 'page number of the root table'),
+];
+
 /** By register name. */
 export const BITS = {
   rflags,
@@ -284,6 +299,8 @@ export const BITS = {
   interruptibility,
   apicBase,
   featureControl,
+  pat,
+  eptPointer,
 } as const;
 
 /** Every field with its value. */

@@ -115,17 +115,22 @@ function instructionAt(dune: Dune, rip: bigint): string {
   return bytes ?? '';
 }
 
-/** There is a linear address, unless the table of a page walk was not reached by one; the module never makes such an entry itself. */
+/** The exit tells the guest-physical address only; the linear one is on record. The module never makes such an entry itself. */
 function misconfiguration(dune: Dune): Finding {
-  const gva = read(dune, Field.guestLinearAddress);
-  const walk = inGuest(dune, () => dune.context.mmu.walk(gva, 'read'));
+  const gpa = hex(read(dune, Field.guestPhysicalAddress));
+  const fault = dune.context.faultChain.at(-1)?.fault;
+  const found =
+    fault?.kind === 'ept-misconfiguration' && fault.access !== undefined
+      ? inGuest(dune, () => dune.context.mmu.walk(fault.gva, 'read'))
+      : undefined;
   const why =
-    walk.result.kind === 'ept-misconfiguration'
-      ? walk.result.reason
+    found?.result.kind === 'ept-misconfiguration'
+      ? found.result.reason
       : 'an EPT entry holds what the processor does not allow';
   return {
-    headline: `EPT misconfiguration at GPA ${hex(read(dune, Field.guestPhysicalAddress))}: ${why}`,
-    details: walkLines(walk),
+    headline: `EPT misconfiguration at GPA ${gpa}: ${why}`,
+    details: found ? walkLines(found) : [],
+    advice: 'The module makes no such entry: it was written through the debugger, or over the tables by the program.',
   };
 }
 

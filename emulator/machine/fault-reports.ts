@@ -1,5 +1,6 @@
 /** The report (describe/fault-report.ts) on what made the machine stop: an event, with the machine as it was left by it. */
 import { Activity } from '../cpu/activity.ts';
+import { ACCESS_KIND } from '../cpu/codes.ts';
 import type { CpuContext, FaultRecord } from '../cpu/context.ts';
 import type { Fault } from '../cpu/engine-api.ts';
 import * as L from '../cpu/layout.ts';
@@ -24,6 +25,7 @@ import type { MachineEvent } from './events.ts';
 const WRITE = 2n;
 const FETCH = 4n;
 const LINEAR_VALID = 0x80n;
+const FINAL = 0x100n;
 const HARDWARE_EXCEPTION = 3;
 
 export function reportOf(
@@ -132,8 +134,8 @@ function ofExit(context: CpuContext, event: MachineEvent): FaultReport | undefin
 const EXITS: Readonly<
   Record<number, (context: CpuContext, event: MachineEvent) => Omit<Report, 'headline'> | undefined>
 > = {
-  [ExitReason.EptViolation]: ofEptFault('EPT violation'),
-  [ExitReason.EptMisconfiguration]: ofEptFault('EPT misconfiguration'),
+  [ExitReason.EptViolation]: ofViolation,
+  [ExitReason.EptMisconfiguration]: ofMisconfiguration,
   [ExitReason.TripleFault]: (context) => ({
     title: TRIPLE_FAULT,
     chain: context.faultChain.map((record) => linkOf(context, record)),
@@ -142,27 +144,46 @@ const EXITS: Readonly<
   [ExitReason.ExceptionOrNmi]: ofExceptionExit,
 };
 
-function ofEptFault(title: string) {
-  return (context: CpuContext, event: MachineEvent): Omit<Report, 'headline'> => {
-    const { vmx } = context;
-    const qualification = vmx.field(Field.exitQualification);
-    const gpa = Number(event.facts['gpa'] ?? vmx.field(Field.guestPhysicalAddress));
-    const violation = title === 'EPT violation';
-    const gva = BigInt(event.facts['gva'] ?? vmx.field(Field.guestLinearAddress));
-    const access = qualification & FETCH ? 'execute' : qualification & WRITE ? 'write' : 'read';
-    const linear = !violation || (qualification & LINEAR_VALID) !== 0n;
-    const link: FaultLink = {
-      name: title,
-      title: exitReasonName(violation ? ExitReason.EptViolation : ExitReason.EptMisconfiguration),
-      rip: event.rip,
-      cpl: event.cpl,
-      gpa,
-      ...(linear ? { gva } : {}),
-    };
-    const before = context.faultChain.slice(0, -1).map((record) => linkOf(context, record));
-    const attempt: Attempt | undefined = linear ? { gva, access, user: event.cpl === 3 } : undefined;
-    return { title, chain: [...before, link], attempt };
+function ofViolation(context: CpuContext, event: MachineEvent): Omit<Report, 'headline'> {
+  const { vmx } = context;
+  const qualification = vmx.field(Field.exitQualification);
+  const gva = BigInt(event.facts['gva'] ?? vmx.field(Field.guestLinearAddress));
+  const access = qualification & FETCH ? 'execute' : qualification & WRITE ? 'write' : 'read';
+  // Of a guest paging-structure entry it tells how that was used, not the page.
+  const attempted = { gva, access: qualification & FINAL ? access : 'read', user: event.cpl === 3 } as const;
+  return ofEptFault(context, event, ExitReason.EptViolation, qualification & LINEAR_VALID ? attempted : undefined);
+}
+
+/** Its exit tells the guest-physical address only; the linear one is on record. */
+function ofMisconfiguration(context: CpuContext, event: MachineEvent): Omit<Report, 'headline'> {
+  const fault = context.faultChain.at(-1)?.fault;
+  const known = fault?.kind === 'ept-misconfiguration' && fault.access !== undefined;
+  const attempt = known && {
+    gva: fault.gva,
+    access: ACCESSES[fault.access! & ACCESS_KIND]!,
+    user: event.cpl === 3,
   };
+  return ofEptFault(context, event, ExitReason.EptMisconfiguration, attempt || undefined);
+}
+const ACCESSES = ['read', 'write', 'execute'] as const;
+
+function ofEptFault(
+  context: CpuContext,
+  event: MachineEvent,
+  reason: number,
+  attempt: Attempt | undefined,
+): Omit<Report, 'headline'> {
+  const title = reason === ExitReason.EptViolation ? 'EPT violation' : 'EPT misconfiguration';
+  const link: FaultLink = {
+    name: title,
+    title: exitReasonName(reason),
+    rip: event.rip,
+    cpl: event.cpl,
+    gpa: Number(event.facts['gpa'] ?? context.vmx.field(Field.guestPhysicalAddress)),
+    ...(attempt ? { gva: attempt.gva } : {}),
+  };
+  const before = context.faultChain.slice(0, -1).map((record) => linkOf(context, record));
+  return { title, chain: [...before, link], attempt };
 }
 
 function ofExceptionExit(context: CpuContext, event: MachineEvent): Omit<Report, 'headline'> | undefined {

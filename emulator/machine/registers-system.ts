@@ -81,6 +81,7 @@ const MSR_BITS: Readonly<Record<string, readonly BitField[]>> = {
   STAR: BITS.star,
   APIC_BASE: BITS.apicBase,
   FEATURE_CONTROL: BITS.featureControl,
+  PAT: BITS.pat,
 };
 /** Shown among the segments. */
 const ELSEWHERE = new Set(['FS_BASE', 'GS_BASE']);

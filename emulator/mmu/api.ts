@@ -1,4 +1,5 @@
 /** Memory management as the rest of the emulator sees it. GVAs are bigint, guest- and host-physical addresses are number (at most 52 bits). */
+import type { MemoryType } from './memory-types.ts';
 import type { PagingMode } from './modes.ts';
 
 /** One reference of a page walk, with what it decided. */
@@ -28,12 +29,20 @@ export interface Walk {
   readonly hpa?: number;
   /** Bytes of the smallest leaf on the way: 4 KB, 2 MB, 4 MB, 1 GB. */
   readonly pageSize?: number;
+  /** How its accesses are cached: of a walk that is `ok`. */
+  readonly memoryType?: EffectiveType;
   readonly result:
     | { readonly kind: 'ok' }
     | { readonly kind: 'page-fault'; readonly errorCode: number; readonly reason: string }
     | { readonly kind: 'ept-violation'; readonly qualification: bigint; readonly reason: string }
     | { readonly kind: 'ept-misconfiguration'; readonly reason: string }
     | { readonly kind: 'no-memory' };
+}
+
+export interface EffectiveType {
+  readonly type: MemoryType;
+  /** What decided. */
+  readonly because: string;
 }
 
 export interface TlbEntry {

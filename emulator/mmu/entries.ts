@@ -2,6 +2,7 @@
  * What the bits of page-table and EPT entries mean (SDM 3A 4.3 tables 4-4..4-6, 4.4.2 tables 4-8..4-11, 4.5.4 tables 4-14..4-20; SDM 3C 29.3.2).
  * Everything that shows an entry asks here.
  */
+import { MEMORY_TYPES } from './memory-types.ts';
 import { type PagingMode, entrySpan } from './modes.ts';
 
 /** Bits of guest entries. */
@@ -37,7 +38,6 @@ export const EPT_ENTRY = {
 } as const;
 
 const LEVEL_NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'] as const;
-const MEMORY_TYPES: Readonly<Record<number, string>> = { 0: 'UC', 1: 'WC', 4: 'WT', 5: 'WP', 6: 'WB' };
 
 /** "PDE", "EPT PML4E". */
 export function entryName(of: { table: 'guest' | 'ept'; level: number }): string {
@@ -112,6 +112,12 @@ const GUEST_LEAF_BITS: readonly Bit[] = [
   ['D', 6, 'written (dirty)', 'not written yet'],
   ['G', 8, 'global: survives MOV CR3', 'not global'],
 ];
+const patBit = (level: number): Bit => [
+  'PAT',
+  level === 1 ? 7 : 12,
+  'memory types PAT4 to PAT7, by PCD and PWT',
+  'memory types PAT0 to PAT3, by PCD and PWT',
+];
 const NX_BIT: Bit = ['NX', 63, 'instructions may not be fetched', 'executable'];
 
 /** What an entry's place is: a table's level, and for the guest's the kind of paging. */
@@ -154,7 +160,7 @@ export function describePageTableEntry(entry: bigint, level: number, paging: Pag
   ];
   const shown = [
     ...parts(entry, GUEST_BITS),
-    ...(leaf ? parts(entry, GUEST_LEAF_BITS) : []),
+    ...(leaf ? parts(entry, [...GUEST_LEAF_BITS, patBit(level)]) : []),
     ...(level === 2 || level === 3 ? parts(entry, [['PS', 7, 'maps a large page', 'points to a table']]) : []),
     field(entry, 'AVL', 11, 9, 'free for software'),
     ...(narrow ? narrowAddress(entry, level, leaf) : wideAddress(entry, leaf, paging)),

@@ -3,13 +3,13 @@ import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
 import type { WalkStep } from './api.ts';
 import { EPT_ENTRY, PAGE_ENTRY } from './entries.ts';
+import { MEMORY_TYPES } from './memory-types.ts';
 import { entrySpan } from './modes.ts';
 import { EFER_NXE } from '../cpu/control-bits.ts';
 
 const TOP_ADDRESS_BIT = 51;
 const NO_EXECUTE_BIT = 63;
 const MEMORY_TYPE_BITS = 3n;
-const RESERVED_MEMORY_TYPES: ReadonlySet<bigint> = new Set([2n, 3n, 7n]);
 
 /** Bits high..low that are set, as "51, 14:13". */
 function bitsSet(value: bigint, high: number, low: number): string {
@@ -63,8 +63,8 @@ export function misconfigurationOf(mem: LinearMemory, step: WalkStep): string[] 
     if (set) found.push(`reserved ${bits(set)} set in an entry that points to a table`);
     return found;
   }
-  const type = (entry >> MEMORY_TYPE_BITS) & 7n;
-  if (RESERVED_MEMORY_TYPES.has(type)) found.push(`memory type ${type} does not exist`);
+  const type = Number((entry >> MEMORY_TYPE_BITS) & 7n);
+  if (!(type in MEMORY_TYPES)) found.push(`memory type ${type} does not exist`);
   const low = level > 1 ? bitsSet(entry, Math.log2(entrySpan(level)) - 1, 12) : '';
   if (low) found.push(`reserved ${bits(low)} set in an entry that maps a large page`);
   return found;

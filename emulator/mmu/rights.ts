@@ -22,7 +22,7 @@ interface Verdict {
   readonly notes: string[];
 }
 
-/** In the context in which the walk was made. Empty if the walk has not reached a page. */
+/** In the context in which the walk was made. Empty if the walk has not reached a page, or met an EPT entry that can never be valid. */
 export function effectiveRights(mem: LinearMemory, walk: Walk): RightRow[] {
   const guest = walk.steps.filter(
     ({ table, paging, level }) => table === 'guest' && !(paging === 'PAE' && level === 3),
@@ -31,7 +31,7 @@ export function effectiveRights(mem: LinearMemory, walk: Walk): RightRow[] {
     ({ table, outcome, level, paging }) =>
       table === 'guest' && (outcome === 'leaf' || (outcome === 'refused' && isLeaf({ level, paging }, walk))),
   );
-  if (guest.length > 0 && !reached) return [];
+  if ((guest.length > 0 && !reached) || walk.result.kind === 'ept-misconfiguration') return [];
   return (['read', 'write', 'execute'] as const).map((right) => {
     const verdict: Verdict = { refusals: [], notes: [] };
     if (guest.length > 0) guestVerdict(mem, walk, guest, right, verdict);

@@ -1,5 +1,5 @@
 /** A page walk in words. */
-import type { Walk } from './api.ts';
+import type { EffectiveType, Walk } from './api.ts';
 import { describeEntry, entryName } from './entries.ts';
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
@@ -42,7 +42,13 @@ export function walkLine(walk: Walk): string {
 }
 
 export function walkText(walk: Walk): string[] {
-  return [...walkLines(walk), `  → ${walkResult(walk)}`];
+  const type = walk.memoryType ? [`  memory type ${typeWords(walk.memoryType)}`] : [];
+  return [...walkLines(walk), `  → ${walkResult(walk)}`, ...type];
+}
+
+/** "WB: PTE chooses PAT0, which is WB". */
+export function typeWords({ type, because }: EffectiveType): string {
+  return `${type}: ${because}`;
 }
 
 /** 4096 as "4 KB". */

@@ -15,6 +15,7 @@ import {
 import type { LinearMemory } from '../cpu/state.ts';
 import type { Walk, WalkStep } from './api.ts';
 import type { MmuCore } from './core.ts';
+import { effectiveType } from './effective-type.ts';
 import { EPT_ENTRY, PAGE_ENTRY, entryName } from './entries.ts';
 import { misconfigurationOf, reservedBitsOf } from './entry-refusals.ts';
 import { isBeyondEpt, isCanonicalIn, linearBits, pagingMode } from './modes.ts';
@@ -106,7 +107,8 @@ type Finish = Omit<Walk, keyof Asked>;
 function finish(mem: LinearMemory, asked: Asked, kind: number, steps: WalkStep[]): Finish {
   if (kind === FAULT_NONE) {
     const backed = mem.get32(L.WALK + 12) === 1;
-    return { steps, ...place(mem), result: backed ? { kind: 'ok' } : { kind: 'no-memory' } };
+    if (!backed) return { steps, ...place(mem), result: { kind: 'no-memory' } };
+    return { steps, ...place(mem), memoryType: effectiveType(mem, steps), result: { kind: 'ok' } };
   }
   if (kind === FAULT_EXCEPTION) {
     const errorCode = mem.get32(L.FAULT_ERROR);

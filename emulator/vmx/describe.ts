@@ -1,6 +1,7 @@
 /** The current VMCS for people: every field by name, control bits and information fields decoded. */
 import { BITS, bitsInWords, describeBits, segmentTypeInWords, type BitField } from '../describe/bits.ts';
 import type { RegisterPart, VmcsFieldInfo } from '../machine/api.ts';
+import { MEMORY_TYPES } from '../mmu/memory-types.ts';
 import type { CheckFailure, Vmx } from './api.ts';
 import { CAPABILITY_MSR, allowedBits, controlField, type ControlField } from './controls.ts';
 import { VmxError, vmxErrorText } from './errors.ts';
@@ -21,6 +22,8 @@ const REGISTER_BITS: Partial<Record<FieldName, readonly BitField[]>> = {
   guestRflags: BITS.rflags,
   guestEfer: BITS.efer,
   hostEfer: BITS.efer,
+  guestPat: BITS.pat,
+  hostPat: BITS.pat,
   guestDr7: BITS.dr7,
   guestInterruptibility: BITS.interruptibility,
 };
@@ -37,6 +40,10 @@ const TYPES = [
   'other event',
 ];
 const VALID = 0x8000_0000n;
+const NO_LINK = 0xffff_ffff_ffff_ffffn;
+const EPTP_ACCESSED_DIRTY = 0x40n;
+const EPTP_SHADOW_STACK = 0x80n;
+const EPTP_ROOT = 0x000f_ffff_ffff_f000n;
 
 interface Decoded {
   readonly parts?: readonly RegisterPart[];
@@ -148,6 +155,10 @@ function decodeInformation(vmx: Vmx, field: VmcsField, value: bigint): Decoded {
       return value === 0n ? {} : { text: vmxErrorText(Number(value)) };
     case Field.guestActivity:
       return { text: ACTIVITY[Number(value)] ?? 'reserved' };
+    case Field.eptPointer:
+      return { parts: describeBits(BITS.eptPointer, value), text: eptpInWords(value) };
+    case Field.vmcsLinkPointer:
+      return { text: value === NO_LINK ? 'names none' : `hpa:0x${value.toString(16)}` };
     case Field.exceptionBitmap:
       return { text: vectors(value) };
     case Field.exitInterruptionInformation:
@@ -163,6 +174,19 @@ function reasonInWords(reason: number): string {
   const row = exitReason(reason & 0xffff);
   const failed = reason & ENTRY_FAILURE ? 'VM-entry failure: ' : '';
   return row ? `${failed}${row.name}: ${row.description}` : `${failed}reason ${reason & 0xffff}`;
+}
+
+/** "4 levels, WB, A/D, root at hpa:0x1000" (SDM 3C 25.6.11). */
+function eptpInWords(eptp: bigint): string {
+  const type = Number(eptp & 7n);
+  const words = [
+    `${((eptp >> 3n) & 7n) + 1n} levels`,
+    MEMORY_TYPES[type] ?? `memory type ${type}, which does not exist`,
+    eptp & EPTP_ACCESSED_DIRTY ? 'A/D' : '',
+    eptp & EPTP_SHADOW_STACK ? 'SSS' : '',
+    `root at hpa:0x${(eptp & EPTP_ROOT).toString(16)}`,
+  ];
+  return words.filter(Boolean).join(', ');
 }
 
 /** "valid: hardware exception, vector 14, with error code" (SDM 3C 25.9.2). */

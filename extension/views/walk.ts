@@ -37,6 +37,7 @@ function levels(parent: string, walk: WalkResponse): Node[] {
   }
   const leaf = walk.steps.some(({ table, outcome }) => table === 'guest' && outcome === 'leaf');
   if (ept.length > 0) nodes.push(lastNode(`${parent}/${nodes.length}`, leaf, walk, ept));
+  if (walk.memoryType) nodes.push(typeNode(`${parent}/type`, walk.memoryType));
   return nodes;
 }
 
@@ -63,6 +64,10 @@ function lastNode(id: string, leaf: boolean, walk: WalkResponse, ept: readonly S
     expanded: failed,
     children: () => eptNodes(id, ept),
   };
+}
+
+function typeNode(id: string, { type, because }: NonNullable<WalkResponse['memoryType']>): Node {
+  return { id, label: `Memory type ${type}`, description: because, icon: 'symbol-property' };
 }
 
 function eptNodes(parent: string, steps: readonly Step[]): Node[] {

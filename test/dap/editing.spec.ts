@@ -126,7 +126,8 @@ describe('looking and changing', () => {
     assert.match(rows[1]!.value, /^gpa:0x[0-9a-f]+ hpa:0x[0-9a-f]+, 4 KB page$/);
     assert.deepEqual(
       rows.slice(2).map(({ name }) => name),
-      ['1 PML4E', '2 PDPTE', '3 PDE', '4 PTE'],
+      ['memory type', '1 PML4E', '2 PDPTE', '3 PDE', '4 PTE'],
     );
+    assert.equal(rows[2]!.value, 'WB: PTE chooses PAT0, which is WB');
   });
 });

@@ -29,6 +29,8 @@ export function deliverUnlessHeld(context: CpuContext, met: Fault): boolean {
   if (context.faultChain.length > 0) context.faultChain = [];
   const fault = met.kind === 'exception' ? met : (vmx.convertViolation(met) ?? met);
   if (fault.kind === 'exception' && exceptionEvent(context, fault) && fault.vector !== Vector.DB) return false;
+  // Its exit does not tell the linear address.
+  if (fault.kind === 'ept-misconfiguration') context.faultChain = [{ fault, rip: cpu.rip, cpl: cpu.cpl }];
   if (cpu.nonRoot && fault.kind === 'exception') context.onGuestException(fault);
   if (cpu.nonRoot && vmx.interceptEvent(fault)) return true;
   if (fault.kind !== 'exception') throw new Error(`${fault.kind} outside VMX non-root operation`);

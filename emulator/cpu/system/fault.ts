@@ -106,7 +106,7 @@ export function takeCoreFault(context: CpuContext): Fault {
     case C.FAULT_EPT_VIOLATION:
       return { ...eptFault(context, 'ept-violation', gva), convertible: mem.get32(L.FAULT_ERROR) === 1 };
     case C.FAULT_EPT_MISCONFIG:
-      return { ...eptFault(context, 'ept-misconfiguration', gva), qualification: 0n };
+      return misconfiguration(eptFault(context, 'ept-misconfiguration', gva), mem.get32(L.FAULT_ERROR));
     case C.FAULT_LOG_FULL:
       return eptFault(context, 'log-full', gva);
     case C.FAULT_SUB_PAGE:
@@ -122,6 +122,15 @@ export function takeCoreFault(context: CpuContext): Fault {
 
 function eptFault({ mem }: CpuContext, kind: EptFault['kind'], gva: bigint): EptFault {
   return { kind, gva, gpa: Number(mem.get64(L.FAULT_GPA)), qualification: mem.get64(L.FAULT_QUALIFICATION) };
+}
+
+/** Bit 7 of the qualification that a violation would have: a linear address was translated. */
+const LINEAR_VALID = 0x80n;
+
+/** Its exit has no qualification. @param access what was to be done at the linear address, if there is one */
+function misconfiguration(fault: EptFault, access: number): EptFault {
+  const linear = (fault.qualification & LINEAR_VALID) !== 0n;
+  return { ...fault, qualification: 0n, ...(linear ? { access } : {}) };
 }
 
 const SEGMENT_NAMES: readonly string[] = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'];
