@@ -94,8 +94,8 @@ export interface VmcsResponse {
   message?: string;
   /** "VMCS at hpa:0x..., launched". */
   title?: string;
-  /** Its link pointer names a shadow VMCS. */
-  linked: boolean;
+  /** The shadow VMCS that its link pointer names, and whether the guest's VMREAD and VMWRITE go there. */
+  shadow?: { hpa: Hex; inUse: boolean };
   fields: VmcsFieldBody[];
   /** What a VM entry would come to. */
   entry?: VmEntryBody;
@@ -166,7 +166,8 @@ export interface WouldExitArguments {
   threadId: number;
   /**
    * `rdmsr 0xc0000080`, `wrmsr EFER 0x500`, `in 0x60`, `port 0x3f8 w out`, `#PF 0x6`, `cr0 0x80010031`, `at main`, an instruction in AT&T or Intel syntax; empty:
-   * the instruction at RIP.
+   * the instruction at RIP. `line /path/guest.c:12`: each machine instruction of a line of a source; `line /path/guest.s:12 | rdmsr`: another question where the line has no code
+   * of the guest's.
    */
   question: string;
 }
@@ -183,6 +184,8 @@ export interface WouldExitResponse {
   /** Controls, bits of bitmaps and masks that decide; the most important one last. */
   decides: { text: string; encoding?: number; bit?: number; section: string }[];
   notes: string[];
+  /** Of a line of a source: what its instructions do, each; the rest is about the first of them that exits. */
+  instructions?: { address: Hex; instruction: string; exits: boolean; headline: string }[];
   /** All of it, for a terminal. */
   text: string[];
 }

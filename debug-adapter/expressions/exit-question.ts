@@ -80,7 +80,7 @@ function exception(name: string, code: string | undefined, context: QuestionCont
 function at(gva: bigint, context: QuestionContext): AskedQuestion {
   const bytes = context.code(gva);
   if (bytes.length === 0) throw new RequestError(`The instruction at ${hex(gva)} cannot be read.`);
-  return { asked: `${context.disassemble(gva)} at ${hex(gva)}`, question: { kind: 'instruction', bytes } };
+  return { asked: `${context.disassemble(gva)} at ${hex(gva)}`, question: { kind: 'instruction', bytes, at: gva } };
 }
 
 const NEXT_OF_GUEST: AskedQuestion = { asked: 'the next instruction of the guest', question: { kind: 'instruction' } };

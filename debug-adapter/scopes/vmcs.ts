@@ -1,5 +1,5 @@
 /** Every field of the thread's VMCS, by group; bits decoded, writable, one by one where they are bits; what violates a VM-entry check is marked. */
-import type { VmcsFieldInfo } from '../../emulator/machine/api.ts';
+import type { VmcsChoice, VmcsFieldInfo } from '../../emulator/machine/api.ts';
 import type { CheckFailure } from '../../emulator/vmx/api.ts';
 import { checkInWords } from '../../emulator/vmx/checks/words.ts';
 import type { Debuggee } from '../debuggee.ts';
@@ -21,19 +21,11 @@ export const vmcs: ScopeDefinition = {
   rows(debuggee, { thread }) {
     const { machine } = debuggee;
     const entry = machine.vmEntry(thread);
-    const members = (group: VmcsFieldInfo['group']): VmcsFieldInfo[] =>
-      machine.vmcs(thread)?.filter((field) => field.group === group) ?? [];
-    const rows = GROUPS.map(({ group, name }): VariableRow => ({
-      name,
-      value: `${members(group).length} fields`,
-      children: {
-        rows: () => {
-          const checks = machine.vmEntry(thread)?.checks ?? [];
-          return members(group).map((field) => fieldRow(debuggee, thread, field, checks));
-        },
-      },
-    }));
-    rows.push(...listRows(debuggee, thread));
+    const rows = [
+      ...groupRows(debuggee, thread, 'current'),
+      ...listRows(debuggee, thread),
+      ...shadowRow(debuggee, thread),
+    ];
     if (!entry) return rows;
     rows.push({
       name: 'VM-entry checks',
@@ -46,6 +38,35 @@ export const vmcs: ScopeDefinition = {
     return rows;
   },
 };
+
+function groupRows(debuggee: Debuggee, thread: number, which: VmcsChoice): VariableRow[] {
+  const { machine } = debuggee;
+  const members = (group: VmcsFieldInfo['group']): VmcsFieldInfo[] =>
+    machine.vmcs(thread, which)?.filter((field) => field.group === group) ?? [];
+  return GROUPS.map(({ group, name }) => ({
+    name,
+    value: `${members(group).length} fields`,
+    children: {
+      rows: () => {
+        const checks = which === 'current' ? (machine.vmEntry(thread)?.checks ?? []) : [];
+        return members(group).map((field) => fieldRow(debuggee, { thread, which, field, checks }));
+      },
+    },
+  }));
+}
+
+/** The shadow VMCS that the link pointer names (SDM 3C 25.10). */
+function shadowRow(debuggee: Debuggee, thread: number): VariableRow[] {
+  const link = debuggee.machine.vmcsRegion(thread)?.link;
+  if (!link) return [];
+  return [
+    {
+      name: 'Shadow VMCS',
+      value: `hpa:${hexadecimal(BigInt(link.hpa))}${link.inUse ? '' : ', not in use'}`,
+      children: { rows: () => groupRows(debuggee, thread, 'shadow') },
+    },
+  ];
+}
 
 /** What exits, as lists. */
 function listRows({ machine }: Debuggee, thread: number): VariableRow[] {
@@ -67,17 +88,19 @@ function listRows({ machine }: Debuggee, thread: number): VariableRow[] {
   ];
 }
 
-function fieldRow(
-  { machine }: Debuggee,
-  thread: number,
-  field: VmcsFieldInfo,
-  checks: readonly CheckFailure[],
-): VariableRow {
+interface ShownField {
+  readonly thread: number;
+  readonly which: VmcsChoice;
+  readonly field: VmcsFieldInfo;
+  readonly checks: readonly CheckFailure[];
+}
+
+function fieldRow({ machine }: Debuggee, { thread, which, field, checks }: ShownField): VariableRow {
   const shown = hexadecimal(field.value, field.bits);
   const { encoding, writable } = field;
   const violated = checks.filter(({ fields }) => fields.includes(encoding));
-  const now = (): VmcsFieldInfo => machine.vmcs(thread)?.find((one) => one.encoding === encoding) ?? field;
-  const write = (value: bigint): void => machine.writeVmcs(thread, encoding, value);
+  const now = (): VmcsFieldInfo => machine.vmcs(thread, which)?.find((one) => one.encoding === encoding) ?? field;
+  const write = (value: bigint): void => machine.writeVmcs(thread, encoding, value, which);
   const partRows = (): VariableRow[] => {
     const { parts = [], value } = now();
     const check = violated.map((one) => ({ name: `✗ ${one.id}`, value: checkInWords(one) }));

@@ -70,6 +70,14 @@ export class ProgramSymbols implements UnwindSource {
     );
   }
 
+  /** Where all the code of a line stands, or of the nearest later one that has code. */
+  codeOfLine(path: string, line: number): { ranges: { low: bigint; high: bigint }[]; actualLine: number } | undefined {
+    const found = this.lines.codeOfLine(path, line);
+    if (!found) return undefined;
+    const ranges = found.ranges.map(({ low, high }) => ({ low: this.runAddress(low), high: this.runAddress(high) }));
+    return { ranges, actualLine: found.actualLine };
+  }
+
   addressToSource(gva: bigint): SourcePosition | undefined {
     return this.lines.positionOf(this.linkAddress(gva));
   }

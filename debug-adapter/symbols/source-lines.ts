@@ -14,6 +14,12 @@ export interface SourcePosition {
   readonly isStmt: boolean;
 }
 
+/** [low, high). */
+export interface AddressRange {
+  readonly low: number;
+  readonly high: number;
+}
+
 interface FileUse {
   readonly unit: Unit;
   readonly file: number;
@@ -77,6 +83,17 @@ export class SourceLines {
     }
     const addresses = [...new Set(chosen.values())].sort((a, b) => a - b);
     return { addresses, actualLine };
+  }
+
+  /** Where all the code of a line stands, or of the nearest later one that has code; in the order of addresses. */
+  codeOfLine(path: string, line: number): { ranges: AddressRange[]; actualLine: number } | undefined {
+    const name = this.resolve(path);
+    const uses = name === undefined ? [] : this.#index().get(name)!;
+    let actualLine = Infinity;
+    for (const { unit, file } of uses) actualLine = Math.min(actualLine, nearestLine(unit.lines!.rows, file, line));
+    if (actualLine === Infinity) return undefined;
+    const ranges = uses.flatMap(({ unit, file }) => [...codeRanges(unit.lines!.rows, file, actualLine)]);
+    return { ranges: united(ranges), actualLine };
   }
 
   /** Lines in [first, last] that have code. */
@@ -156,6 +173,37 @@ function* rowsOf(rows: LineRows, file: number, line: number): Generator<number> 
   for (const sequence of rows.sequences)
     for (let row = sequence.first; row < sequence.last; row++)
       if (rows.line[row] === line && rows.file[row] === file && rows.isStmt(row)) yield row;
+}
+
+/** What rows of a line cover, as `LineRows.rowAt` would find them. */
+function* codeRanges(rows: LineRows, file: number, line: number): Generator<AddressRange> {
+  for (const { first, last } of rows.sequences)
+    for (let row = first; row < last; row++) {
+      const low = rows.address[row]!;
+      const high = rows.address[row + 1]!;
+      if (high === low) continue;
+      const owner = ownerOf(rows, row, first);
+      if (rows.line[owner] === line && rows.file[owner] === file) yield { low, high };
+    }
+}
+
+/** Of rows with the same address the last that is a statement, else the last. */
+function ownerOf(rows: LineRows, row: number, first: number): number {
+  let owner = row;
+  while (!rows.isStmt(owner) && owner > first && rows.address[owner - 1] === rows.address[row]) owner--;
+  return rows.isStmt(owner) ? owner : row;
+}
+
+function united(ranges: readonly AddressRange[]): AddressRange[] {
+  const sorted = [...ranges].sort((a, b) => a.low - b.low);
+  const whole: AddressRange[] = [];
+  for (const range of sorted) {
+    const last = whole.at(-1);
+    if (last && range.low <= last.high)
+      whole[whole.length - 1] = { low: last.low, high: Math.max(last.high, range.high) };
+    else whole.push(range);
+  }
+  return whole;
 }
 
 /** Rows of sequences the linker dropped do not count. */

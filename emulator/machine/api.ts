@@ -166,8 +166,12 @@ export interface VmcsRegionInfo {
   readonly launched: boolean;
   /** A shadow VMCS: no VM entry can use it. */
   readonly shadow: boolean;
-  /** Whether its link pointer names a shadow VMCS. */
-  readonly linked: boolean;
+  /** The shadow VMCS that its link pointer names. */
+  readonly link?: {
+    readonly hpa: number;
+    /** "VMCS shadowing" is on: VMREAD and VMWRITE of the guest go there, but for the fields whose bits in the bitmaps are set. */
+    readonly inUse: boolean;
+  };
 }
 
 /** A run of table entries with equal rights, or one table: a node of the page-table tree. */

@@ -9,9 +9,11 @@ import { PAGING_LEVELS, pagingMode } from '../mmu/modes.ts';
 import { PAGE_SIZE } from '../mmu/physical.ts';
 import { pageTableNodes } from '../mmu/tree.ts';
 import { SHADOW_INDICATOR, VMCS_REVISION } from '../vmx/capabilities.ts';
+import { Secondary } from '../vmx/controls.ts';
 import { describeEntry, describeVmcs, type VmEntryInfo, writeVmcsField } from '../vmx/describe.ts';
 import { type ExitList, exitLists } from '../vmx/exit-lists.ts';
 import { Field } from '../vmx/fields.ts';
+import { secondaryControls } from '../vmx/queries.ts';
 import { CurrentVmcs } from '../vmx/vmcs.ts';
 import { type ExitPrediction, type ExitQuestion, wouldExit } from '../vmx/would-exit.ts';
 import type { Disassemble, DisassembledInstruction, PageTableNode, RegisterInfo, Space, VmcsChoice, VmcsFieldInfo, VmcsRegionInfo } from './api.ts'; // prettier-ignore
@@ -224,12 +226,16 @@ export class Inspector {
     return this.#withVmcs(tid, which, () => describeVmcs(this.context.vmx));
   }
   vmcsRegion(tid: number, which: VmcsChoice = 'current'): VmcsRegionInfo | undefined {
-    return this.#withVmcs(tid, which, (vmcs) => ({
-      hpa: vmcs.pointer,
-      launched: vmcs.launched,
-      shadow: vmcs.isShadow,
-      linked: this.#linkOf(vmcs) !== undefined,
-    }));
+    return this.#withVmcs(tid, which, (vmcs) => {
+      const link = this.#linkOf(vmcs);
+      const inUse = (secondaryControls(vmcs) & Secondary.VmcsShadowing) !== 0;
+      return {
+        hpa: vmcs.pointer,
+        launched: vmcs.launched,
+        shadow: vmcs.isShadow,
+        ...(link === undefined ? {} : { link: { hpa: link, inUse } }),
+      };
+    });
   }
   writeVmcs(tid: number, encoding: number, value: bigint, which: VmcsChoice = 'current'): void {
     this.#needsVmcs(this.#withVmcs(tid, which, () => (writeVmcsField(this.context.vmx, encoding, value), true)));

@@ -38,8 +38,8 @@ import { BITS_64 } from '../cpu/control-bits-64.ts';
 const { CR4_UMIP, CR4_TSD, CR4_PCE, CR4_VMXE } = BITS_64;
 
 export type ExitQuestion =
-  /** An instruction, as if it stood at RIP; without bytes, the one that does. */
-  | { readonly kind: 'instruction'; readonly bytes?: Uint8Array }
+  /** An instruction, as if it stood at RIP; without bytes, the one that does. `at`: it stands there (linear address). */
+  | { readonly kind: 'instruction'; readonly bytes?: Uint8Array; readonly at?: bigint }
   | { readonly kind: 'msr'; readonly msr: number; readonly write: boolean; readonly value?: bigint }
   | { readonly kind: 'port'; readonly port: number; readonly bytes: 1 | 2 | 4; readonly write: boolean }
   | { readonly kind: 'control-register'; readonly register: number; readonly value?: bigint }
@@ -223,6 +223,7 @@ function prepare(
 ): Uint8Array | undefined {
   switch (question.kind) {
     case 'instruction':
+      if (question.at !== undefined) cpu.rip += question.at - cpu.codeAddress;
       return question.bytes;
     case 'msr':
       cpu.setGpr(1, BigInt(question.msr));

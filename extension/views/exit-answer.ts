@@ -11,7 +11,7 @@ export async function answerNode(question: string, request: Promise<WouldExitRes
   } catch (error) {
     return { ...base, label: question, description: (error as Error).message, icon: 'warning' };
   }
-  const { asked, headline, exits, decides, notes, text } = answer;
+  const { asked, headline, exits, decides, notes, text, instructions = [] } = answer;
   return {
     ...base,
     label: asked,
@@ -20,6 +20,13 @@ export async function answerNode(question: string, request: Promise<WouldExitRes
     icon: exits ? 'sign-out' : 'check',
     expanded: true,
     children: () => [
+      ...instructions.map((one, index) => ({
+        id: `${id}/instruction${index}`,
+        label: one.instruction,
+        description: one.headline,
+        tooltip: one.address,
+        icon: one.exits ? 'sign-out' : 'check',
+      })),
       ...decides.map(({ text: what, encoding, section }, index) => ({
         id: `${id}/${index}`,
         label: what,

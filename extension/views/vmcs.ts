@@ -9,6 +9,7 @@ import type {
   WouldExitResponse,
 } from '../../debug-adapter/protocol.ts';
 import type { ActiveSession } from '../session.ts';
+import { pathOf } from '../programs.ts';
 import { answerNode } from './exit-answer.ts';
 import { MachineView } from './machine-view.ts';
 import type { Node } from './tree.ts';
@@ -71,10 +72,12 @@ export class VmcsView extends MachineView {
     return this.session.request('dune/vmcs', args);
   }
 
-  #shadow({ linked }: VmcsResponse): Node[] {
-    if (!linked) return [];
+  #shadow({ shadow }: VmcsResponse): Node[] {
+    if (!shadow) return [];
     const children = async (): Promise<Node[]> => this.#groups('shadow', await this.#request('shadow'));
-    return [{ id: 'shadow', label: 'Shadow VMCS', icon: 'symbol-namespace', children }];
+    const use = shadow.inUse ? 'VMREAD and VMWRITE of the guest go there' : '"VMCS shadowing" is 0';
+    const description = `hpa:${shadow.hpa}, ${use}`;
+    return [{ id: 'shadow', label: 'Shadow VMCS', description, icon: 'symbol-namespace', children }];
   }
 
   #groups(which: Which, vmcs: VmcsResponse): Node[] {
@@ -217,13 +220,21 @@ function inOrder(fields: readonly VmcsFieldBody[]): VmcsFieldBody[] {
   return [...first, ...fields.filter((field) => !first.includes(field))];
 }
 
-/** Of an assembly source: the text of the cursor's line without labels and comments. Elsewhere the instruction at RIP is meant. */
+const ASSEMBLY = /\.(s|S|asm|inc)$/;
+const WITH_CODE = /\.(c|cc|cpp|cxx|h|hh|hpp|s|S|asm|inc)$/;
+
+/** The code of the cursor's line; of assembly that has none in the guest, its text without labels and comments. Elsewhere the instruction at RIP is meant. */
 function instructionAtCursor(): string {
   const editor = vscode.window.activeTextEditor;
-  if (!editor || !/\.(s|S|asm)$/.test(editor.document.fileName)) return '';
-  const { text } = editor.document.lineAt(editor.selection.active.line);
-  return text
-    .replace(/(#|\/\/|\/\*|;).*$/, '')
+  if (!editor || !WITH_CODE.test(editor.document.fileName)) return '';
+  const { document, selection } = editor;
+  const { line } = selection.active;
+  const place = `line ${pathOf(document.uri)}:${line + 1}`;
+  if (!ASSEMBLY.test(document.fileName)) return place;
+  const instruction = document
+    .lineAt(line)
+    .text.replace(/(#|\/\/|\/\*|;).*$/, '')
     .replace(/^(\s*[\w.$]+:)+/, '')
     .trim();
+  return instruction ? `${place} | ${instruction}` : place;
 }

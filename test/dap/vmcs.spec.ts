@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SetVmcsFieldResponse, VmcsResponse, WouldExitResponse } from '../../debug-adapter/protocol.ts';
+import { GUEST_SOURCE, guestFaultKernel } from '../machine/guest-faults.ts';
 import { TestClient } from './client.ts';
 
 const examples = fileURLToPath(new URL('../../examples', import.meta.url));
@@ -14,18 +15,23 @@ const BARE = { program: join(hypervisor, 'tiny-hypervisor'), machine: 'bare', me
 const PIN = 0x4000;
 const PRIMARY = 0x4002;
 const EXCEPTION_BITMAP = 0x4004;
+const SECONDARY = 0x401e;
+const LINK_POINTER = 0x2800;
 const GUEST_CR0 = 0x6800;
+const GUEST_CR3 = 0x6802;
 const MSR_LOAD_ADDRESS = 0x200a;
 const MSR_LOAD_COUNT = 0x4014;
 /** Bits of the controls. */
 const VIRTUAL_NMIS = 5;
 const MSR_BITMAPS = 28;
 const RDTSC_EXITING = 12;
+const VMCS_SHADOWING = 14;
 
-const lineOf = (text: string): number =>
-  readFileSync(join(hypervisor, 'hypervisor.c'), 'utf8')
+const lineIn = (path: string, text: string): number =>
+  readFileSync(path, 'utf8')
     .split('\n')
     .findIndex((line) => line.includes(text)) + 1;
+const lineOf = (text: string): number => lineIn(join(hypervisor, 'hypervisor.c'), text);
 
 describe('the VMCS in the debugger', () => {
   let client: TestClient;
@@ -210,5 +216,102 @@ describe('the VMCS in the debugger', () => {
     });
     const after = await client.variables(pin);
     assert.notEqual(after.find(({ name }) => name === 'virtual NMIs')!.value[0], bit.value[0]);
+  });
+
+  it('shows the shadow VMCS that the link pointer names, and what the guest wrote there', async () => {
+    const { kernel, guest } = guestFaultKernel('shadow-vmcs');
+    const source = { path: GUEST_SOURCE };
+    const line = lineIn(GUEST_SOURCE, 'return value >> 12');
+    await client.launch({ program: kernel, machine: 'bare', memory: 64, guestSymbols: [guest] }, () =>
+      client.request('setBreakpoints', { source, breakpoints: [{ line }] }),
+    );
+    ({ threadId } = await client.stopped());
+    const value = (response: VmcsResponse, encoding: number): string =>
+      response.fields.find((field) => field.encoding === encoding)!.value;
+    const current = await vmcs();
+    assert.deepEqual(current.shadow, { hpa: value(current, LINK_POINTER), inUse: true });
+    const shadow = await vmcs('shadow');
+    assert.equal(shadow.title, `shadow VMCS at hpa:${current.shadow!.hpa}, clear`);
+    assert.deepEqual([shadow.entry, shadow.checks, shadow.lists, shadow.shadow], [undefined, [], [], undefined]);
+    // The guest's VMWRITE has gone there, and not to its own VMCS.
+    assert.equal(value(shadow, GUEST_CR3), '0x6000');
+    assert.notEqual(value(current, GUEST_CR3), '0x6000');
+    assert.ok(current.lists.find(({ id }) => id === 'vmread')!.inEffect);
+    const row = (await client.scope(threadId, 'VMCS')).find(({ name }) => name === 'Shadow VMCS')!;
+    assert.equal(row.value, `hpa:${current.shadow!.hpa}`);
+    const groups = await client.variables(row.variablesReference);
+    const state = groups.find(({ name }) => name === 'Guest state')!.variablesReference;
+    await client.request('setVariable', { variablesReference: state, name: 'guest CR3', value: '0x7000' });
+    assert.equal(value(await vmcs('shadow'), GUEST_CR3), '0x7000');
+    // Without the control the VMCS is linked all the same.
+    await client.request('dune/setVmcsField', { threadId, encoding: SECONDARY, value: '0x0', bit: VMCS_SHADOWING });
+    assert.equal((await vmcs()).shadow!.inUse, false);
+    await client.request('dune/setVmcsField', { threadId, encoding: LINK_POINTER, value: '0xffffffffffffffff' });
+    assert.equal((await vmcs()).shadow, undefined);
+    assert.equal((await vmcs('shadow')).message, 'The VMCS link pointer names no shadow VMCS.');
+  });
+
+  it('answers for a line of C by each of its instructions', async () => {
+    const guest = join(hypervisor, 'guest.c');
+    const at = (file: string, text: string): string => `line ${file}:${lineIn(file, text)}`;
+    await client.launch({ ...BARE, guestSymbols: [join(hypervisor, 'guest')] }, () =>
+      client.request('setBreakpoints', {
+        source: { path: guest },
+        breakpoints: [{ line: lineIn(guest, 'name[3] = 0') }],
+      }),
+    );
+    ({ threadId } = await client.stopped());
+    // From the guest, and from the hypervisor, where the guest is the other level.
+    const fromBoth = async (check: () => Promise<void>): Promise<void> => {
+      await check();
+      await client.request('stepOut', { threadId });
+      await client.stopped();
+      await client.request('setExceptionBreakpoints', { filters: [] });
+      await client.request('setBreakpoints', { source: { path: guest }, breakpoints: [] });
+      await client.request('setBreakpoints', {
+        source: { path: join(hypervisor, 'hypervisor.c') },
+        breakpoints: [{ line: lineOf('if (handle_exit()') }],
+      });
+      await client.request('continue', { threadId });
+      await client.stopped();
+      await check();
+    };
+    await fromBoth(async () => {
+      const cpuid = await ask(at(guest, '"cpuid"'));
+      assert.equal(cpuid.asked, `guest.c:${lineIn(guest, '"cpuid"')}`);
+      assert.equal(cpuid.exits, true);
+      assert.equal(cpuid.reason!.name, 'CPUID');
+      assert.match(
+        cpuid.headline,
+        /^Of its \d+ instructions 1 exits; cpuid at 0xffffffff8002[0-9a-f]{4}: It exits: CPUID/,
+      );
+      assert.deepEqual(
+        cpuid.instructions!.filter(({ exits }) => exits).map(({ instruction }) => instruction),
+        ['cpuid'],
+      );
+      assert.ok(cpuid.instructions!.length > 1);
+      const quiet = await ask(at(guest, 'total += list->value'));
+      assert.equal(quiet.exits, false);
+      assert.match(quiet.headline, /^It does not exit: none of its \d+ instructions does|its one instruction does/);
+      assert.match(quiet.text.join('\n'), /add.*: It does not exit: no control is about this instruction/);
+    });
+    const refused = await client.send('dune/wouldExit', {
+      threadId,
+      question: at(join(hypervisor, 'hypervisor.c'), 'return guest.status'),
+    });
+    assert.match(refused.message!, /is the hypervisor's: in VMX root operation nothing exits/);
+    const nothing = await client.send('dune/wouldExit', { threadId, question: `line ${guest}:1` });
+    assert.match(nothing.message!, /^Line 1 of .*guest\.c has no code\.$/);
+    const instead = await ask(`line ${guest}:1 | cpuid`);
+    assert.deepEqual([instead.asked, instead.exits], ['cpuid', true]);
+  });
+
+  it('answers for a line of a Dune program', async () => {
+    await inDuneMode();
+    const source = join(examples, 'hello/hello.c');
+    const divide = await ask(`line ${source}:${lineIn(source, 'divl %2')}`);
+    assert.equal(divide.exits, false);
+    assert.ok(divide.instructions!.some(({ instruction }) => instruction.startsWith('div')));
+    assert.ok(divide.notes.includes('Registers are taken as they are now.'));
   });
 });

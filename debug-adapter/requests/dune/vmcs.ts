@@ -1,11 +1,11 @@
 /** `dune/vmcs`: every field, the VM-entry checks that would fail now, and what exits, as lists. */
-import type { VmcsRegionInfo } from '../../../emulator/machine/api.ts';
+import type { Machine, VmcsRegionInfo } from '../../../emulator/machine/api.ts';
 import type { CheckFailure } from '../../../emulator/vmx/api.ts';
 import { hex } from '../../presentation/tables.ts';
 import type { VmcsArguments, VmcsCheckBody, VmcsResponse } from '../../protocol.ts';
 import { defineRequest } from '../../request.ts';
 
-const NONE: VmcsResponse = { fields: [], checks: [], lists: [], linked: false };
+const NONE: VmcsResponse = { fields: [], checks: [], lists: [] };
 
 export const vmcs = defineRequest<VmcsArguments, VmcsResponse>({
   command: 'dune/vmcs',
@@ -14,12 +14,11 @@ export const vmcs = defineRequest<VmcsArguments, VmcsResponse>({
     const { machine } = debuggee;
     const fields = machine.vmcs(threadId, which);
     const region = machine.vmcsRegion(threadId, which);
-    if (!fields || !region)
-      return { ...NONE, message: 'This thread has no VMCS: it has not entered VMX non-root operation.' };
+    if (!fields || !region) return { ...NONE, message: missing(machine, threadId) };
     const entry = which === 'current' ? machine.vmEntry(threadId) : undefined;
     return {
       title: titleOf(region),
-      linked: region.linked,
+      shadow: region.link && { hpa: hex(region.link.hpa), inUse: region.link.inUse },
       fields: fields.map(({ encoding, name, group, bits, value, writable, text, parts }) => ({
         encoding,
         name,
@@ -42,6 +41,12 @@ export const vmcs = defineRequest<VmcsArguments, VmcsResponse>({
     }; // prettier-ignore
   },
 });
+
+function missing(machine: Machine, threadId: number): string {
+  return machine.vmcsRegion(threadId)
+    ? 'The VMCS link pointer names no shadow VMCS.'
+    : 'This thread has no VMCS: it has not entered VMX non-root operation.';
+}
 
 function titleOf({ hpa, launched, shadow }: VmcsRegionInfo): string {
   return `${shadow ? 'shadow VMCS' : 'VMCS'} at hpa:${hex(hpa)}, ${launched ? 'launched' : 'clear'}`;
