@@ -1,11 +1,11 @@
 /** The memory type that accesses to a page have in effect, and what decided (SDM 3A 12.5.2.2, 12.12.3; with EPT 3C 29.3.7.2). This processor has no MTRRs. */
+import { CR0_CD } from '../cpu/control-bits.ts';
 import * as L from '../cpu/layout.ts';
 import type { LinearMemory } from '../cpu/state.ts';
 import type { EffectiveType, WalkStep } from './api.ts';
 import { EPT_ENTRY, PAGE_ENTRY, entryName } from './entries.ts';
 import { MEMORY_TYPES, PAT_TYPES, type PatType, combinedType } from './memory-types.ts';
 
-const CR0_CD = 0x4000_0000;
 const EPT_TYPE_SHIFT = 3n;
 /** The third bit of the index into PAT. */
 const PAT_OF_4K = 0x80n;
