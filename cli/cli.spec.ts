@@ -90,6 +90,10 @@ int main(void) { for (int i = 0; i < 30; i++) { rare(); often(); } return 3; }
       assert.ok(nodes.some(({ callFrame }) => callFrame.functionName === 'inner'));
     });
 
+    it('says so when a program was too short for a sample', () => {
+      assert.match(dune(['profile', hello]).err, / 0 samples.*\n.*\n\n.* a smaller --interval takes more\.\n$/);
+    });
+
     it('tells Dune mode from Linux mode', () => {
       const folded = join(folder, 'folded-modes');
       const { err, status } = dune(['profile', '--interval', '1009', '--folded', folded, hello]);

@@ -60,7 +60,9 @@ export class Profile {
       // An instruction is one cycle; the rest is what page walks, faults, exits and the kernel are reckoned at.
       `${count(cycles)} modelled cycles, ${count(cycles - instructions)} of them for page walks, faults, VM exits and the kernel`,
       '',
-      '    self    total  function',
+      samples === 0
+        ? 'The program ended before the first sample: a smaller --interval takes more.'
+        : '    self    total  function',
       ...rows.map(({ name, self, total }) => `${percent(self)} ${percent(total)}  ${name}`),
       '',
     ].join('\n');

@@ -26,6 +26,7 @@ const COPIED = [
   'syntaxes/gas.snippets.json',
   'syntaxes/trace.language-configuration.json',
   'examples/prebuilt',
+  'docs/images',
   'README.md',
   'CHANGELOG.md',
   'LICENSE',
@@ -74,7 +75,7 @@ function bytes(path: string): number {
 
 function report(vsix: string): void {
   const kilobytes = (count: number): string => `${Math.ceil(count / 1024)} KB`.padStart(9);
-  const shipped = ['dist', 'bin', 'examples', 'extension'].flatMap((folder) =>
+  const shipped = ['dist', 'bin', 'docs', 'examples', 'extension'].flatMap((folder) =>
     readdirSync(join(stage, folder)).map((name) => join(folder, name)),
   );
   for (const part of shipped.filter((name) => !name.endsWith('.map')))
