@@ -1,7 +1,7 @@
 /** Several processors: INIT and start-up IPIs, messages between them, who waits for whom (SDM 3A 9.4 and 12.6). */
 import assert from 'node:assert/strict';
 import type { MachineOptions } from '../machine/api.ts';
-import { bootSource, type Booted } from './board-test-support.ts';
+import { bootSource, startSource, type Booted } from './board-test-support.ts';
 
 /** Starts processor ICR destination `to` at 8000h, where the real-mode code of label `started` is copied; it goes to `other` in protected mode. */
 const START = (to: number): string => `
@@ -54,6 +54,59 @@ const until = (address: number, value: number): string =>
   `88: pause\n cmp dword ptr ds:[${address}], ${value}\n jne 88b\n`;
 const run = (source: string, options: Partial<MachineOptions> = {}): Booted =>
   bootSource(`main:\n${source}\n${STARTED}`, { cpus: 2, ...options });
+
+describe('a processor that halts', () => {
+  const PERIODIC = 'apic 0xf0, 0x1ff\n gate 0x40, tick\n apic 0x320, 0x20040\n apic 0x380, 5000';
+  const TICK = 'tick: note 9\n apic 0xb0, 0\n iret';
+  const never: readonly (readonly [what: string, source: string])[] = [
+    ['with interrupts off', `${PERIODIC}\n cli`],
+    ['under a task priority as high as its timer', `${PERIODIC}\n apic 0x80, 0x40\n sti`],
+    ['with its timer masked', `${PERIODIC}\n apic 0x320, 0x30040\n sti`],
+    ['with its APIC off', `${PERIODIC}\n apic 0xf0, 0xff\n sti`],
+  ];
+  for (const [what, source] of never)
+    it(`${what} halts for good: the machine says so`, () => {
+      const { machine } = startSource(`main: ${source}\n hlt\n finish 1\n ${TICK}`);
+      assert.equal(machine.run(1e6).kind, 'deadlock');
+    });
+
+  it('goes on with its timer otherwise', () => {
+    const { notes } = bootSource(`main: ${PERIODIC}\n sti\n hlt\n hlt\n cli\n finish 0\n ${TICK}`);
+    assert.deepEqual(notes, [9, 9]);
+  });
+
+  it('with interrupts off is woken by an NMI, and takes the tick that waits once they are on', () => {
+    const { word } = run(`
+      ${COPY} ${START(1)}
+      ${until(0x7000, 1)}
+      wait_cycles 100000
+      apic 0x310, ${1 << 24}
+      apic 0x300, 0x400
+      ${until(0x7000, 3)}
+      finish 0
+      other: gate 2, nmi
+      gate 0x40, ticked
+      apic 0x320, 0x20040
+      apic 0x380, 5000
+      inc dword ptr ds:[0x7000]
+      cli
+      hlt
+      inc dword ptr ds:[0x7000]
+      sti
+      nop
+      nop
+      cli
+      inc dword ptr ds:[0x7000]
+      1: hlt
+      jmp 1b
+      nmi: mov dword ptr ds:[0x7004], 7
+      iret
+      ticked: mov dword ptr ds:[0x7008], 8
+      apic 0xb0, 0
+      iret`);
+    assert.deepEqual([word(0x7004), word(0x7008)], [7, 8]);
+  });
+});
 
 describe('several processors', () => {
   it('starts the second one in real mode at the vector of the start-up message', () => {

@@ -4,8 +4,11 @@
  */
 import { Activity } from '../cpu/activity.ts';
 import type { CpuContext } from '../cpu/context.ts';
+import { RFLAGS_IF } from '../cpu/control-bits.ts';
 import * as L from '../cpu/layout.ts';
 import { resetRealMode } from '../cpu/system/reset.ts';
+import { SLOT_PIN } from '../cpu/vmcs-region.ts';
+import { Pin } from '../vmx/controls.ts';
 import { ExitReason } from '../vmx/exit-reasons.ts';
 import type { ApicMode } from './local-apic.ts';
 import { LocalApic, freshApic } from './local-apic.ts';
@@ -206,14 +209,25 @@ export class Cpus {
     const virtualNmis = (this.get32(cpu, L.VMX_MODE) & L.VMX_VIRTUAL_NMIS) !== 0;
     if (pending & L.PENDING_NMI && (virtualNmis || !(this.get32(cpu, L.INTERRUPTIBILITY) & 8))) return true;
     const interrupt = cpu.apic.deliverable() >= 0 || (cpu.apic.takesExtInt() && this.board.picPending());
-    return interrupt && ((this.get32(cpu, L.SYSTEM_FLAGS) & 0x200) !== 0 || this.get32(cpu, L.NON_ROOT) !== 0);
+    return interrupt && this.#takesInterrupts(cpu);
+  }
+  /** By RFLAGS.IF, or as exits of a guest, whatever that says (SDM 3C 26.2). */
+  #takesInterrupts(cpu: Cpu): boolean {
+    if (this.get32(cpu, L.SYSTEM_FLAGS) & RFLAGS_IF) return true;
+    if (this.get32(cpu, L.NON_ROOT) === 0) return false;
+    const controls = this.context.physical.read32(Number(this.get64(cpu, L.VMCS_POINTER)) + SLOT_PIN);
+    return (controls & Pin.ExternalInterruptExiting) !== 0;
   }
 
   /** When the CPU can go on, in its own cycles. */
   #readyAt(cpu: Cpu): number {
     const now = this.cycles(cpu);
     if (this.#runs(cpu) || this.signalled(cpu)) return now;
-    return Math.max(now, Math.min(cpu.apic.expires(), this.#guestTimer(cpu)));
+    return Math.max(now, Math.min(this.#interruptTimer(cpu), this.#guestTimer(cpu)));
+  }
+  /** When the timer of its APIC wakes a CPU that halts, in its own cycles. */
+  #interruptTimer(cpu: Cpu): number {
+    return this.activity(cpu) === Activity.Halt && this.#takesInterrupts(cpu) ? cpu.apic.interruptsAt() : Infinity;
   }
   /** When the VMX-preemption timer of an inactive guest expires, in its own cycles. */
   #guestTimer(cpu: Cpu): number {

@@ -360,6 +360,14 @@ export class LocalApic {
     return this.timer.expires();
   }
 
+  /** When its interrupt can be delivered; Infinity if it stands, or is masked or of too low a priority. */
+  interruptsAt(): number {
+    const entry = this.state.lvt[0]!;
+    const vector = entry & 0xff;
+    const heard = this.board.mode() !== 'off' && (this.state.svr & SOFTWARE_ENABLE) !== 0 && !(entry & MASKED);
+    return heard && vector >= 16 && vector >> 4 > this.processorPriority() >> 4 ? this.timer.expires() : Infinity;
+  }
+
   /** Lets the timer expire if it is time. */
   tick(): void {
     if (this.timer.tick()) this.#local(Register.LvtTimer);

@@ -5,6 +5,7 @@ import type { MachineOptions } from '../../emulator/machine/api.ts';
 import type { EventKind, MachineEvent } from '../../emulator/machine/events.ts';
 import { buildExamples } from '../dune/support.ts';
 import { type FaultCase, faultKernel } from './faults.ts';
+import { guestFaultKernel } from './guest-faults.ts';
 import { example, start } from './support.ts';
 
 const BARE: Partial<MachineOptions> = { machine: 'bare', memory: 64 << 20 };
@@ -121,6 +122,12 @@ describe('fault reports', () => {
     assert.equal(last.name, 'page');
     assert.equal(last.ept.at(-1)!.outcome, 'not-present');
     assert.match(report.advice!, /no SIGSEGV/);
+  });
+
+  it('a guest that halts for good, while the timer of its hypervisor ticks, is a deadlock', () => {
+    const { machine } = start(guestFaultKernel('halted').kernel, BARE);
+    assert.equal(machine.run(1e7).kind, 'deadlock');
+    assert.equal(machine.threads()[0]!.mode, 'guest');
   });
 
   it('a triple fault of a Dune program', () => {

@@ -6,6 +6,10 @@
 
 #define SECONDARY_VMCS_SHADOWING (1 << 14)
 #define SHADOW_INDICATOR (1u << 31)
+#define MSR_APIC_BASE 0x1b
+#define MSR_X2APIC 0x800
+#define APIC_X2 0xc00
+#define APIC_PERIODIC (1 << 17)
 #define EXCEPTION_BITMAP 0x4004
 #define VMREAD_BITMAP 0x2026
 #define VMWRITE_BITMAP 0x2028
@@ -39,6 +43,15 @@ static void shadow_vmcs(void)
     vmwrite(VMCS_LINK_POINTER, shadow);
 }
 
+/* The local APIC's, in x2APIC mode: an interrupt every 4096 cycles, which do not exit. */
+static void start_timer(void)
+{
+    wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_X2);
+    wrmsr(MSR_X2APIC + 0xf, 0x1ff);
+    wrmsr(MSR_X2APIC + 0x32, APIC_PERIODIC | 0x40);
+    wrmsr(MSR_X2APIC + 0x38, 2048);
+}
+
 int hypervisor_main(void)
 {
     enter_vmx_operation();
@@ -58,6 +71,10 @@ int hypervisor_main(void)
         break;
     case SHADOW_VMCS:
         shadow_vmcs();
+        break;
+    case HALTED:
+        start_timer();
+        set_controls(PRIMARY_CONTROLS, MSR_TRUE_PROCBASED, PRIMARY_UNCONDITIONAL_IO | PRIMARY_SECONDARY);
         break;
     }
     return run_guest();

@@ -90,6 +90,9 @@ int guest_main(void)
         return look(WINDOW);
     case SHADOW_VMCS:
         return shadowed();
+    case HALTED:
+        __asm__ volatile("cli; hlt");
+        break;
     }
     return 0;
 }

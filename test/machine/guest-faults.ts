@@ -19,6 +19,7 @@ const CASES = [
   'triple-fault',
   'intercepted-page-fault',
   'shadow-vmcs',
+  'halted',
 ] as const;
 export type GuestFaultCase = (typeof CASES)[number];
 
