@@ -76,6 +76,7 @@ export class Board implements Personality, BoardBus {
     context.random64 = () => this.#nextRandom();
     context.mem.set32(L.BOARD, 1);
     context.board = this;
+    context.onTimePassed = (cycles) => this.#cpus.timePassed(cycles);
     context.endOfInterrupt = () => this.#cpus.current.apic.write(Register.Eoi, 0);
     this.#interrupts = new Interrupts(context, () => this.#cpus);
     this.#cpus = new Cpus(context, {

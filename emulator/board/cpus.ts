@@ -162,6 +162,13 @@ export class Cpus {
     this.#until = Math.min(this.#until, engine.retired);
     engine.requestStop();
   }
+  /** The running CPU has taken cycles that its instructions do not count. */
+  timePassed(cycles: number): void {
+    const { engine } = this.context;
+    this.#until -= cycles;
+    this.#quantumEnd -= cycles;
+    if (this.#until <= engine.retired) engine.requestStop();
+  }
   /** The running CPU waits, or has sent something: others go first. */
   yield(): void {
     if (this.all.length === 1) return;

@@ -4,9 +4,18 @@
  * them exactly where the CPU would have them. `step` is +size or -size. Ranges without a usable TLB tag (decoded code,
  * watched frames) go element by element, and so does everything while addresses are watched.
  */
-import { INTEGER_RESULT, RAM_BASE, TLB_ADDEND, TLB_READ, TLB_WRITE, WATCHES } from '../cpu/layout';
+import { FAULT_PART } from '../cpu/codes';
+import { FAULT_ERROR, FAULT_KIND, INTEGER_RESULT, RAM_BASE, TLB_ADDEND, TLB_READ, TLB_WRITE, WATCHES } from '../cpu/layout';
 import { probeWrite, slowLoad, slowStore } from './mmu';
 import { currentEntry } from './mmu-tlb';
+
+/** The end of a part (REPEAT_PART): with elements left, FAULT_PART is filled. */
+export function goesOn(left: u64, cycles: i32): bool {
+  if (left == 0) return false;
+  store<u32>(FAULT_KIND, FAULT_PART);
+  store<u32>(FAULT_ERROR, cycles);
+  return true;
+}
 
 const PAGE_MASK: u64 = 0xffff_ffff_ffff_f000;
 

@@ -26,6 +26,7 @@ interface Host {
 export class Boundary {
   /** Events wait until the traps of the instruction in progress are known. */
   deferring = false;
+  #repeats = false;
 
   constructor(
     private readonly mem: LinearMemory,
@@ -51,6 +52,20 @@ export class Boundary {
     if (again) mem.set32(L.SYSTEM_FLAGS, mem.get32(L.SYSTEM_FLAGS) | FLAG_RF);
     const because = debug & Dr6.BS ? 'single step: RFLAGS.TF is set' : 'data or I/O breakpoint (DR7)';
     this.host.deliver({ kind: 'exception', vector: VECTOR_DB, debug, because });
+  }
+  /**
+   * Some of a repeated string instruction is done and RIP stays on it. RF says so: what comes now has it in the image it saves, and no breakpoint on the
+   * instruction is met again (SDM 3B 18.3.1.1).
+   */
+  repeats(): void {
+    this.mem.set32(L.SYSTEM_FLAGS, this.mem.get32(L.SYSTEM_FLAGS) | FLAG_RF);
+    this.#repeats = true;
+  }
+  /** Whether it did so since this was asked last. */
+  takeRepeats(): boolean {
+    const repeats = this.#repeats;
+    this.#repeats = false;
+    return repeats;
   }
   /** After an instruction under the monitor trap flag: its exit comes before debug traps, which stay pending (SDM 3C 26.5.2). */
   monitorTrap(conditions: number): void {

@@ -48,6 +48,13 @@ export const FAULT_SUB_PAGE = 8;
 export const FAULT_APIC_ACCESS = 9;
 /** Not a fault of the guest: a listener holds the careful instruction at an access that a stale TLB entry serves. Nothing has happened. */
 export const FAULT_HELD = 10;
+/** Not a fault: a part of a repeated string instruction is done, and there is more to do (core/strings.ts, `goesOn`). FAULT_ERROR: modelled cycles. */
+export const FAULT_PART = 11;
+
+/**
+ * Elements of a part of a repeated string instruction, a power of 2. Parts end where RCX is a multiple of it, so that they are a function of the guest's state alone.
+ */
+export const REPEAT_PART = 0x10000;
 
 // Lazy-flag kinds (CC_OP >> 2).
 /** CC_A holds the six flags in RFLAGS positions. */

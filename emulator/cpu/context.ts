@@ -113,6 +113,8 @@ export interface CpuContext {
   onVmExit: (reason: string) => void;
   /** Told of every instruction that reached an I/O port: there is none behind it. RIP stands on the instruction. */
   onPortAccess: (access: PortAccess) => void;
+  /** Told of cycles that an instruction has taken and that instructions do not count: they shorten the running slice. Set by the kernel personality or the board. */
+  onTimePassed: (cycles: number) => void;
   /** What is around the processor; undefined where a kernel personality is. */
   board: BoardBus | undefined;
   /** Told of every exception of a guest (VMX non-root operation) before it exits or is delivered. RIP stands on the instruction at fault. */
@@ -154,10 +156,11 @@ export interface PortAccess {
  * How a system instruction ended.
  *  - 'next': done; the engine moves RIP past the instruction and counts it.
  *  - 'moved': done, and RIP already stands where execution goes on (IRET, SYSCALL, a VM exit or entry, HLT...); it counts.
+ *  - 'again': done once, and RIP still stands on it, to go on with (REP INS, REP OUTS); it counts.
  *  - 'held': nothing was changed, since a listener held its event (EventBus.emit); whoever held it has asked the engine to stop. It does not count.
  *  - a Fault: nothing was changed; the engine passes it to `deliver`; it does not count.
  */
-export type SystemOutcome = 'next' | 'moved' | 'held' | Fault;
+export type SystemOutcome = 'next' | 'moved' | 'again' | 'held' | Fault;
 
 /** cpu/system/index.ts exports `executeSystem` of this type. RIP and all state stand at the instruction's start. */
 export type ExecuteSystem = (context: CpuContext, insn: Instruction) => SystemOutcome;

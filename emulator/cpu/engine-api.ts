@@ -13,7 +13,10 @@ export const enum RunStop {
   Requested = 2,
   /** The vCPU is in HLT, shutdown or wait-for-SIPI. */
   Halted = 3,
-  /** Thousands of events were delivered with no instruction between them, as with a handler that cannot be fetched: they could go on for ever. */
+  /**
+   * Thousands of events were delivered with no instruction between them, as with a handler that cannot be fetched: they could go on for ever. Or repeated string
+   * instructions have taken long: the next `run` goes on with them.
+   */
   Fruitless = 4,
 }
 
@@ -90,7 +93,10 @@ export interface Engine {
   supervisor: Supervisor | undefined;
   readonly debug: DebugRegisters;
 
-  /** Executes at most `instructions`, exactly that many when it returns `Budget`. A fault delivered counts nothing; a VM exit or system call counts its instruction. */
+  /**
+   * Executes at most `instructions`, exactly that many when it returns `Budget`. A fault delivered counts nothing; a VM exit or system call counts its instruction; a
+   * repeated string instruction counts once for each of its parts (REPEAT_PART, cpu/codes.ts).
+   */
   run(instructions: number): RunStop;
   /** As `run(1)`, passing over a breakpoint at RIP. */
   step(): RunStop;

@@ -45,6 +45,8 @@ export interface EngineHooks {
   boundary(nmi: boolean): boolean;
   /** The guest is inactive while its VMX-preemption timer runs: lets time pass, if nothing else could happen first. */
   idle(): void;
+  /** An instruction has taken so many cycles beside what it counts, and is not over: what waits for that time may be due. */
+  timePassed(cycles: number): void;
   /** Selects the TLB bank of the context in force. */
   selectBank(): void;
   /** Whose TLB is in force from now on. */

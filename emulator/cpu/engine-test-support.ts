@@ -115,6 +115,7 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
     pendingInterrupt: () => undefined,
     boundary: () => false,
     idle: () => {},
+    timePassed: () => {},
     selectBank: () => mmu.banks.contextChanged(),
     selectCpu: (index) => void (mmu.banks.cpu = index),
     forgetPage: (gva) => mmu.forgetPage(gva),

@@ -12,7 +12,7 @@ import type { Block, SystemStep } from './block.ts';
 import { RecordWriter } from './block-writer.ts';
 import type { CoreExports } from './context.ts';
 import { decodeTableOf } from './decode-table.ts';
-import type { CodeMode, DecodeTable } from './decode-table.ts';
+import type { CodeMode } from './decode-table.ts';
 import type { EngineAssets, EngineHooks, EngineOptions } from './engine-parts.ts';
 import { DEFAULT_MODEL, pagingAbsent } from './system/models.ts';
 import { Vector } from './system/fault.ts';
@@ -27,25 +27,22 @@ import { CodeFetcher } from './fetch.ts';
 import type { Instruction } from './instruction.ts';
 import * as L from './layout.ts';
 import { BUDGET_MARGIN } from './records.ts';
+import { Patience } from './patience.ts';
 import { RegionTranslator } from './region/translator.ts';
 import { semantics } from './semantics/index.ts';
 import { CpuState, LinearMemory } from './state.ts';
 import { DebugRegisters, Dr6 } from './debug.ts';
-import { decode } from './decode.ts';
 import type { DecodedInstruction } from './decode.ts';
 import { Repetition, trapsAfter } from './single-step.ts';
 
 /** Longest stay in the interpreter: V8 replaces a running function by its optimised code only when it is called again. */
 const LONGEST_SLICE = 2_000_000;
-/** Events delivered with no instruction between them after which `run` comes back; an instruction needs fewer, but for long repeated ones. */
-const MOST_FRUITLESS = 50_000;
 const FLAG_TF = Flag.TF;
 const FLAG_RF = Flag.RF;
 const FLAG_ZF = Flag.ZF;
 const BLOCKED_BY_MOV_SS = Blocking.MOV_SS;
 const VECTOR_DB = Vector.DB;
 const VECTOR_GP = Vector.GP;
-const MAX_INSTRUCTION = 15;
 
 export class ExecutionEngine implements Engine {
   readonly mem: LinearMemory;
@@ -57,12 +54,12 @@ export class ExecutionEngine implements Engine {
   onTableFound: (hpa: number, ept: boolean) => void = () => {};
   onStaleUse: (gva: bigint, access: number) => boolean = () => false;
   retired = 0;
-  /** Faults delivered in this `run` since an instruction retired, and how many had retired at the last one. */
-  #fruitless = 0;
-  #deliveredAt = -1;
+  readonly #patience = new Patience();
+  #careful = false;
+  /** The system instruction executed last. */
+  #systemOp = '';
   hooks!: EngineHooks;
   readonly #enter: (record: number, budget: number) => number;
-  readonly #decodeTable: DecodeTable;
   readonly #fetcher: CodeFetcher;
   readonly translator: RegionTranslator | undefined;
   /** Retired instructions not yet added to RETIRED and CYCLES. */
@@ -76,7 +73,7 @@ export class ExecutionEngine implements Engine {
   /** What comes between two instructions. */
   readonly #boundary: Boundary;
   /** The instruction in progress is one element of this. */
-  #repetition: Repetition | undefined;
+  #elementOf: Repetition | undefined;
   /** Code context that each bank's jump cache was filled in. */
   readonly #bankContext = new Int32Array(L.TLB_BANKS).fill(-1);
   readonly #segmentTable: CodeSegmentTable;
@@ -108,8 +105,7 @@ export class ExecutionEngine implements Engine {
     this.core = core as unknown as CoreExports;
     const interpreter = new WebAssembly.Instance(assets.interpreter, { env, core }).exports;
     this.#enter = interpreter['enter'] as (record: number, budget: number) => number;
-    this.#decodeTable = decodeTableOf(options.model ?? DEFAULT_MODEL);
-    this.#fetcher = new CodeFetcher(this.mem, this.core, this.#decodeTable);
+    this.#fetcher = new CodeFetcher(this.mem, this.core, decodeTableOf(options.model ?? DEFAULT_MODEL));
     this.blocks = new BlockCache(this.mem, this.#fetcher, new RecordWriter(this.mem, assets.forms), (bank) =>
       this.core.flushJumps(bank),
     );
@@ -139,7 +135,7 @@ export class ExecutionEngine implements Engine {
   run(instructions: number): RunStop {
     const end = this.retired + instructions;
     this.stopRequested = false;
-    this.#fruitless = 0;
+    this.#patience.begin();
     this.#boundary.interrupt();
     for (;;) {
       const stop = this.#stopped();
@@ -162,7 +158,7 @@ export class ExecutionEngine implements Engine {
   step(): RunStop {
     const before = this.retired;
     this.stopRequested = false;
-    this.#fruitless = 0;
+    this.#patience.begin();
     this.#boundary.interrupt();
     for (;;) {
       const stop = this.#stopped();
@@ -182,7 +178,7 @@ export class ExecutionEngine implements Engine {
 
   #stopped(): RunStop | undefined {
     if (this.stopRequested) return RunStop.Requested;
-    if (this.#fruitless > MOST_FRUITLESS) return RunStop.Fruitless;
+    if (this.#patience.ends()) return RunStop.Fruitless;
     if (this.mem.get32(L.ACTIVITY) === 0) return undefined;
     if (this.mem.get32(L.PENDING_EVENTS) & L.TIMER_RUNS) {
       this.flushCounts();
@@ -286,7 +282,7 @@ export class ExecutionEngine implements Engine {
     const { mem } = this;
     this.#afterBlocks(exit, op);
     const plain = mem.get32(L.PENDING_EVENTS) === 0 && mem.get32(L.ACTIVITY) === 0;
-    if (!plain || this.stopRequested || this.#fruitless > MOST_FRUITLESS || this.#stepsSingly()) return 0;
+    if (!plain || this.stopRequested || this.#patience.fruitless || this.#stepsSingly()) return 0;
     return this.#segments === undefined ? this.blocks.cachedNext() || this.#goOn(0) : this.#goOn(0);
   }
   #afterBlocks(exit: number, op: number): boolean {
@@ -299,7 +295,10 @@ export class ExecutionEngine implements Engine {
       case C.EXIT_BREAK:
         return this.#stopAt(blocks.gvaOf(op));
       default:
-        if (this.#leave(exit, blocks.holding(op), op) && mem.get32(L.WATCH_HITS) !== 0) {
+        if (
+          this.#leave(exit, blocks.holding(op), op) &&
+          (this.#boundary.takeRepeats() || mem.get32(L.WATCH_HITS) !== 0)
+        ) {
           this.#boundary.trap(0);
           this.#boundary.interrupt();
         }
@@ -325,26 +324,27 @@ export class ExecutionEngine implements Engine {
     const events = mem.get32(L.PENDING_EVENTS);
     const monitored = (events & L.MONITOR_TRAP) !== 0;
     const redirected = (events & L.APIC_REDIRECTED) !== 0;
-    const insn =
-      trap || monitored || flags & FLAG_RF || mem.get32(L.WATCHES) !== 0 ? this.#decodeAt(toBigint(gva)) : undefined;
+    const insn = trap || monitored || mem.get32(L.WATCHES) !== 0 ? this.#decodeAt(toBigint(gva)) : undefined;
     const supervised = nonRoot === 0 && this.supervisor !== undefined && mem.get32(L.CPL) === 3;
     mem.set32(L.WATCH_HITS, 0);
     this.#boundary.deferring = trap || monitored || redirected;
-    const done = this.#element(gva, insn);
+    this.#systemOp = '';
+    const done = this.#element(gva, trap || monitored ? insn : undefined);
     this.#boundary.deferring = false;
+    const repeats = this.#boundary.takeRepeats();
     if (done) {
       if (redirected) mem.set32(L.APIC_OFFSET, mem.get32(L.APIC_OFFSET) | L.APIC_DONE);
       const same = mem.get32(L.NON_ROOT) === nonRoot;
       if (shadow && same) mem.set32(L.INTERRUPTIBILITY, mem.get32(L.INTERRUPTIBILITY) & ~shadow);
       const rip = this.#next();
-      const again = insn !== undefined && insn.rep !== 'none' && rip === gva;
-      if (flags & FLAG_RF && same && !again && insn?.op !== 'iret')
+      const again = repeats || (insn !== undefined && insn.rep !== 'none' && rip === gva);
+      if (flags & FLAG_RF && same && !again && this.#systemOp !== 'iret')
         mem.set32(L.SYSTEM_FLAGS, mem.get32(L.SYSTEM_FLAGS) & ~FLAG_RF);
       const steps = trap && insn && trapsAfter(mem, insn, { nonRoot, supervised }, again || rip === gva + insn.length);
       if (monitored) this.#boundary.monitorTrap(steps ? Dr6.BS : 0);
       else this.#boundary.trap(steps ? Dr6.BS : 0, again);
     }
-    if (shadow || trap || monitored || redirected) this.#boundary.interrupt();
+    if (shadow || trap || monitored || redirected || repeats) this.#boundary.interrupt();
   }
   /** The fault of a breakpoint on the instruction at `gva`, if there is one and nothing holds it off. */
   #breakpointFault(gva: number): boolean {
@@ -360,12 +360,13 @@ export class ExecutionEngine implements Engine {
     const repetition = insn && Repetition.of(this.mem, insn);
     if (!repetition) return this.#executeOne(gva);
     repetition.begin();
-    this.#repetition = repetition;
+    this.#elementOf = repetition;
     const done = this.#executeOne(gva);
-    if (this.#repetition) this.#repetition = undefined;
+    if (this.#elementOf) this.#elementOf = undefined;
     if (!done || !repetition.goesOn((this.core.arithmeticFlags() & FLAG_ZF) !== 0)) return done;
     this.#setRip(gva);
     this.#count(-1);
+    if (repetition.atPartEnd) this.#endPart(repetition.partCycles);
     return true;
   }
   /** Whether the instruction completed. */
@@ -428,6 +429,11 @@ export class ExecutionEngine implements Engine {
     if (exit !== C.EXIT_FAULT)
       throw new Error(`the interpreter left with code ${exit} at ${toBigint(gva).toString(16)}`);
     const kind = this.mem.get32(L.FAULT_KIND);
+    if (kind === C.FAULT_PART) {
+      this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
+      this.#endPart(this.mem.get32(L.FAULT_ERROR));
+      return true;
+    }
     if (kind === C.FAULT_BAIL) return this.#carefully(gva);
     if (kind === C.FAULT_HELD) {
       this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
@@ -438,6 +444,14 @@ export class ExecutionEngine implements Engine {
     return false;
   }
 
+  /** A part (REPEAT_PART) of a repeated string instruction is done, and counts as an instruction. */
+  #endPart(cycles: number): void {
+    this.#count(1);
+    this.#boundary.repeats();
+    this.#patience.repeated(cycles, this.#careful);
+    this.hooks.timePassed(cycles);
+  }
+
   /** Redoes the instruction that bailed out, letting it write to code and to watched frames. */
   #carefully(gva: number): boolean {
     this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
@@ -445,8 +459,10 @@ export class ExecutionEngine implements Engine {
     this.#written.clear();
     this.flushCounts();
     this.core.setCareful(1);
-    const done = this.#repetition || this.mem.get32(L.WATCHES) === 0 ? this.#executeOne(gva) : this.#watched(gva);
+    this.#careful = true;
+    const done = this.#elementOf || this.mem.get32(L.WATCHES) === 0 ? this.#executeOne(gva) : this.#watched(gva);
     this.core.setCareful(0);
+    this.#careful = false;
     for (const pfn of this.#written) this.blocks.dropFrame(pfn);
     // It may have reached an interrupt controller.
     if (done && this.mem.get32(L.BOARD)) this.#boundary.interrupt();
@@ -458,6 +474,7 @@ export class ExecutionEngine implements Engine {
     const done = this.#element(gva, insn);
     if (!done || !insn || insn.rep === 'none' || this.#next() !== gva) return done;
     this.#boundary.trap(0, true);
+    if (this.#boundary.takeRepeats()) this.#boundary.interrupt();
     return false;
   }
   #observeWrite(hpa: number, bytes: number): void {
@@ -485,6 +502,7 @@ export class ExecutionEngine implements Engine {
     }
     this.#count(1);
     this.flushCounts();
+    this.#systemOp = insn.op;
     const outcome = this.hooks.system(insn);
     if (typeof outcome === 'object') {
       this.#count(-1);
@@ -496,6 +514,7 @@ export class ExecutionEngine implements Engine {
       return false;
     }
     if (outcome === 'next') this.#setRip(gva + insn.length);
+    else if (outcome === 'again') this.#boundary.repeats();
     if (this.mem.get32(L.WATCH_HITS) === 0) this.#boundary.interrupt();
     return true;
   }
@@ -513,11 +532,10 @@ export class ExecutionEngine implements Engine {
   }
   #beginDelivery(): void {
     this.mem.set32(L.WATCH_HITS, 0);
-    this.#repetition?.giveUp();
-    this.#repetition = undefined;
+    this.#elementOf?.giveUp();
+    this.#elementOf = undefined;
     this.flushCounts();
-    this.#fruitless = this.retired === this.#deliveredAt ? this.#fruitless + 1 : 0;
-    this.#deliveredAt = this.retired;
+    this.#patience.delivered(this.retired);
     this.mem.set32(L.PENDING_EVENTS, this.mem.get32(L.PENDING_EVENTS) & ~L.APIC_REDIRECTED);
   }
   #endDelivery(): void {
@@ -580,13 +598,6 @@ export class ExecutionEngine implements Engine {
     return this.#decodeAt(gva);
   }
   #decodeAt(gva: bigint): DecodedInstruction | undefined {
-    const code = new Uint8Array(MAX_INSTRUCTION);
-    let length = 0;
-    for (; length < MAX_INSTRUCTION; length++) {
-      const hpa = this.hooks.peek(gva + BigInt(length));
-      if (hpa < 0) break;
-      code[length] = this.mem.bytes[L.RAM_BASE + hpa]!;
-    }
-    return decode(code.subarray(0, length), 0, gva, this.#mode, this.#decodeTable, this.#segments?.base);
+    return this.#fetcher.look(gva, this.hooks.peek, this.#mode, this.#segments?.base);
   }
 }

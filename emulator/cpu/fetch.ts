@@ -82,6 +82,22 @@ export class CodeFetcher {
     joined.set(bytes.subarray(second.host, second.host + MAX_INSTRUCTION_LENGTH), left);
     return this.#decode(joined, 0, gva, mode, second.pfn, base);
   }
+  /**
+   * The instruction at a linear address, looked at without side effects; undefined if it cannot be read.
+   * @param peek physical address of a linear one, or -1
+   */
+  look(gva: bigint, peek: (gva: bigint) => number, mode: CodeMode, base = 0): DecodedInstruction | undefined {
+    const code = new Uint8Array(MAX_INSTRUCTION_LENGTH);
+    let length = 0;
+    while (length < MAX_INSTRUCTION_LENGTH) {
+      const hpa = peek(gva + BigInt(length));
+      if (hpa < 0) break;
+      const here = Math.min(MAX_INSTRUCTION_LENGTH - length, PAGE - (hpa & (PAGE - 1)));
+      code.set(this.mem.bytes.subarray(L.RAM_BASE + hpa, L.RAM_BASE + hpa + here), length);
+      length += here;
+    }
+    return decode(code.subarray(0, length), 0, gva, mode, this.table, base);
+  }
   #decode(
     code: Uint8Array,
     offset: number,

@@ -82,6 +82,7 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     endOfInterrupt: () => {},
     onVmExit: () => {},
     onPortAccess: () => {},
+    onTimePassed: () => {},
     board: undefined,
     onGuestException: () => {},
   };
@@ -94,6 +95,10 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     pendingInterrupt: () => options.pendingInterrupt(context),
     boundary: (nmi) => vmx.boundary(nmi),
     idle: () => context.board ?? vmx.expireTimer(),
+    timePassed: (cycles) => {
+      addCycles(cycles);
+      context.onTimePassed(cycles);
+    },
     selectBank: () => mmu.banks.contextChanged(),
     selectCpu: (index) => {
       context.cpuIndex = index;

@@ -1,10 +1,13 @@
 /** What traps after an instruction executed singly (SDM 3B 18.3.1.4), and repeated string instructions an element at a time. */
+import { REPEAT_PART } from './codes.ts';
+import { partCycles } from './costs.ts';
 import type { DecodedInstruction } from './decode.ts';
 import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
 import { Flag } from './system/rflags.ts';
 
 const FLAG_TF = Flag.TF;
+const PART = BigInt(REPEAT_PART);
 const DEBUGCTL_BTF = 2;
 const RCX = L.GPR + 8;
 const COMPARING = new Set(['cmps', 'scas']);
@@ -76,6 +79,14 @@ export class Repetition {
   goesOn(zero: boolean): boolean {
     this.#setCount(this.#count - 1n);
     return !COMPARING.has(this.insn.op) || zero === (this.insn.rep === 'rep');
+  }
+
+  /** Whether it has come to the end of a part (REPEAT_PART); only if it goes on. */
+  get atPartEnd(): boolean {
+    return (this.#count - 1n) % PART === 0n;
+  }
+  get partCycles(): number {
+    return partCycles(this.insn.op, this.insn.size);
   }
 
   #setCount(count: bigint): void {

@@ -22,7 +22,7 @@ import { hardwareInformation } from './hardware.ts';
 import { createMemoryMap } from './mm.ts';
 import { peek, poke } from './peek.ts';
 import { random64, seedRandom } from './random.ts';
-import { park, schedule, settle } from './scheduler.ts';
+import { park, schedule, settle, shortenSlice } from './scheduler.ts';
 import { createServices, layoutBases } from './services.ts';
 import { SIG_DFL } from './signal-numbers.ts';
 import { RLIMIT_NOFILE, RLIMIT_STACK, RLIM_INFINITY } from './state.ts';
@@ -63,6 +63,7 @@ export function createKernel(
     text: formatCall(linux, number, args),
   });
   context.random64 = () => random64(linux);
+  context.onTimePassed = (cycles) => shortenSlice(linux, cycles);
   engine.supervisor = {
     syscall() {
       const task = entering(linux);

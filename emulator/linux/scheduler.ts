@@ -41,6 +41,12 @@ export function schedule(linux: Linux, only?: number): Scheduled {
   }
 }
 
+/** The running thread has taken cycles that its instructions do not count. */
+export function shortenSlice({ state, engine }: Linux, cycles: number): void {
+  state.sliceEnd -= cycles;
+  if (state.sliceEnd <= engine.retired) engine.requestStop();
+}
+
 function canRun(linux: Linux, task: Task): boolean {
   if (task.halted) return signalPending(task) || linux.dune?.interruptPending(task) === true;
   if (!task.wait) return true;

@@ -218,9 +218,12 @@ export interface Snapshot {
 export interface Machine {
   readonly events: EventBus;
 
-  /** Runs until something stops it, at most `instructions`. */
+  /**
+   * Runs until something stops it, at most `instructions`. A repeated string instruction counts once for every 65,536 elements; if such take long, it comes back
+   * with 'budget' before that is used up: call it again.
+   */
   run(instructions: number): StopReason;
-  /** One instruction of a thread (other threads do not run). An exception, system call or VM exit on the way is carried through to its handler's first instruction. */
+  /** One instruction of a thread (other threads do not run), or as much of a repeated string instruction as counts once. An exception, system call or VM exit on the way is carried through to its handler's first instruction. */
   stepInstruction(thread: number): StopReason;
   /** To be called from an event listener: stop with this event. */
   stop(event?: MachineEvent): void;

@@ -1,6 +1,8 @@
 /** The machine under a Dune program: CPU, memory, VT-x, the Linux personality and the Dune module, behind the Machine API. */
 import type { CpuContext } from '../cpu/context.ts';
 import { RunStop } from '../cpu/engine-api.ts';
+import * as L from '../cpu/layout.ts';
+import { Flag } from '../cpu/system/rflags.ts';
 import type { Thread } from '../linux/api.ts';
 import type { FaultReport } from '../describe/fault-report.ts';
 import type { TlbBank, TlbEntry, TlbEntryDetails, Walk } from '../mmu/api.ts';
@@ -113,8 +115,10 @@ class DuneMachine implements Machine {
     this.#standing = undefined;
     const ready = this.#kernel.schedule(tid);
     if (ready === 'run') {
+      const gva = this.#context.cpu.rip;
       this.#context.engine.step();
       this.#lastThread = tid;
+      this.#stayOn({ thread: tid, gva });
       if (this.#stopping) return this.#stopping;
     } else if (ready === 'exited') return this.#nothingToRun(ready);
     if (this.#kernel.schedule() === 'exited') return this.#nothingToRun('exited');
@@ -128,14 +132,22 @@ class DuneMachine implements Machine {
     const standing = this.#standing;
     this.#standing = undefined;
     let stop: RunStop;
-    if (standing && standing.thread === thread.tid && standing.gva === cpu.rip) stop = engine.step();
-    else stop = engine.run(instructions);
+    if (standing && standing.thread === thread.tid && standing.gva === cpu.rip) {
+      stop = engine.step();
+      this.#stayOn(standing);
+    } else stop = engine.run(instructions);
     if (this.#stopping) return this.#stopping;
     if (stop === RunStop.Halted) this.#kernel.halted();
     if (stop === RunStop.Fruitless) return { kind: 'budget' };
     if (stop !== RunStop.Breakpoint) return undefined;
     this.#standing = { thread: thread.tid, gva: cpu.rip };
     return { kind: 'breakpoint', thread: thread.tid, gva: cpu.rip };
+  }
+
+  /** A step that does only a part of a repeated string instruction leaves its breakpoint to be passed over again. */
+  #stayOn(standing: { thread: number; gva: bigint }): void {
+    const { cpu, mem } = this.#context;
+    if (cpu.rip === standing.gva && mem.get32(L.SYSTEM_FLAGS) & Flag.RF) this.#standing = standing;
   }
 
   #nothingToRun(state: 'blocked' | 'idle-input' | 'deadlock' | 'exited'): StopReason {

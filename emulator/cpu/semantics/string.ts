@@ -3,8 +3,10 @@
  *
  * A repeated instruction is one instruction however long it runs. RCX, RSI and RDI always say how far it has come, so
  * that a fault in the middle leaves it to be resumed; the flags are written when it ends. Runs within a page are done by
- * core/strings.ts.
+ * core/strings.ts. After every part of REPEAT_PART elements the engine looks whether something is to be done before the next.
  */
+import { REPEAT_PART } from '../codes.ts';
+import { partCycles } from '../costs.ts';
 import type { Emitter, Form, Semantic, Size, Value } from '../emitter.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
 import { INTEGER_RESULT } from '../layout.ts';
@@ -57,6 +59,13 @@ function element(e: Emitter, form: Form, index: number, register: number, write:
   return form.legacy ? e.segmentAddress(operand, pointer(e, form, register), form.size, write) : e.address(operand);
 }
 
+const withinPart = (e: Emitter, count: Value) => e.op('i64.and', count, e.i64(REPEAT_PART - 1));
+/** Elements up to the end of the part, of `count` (not 0) in all. */
+function toPartEnd(e: Emitter, count: Value): Value {
+  const one = e.i64(1);
+  return e.let(e.op('i64.add', withinPart(e, e.op('i64.sub', count, one)), one));
+}
+
 interface Repeat {
   readonly step: Value;
   /** Elements left that a helper may handle at once. */
@@ -64,7 +73,7 @@ interface Repeat {
 }
 
 /**
- * Repeats until RCX is 0 or `body` leaves. `body` handles some elements from the present position and answers how many (i64; 0: FAULT_* is
+ * Repeats until RCX is 0, or a multiple of REPEAT_PART, or `body` leaves. `body` handles some elements from the present position and answers how many (i64; 0: FAULT_* is
  * filled); the registers are then moved on.
  */
 function repeat(
@@ -79,12 +88,16 @@ function repeat(
   e.loop((exit, again) => {
     const count = e.let(pointer(e, form, RCX));
     e.if(e.op('i64.eqz', count), exit);
-    const done = e.let(body({ step, count: form.legacy ? e.i64(1) : count }));
+    const done = e.let(body({ step, count: form.legacy ? e.i64(1) : toPartEnd(e, count) }));
     e.faultIf(e.op('i64.eqz', done));
-    e.setGpr(RCX, size, fromI64(e, size, e.op('i64.sub', count, done)));
+    const left = e.let(e.op('i64.sub', count, done));
+    e.setGpr(RCX, size, fromI64(e, size, left));
     const distance = e.let(e.op('i64.mul', done, step));
     for (const register of registers) advance(e, form, register, distance);
     if (until) e.if(until(), exit);
+    e.if(e.op('i64.eqz', withinPart(e, left)), () =>
+      e.faultIf(e.call('goesOn', left, e.i32(partCycles(form.op, form.size)))),
+    );
     again();
   });
 }

@@ -149,7 +149,7 @@ export const stringIo =
     advancePointer(context, isInput ? RDI : RSI, access.bytes, mask);
     if (!rep) return 'next';
     replaceLow(context, RCX, count - 1n, mask);
-    return count === 1n ? 'next' : 'moved';
+    return count === 1n ? 'next' : 'again';
   };
 
 /** VM-exit instruction information (SDM 3C table 28-8): address size, and the segment of OUTS. */

@@ -64,6 +64,7 @@ export class EmulatedHost {
       pendingInterrupt: () => undefined,
       boundary: () => false,
       idle: () => undefined,
+      timePassed: () => undefined,
       selectBank: () => banks.contextChanged(),
       selectCpu: () => undefined,
       forgetPage: () => undefined,
