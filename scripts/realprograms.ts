@@ -1,5 +1,5 @@
 /**
- * `npm run realprograms [-- [--interpret | --translate] [--cpu MODEL] [NAME...]]`: fetches, builds and runs real programs on the host and in the emulator,
+ * `npm run realprograms [-- [--interpret | --translate] [--cpu MODEL] [--limit SECONDS] [NAME...]]`: fetches, builds and runs real programs on the host and in the emulator,
  * interpreted and translated, and compares what they print. See docs/realprograms.md.
  */
 import { difference, runEmulated, runOnHost } from '../test/real/compare.ts';
@@ -9,6 +9,9 @@ import type { RealRun } from '../test/real/programs.ts';
 const words = process.argv.slice(2);
 const cpuAt = words.indexOf('--cpu');
 const cpu = cpuAt < 0 ? [] : words.splice(cpuAt, 2);
+const limitAt = words.indexOf('--limit');
+/** Milliseconds a run may take; absent: as compare.ts says. */
+const limit = limitAt < 0 ? undefined : 1000 * Number(words.splice(limitAt, 2)[1]);
 const backEnds = [
   ...(words.includes('--translate') ? [] : [{ name: 'interpreted', options: ['--no-translate'] }]),
   ...(words.includes('--interpret') ? [] : [{ name: 'translated', options: [] }]),
@@ -24,11 +27,11 @@ const column = (text: string, width: number): string => text.padStart(width);
 let failures = 0;
 
 function row(run: RealRun): void {
-  const native = runOnHost(run);
+  const native = runOnHost(run, limit);
   const cells = [run.name.padEnd(28), column(native.seconds.toFixed(2), 9)];
   const complaints: string[] = [];
   for (const { name, options } of backEnds) {
-    const emulated = runEmulated(run, [...options, ...cpu]);
+    const emulated = runEmulated(run, [...options, ...cpu], limit);
     const differs = difference(run, emulated, native);
     const mips = emulated.instructions / emulated.seconds / 1e6;
     cells.push(column(emulated.seconds.toFixed(2), 9), column(mips.toFixed(0), 6), differs ? ' DIFFERS' : '    same');

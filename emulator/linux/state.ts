@@ -201,8 +201,11 @@ export interface Inode {
   /** Content once changed; longer than `size` while it grows. */
   data: Uint8Array | undefined;
   size: number;
-  /** Seconds. */
-  mtime: number;
+  /** ns since 1970. Reading a file is no access, as on a file system that is mounted so. */
+  accessed: bigint;
+  modified: bigint;
+  /** Content, mode, names or times. */
+  changed: bigint;
   links: number;
   /** Page cache: page index to HPA. Each holds one reference. */
   pages: Map<number, number>;

@@ -2,7 +2,19 @@
 import assert from 'node:assert/strict';
 import { compile, has, runEmulated, runNative, start, symbolNames } from './support.ts';
 
-const PROGRAMS = ['hello', 'numbers', 'heap', 'files', 'fork', 'threads', 'signals', 'memory', 'spawn', 'clock'];
+const PROGRAMS = [
+  'hello',
+  'numbers',
+  'heap',
+  'files',
+  'fork',
+  'threads',
+  'signals',
+  'memory',
+  'spawn',
+  'clock',
+  'times',
+];
 const BUILDS: readonly (readonly [string, readonly string[]])[] = [
   ['gcc', ['-O2', '-static']],
   ['gcc', ['-O0', '-static-pie', '-fPIE']],

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { RealRun } from './programs.ts';
 import { repository, work } from './workspace.ts';
 
-const NATIVE_LIMIT = 300_000;
-const EMULATED_LIMIT = 1_800_000;
+/** Milliseconds. */
+export const NATIVE_LIMIT = 300_000;
+export const EMULATED_LIMIT = 1_800_000;
 const MOST_OUTPUT = 1 << 28;
 
 export interface Measured {
@@ -38,14 +39,14 @@ function measure(
   return { stdout, stderr, status: status ?? signal ?? String(done.error), seconds };
 }
 
-export const runOnHost = (run: RealRun): Measured => ({
-  ...measure(run.program, run.args, run, NATIVE_LIMIT),
+export const runOnHost = (run: RealRun, limit = NATIVE_LIMIT): Measured => ({
+  ...measure(run.program, run.args, run, limit),
   instructions: 0,
 });
 
-export function runEmulated(run: RealRun, options: readonly string[]): Measured {
+export function runEmulated(run: RealRun, options: readonly string[], limit = EMULATED_LIMIT): Measured {
   const environment = (run.env ?? []).flatMap((pair) => ['--env', pair]);
-  const grants = [work, join(repository, 'test/real')].flatMap((path) => ['--grant', path]);
+  const grants = [work, join(repository, 'test/real'), ...(run.grants ?? [])].flatMap((path) => ['--grant', path]);
   const cli = join(repository, 'dist/cli.mjs');
   const args = [
     cli,
@@ -59,7 +60,7 @@ export function runEmulated(run: RealRun, options: readonly string[]): Measured 
     run.program,
     ...run.args,
   ];
-  const measured = measure(process.execPath, args, run, EMULATED_LIMIT);
+  const measured = measure(process.execPath, args, run, limit);
   const lines = measured.stderr.split('\n');
   const stats = lines.find((line) => line.startsWith('{"instructions"'));
   const stderr = lines.filter((line) => line !== stats && !line.startsWith('dune-debug: ')).join('\n');

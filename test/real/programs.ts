@@ -1,7 +1,8 @@
 /** The real programs, each with how it is fetched and built and what it is run on. Sentences about them: docs/realprograms.md. */
 import { join } from 'node:path';
-import { existsSync, readdirSync } from 'node:fs';
-import { driver, gcc, generate, library, packages, root, source } from './workspace.ts';
+import { existsSync } from 'node:fs';
+import { perl } from './perl.ts';
+import { driver, gcc, generate, packages, root, source } from './workspace.ts';
 import { torture } from './torture.ts';
 
 export interface RealRun {
@@ -11,6 +12,8 @@ export interface RealRun {
   readonly env?: readonly string[];
   readonly input?: string;
   readonly cwd?: string;
+  /** More files and folders of the host that it sees, as --grant has them. */
+  readonly grants?: readonly string[];
   /** What differs from run to run is blanked before outputs are compared. */
   readonly blank?: RegExp;
 }
@@ -83,41 +86,6 @@ function python(): RealRun[] {
     })),
   ];
 }
-
-function perl(): RealRun[] {
-  packages('libperl-dev', 'libperl5.36', 'perl-base', 'perl-modules-5.36');
-  const flags = ['-fwrapv', '-fno-strict-aliasing', '-D_REENTRANT', '-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64'];
-  const libraries = ['-lperl', '-lm', '-lcrypt', '-ldl', '-lpthread'];
-  const program = gcc('perl', [...flags, driver('perl.c'), `-I${library}/perl/5.36.0/CORE`, ...libraries]);
-  const folder = join(source('perl'), 't');
-  const paths = [`-I${library}/perl-base`, `-I${root}/usr/share/perl/5.36.0`];
-  const tests = (names: readonly string[]): RealRun[] =>
-    names.map((name) => ({
-      name: `perl t/${name}`,
-      program,
-      args: [...paths, '-I../lib', '-I.', `${name}.t`],
-      cwd: folder,
-    }));
-  const groups = ['base', 'cmd', 'op'].flatMap((group) =>
-    readdirSync(join(folder, group))
-      .filter((file) => file.endsWith('.t'))
-      .map((file) => `${group}/${file.slice(0, -2)}`),
-  );
-  return tests(groups.filter((name) => !NOT_ALONE.has(name)));
-}
-/** Tests that depend on the time, on the terminal, on chance, on built modules, or on more than one user. */
-const NOT_ALONE = new Set([
-  'op/time',
-  'op/time_loop',
-  'op/alarm',
-  'op/sleep',
-  'op/getppid',
-  'op/stat',
-  'op/filetest',
-  'op/rand',
-  'op/srand',
-  'op/getpid',
-]);
 
 function sqlite(): RealRun[] {
   packages('libsqlite3-dev', 'zlib1g-dev');

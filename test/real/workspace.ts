@@ -15,7 +15,7 @@ const lists = join(work, 'lists');
 export const driver = (name: string): string => join(here, 'drivers', name);
 export const built = (name: string): string => join(work, 'bin', name);
 
-function run(command: string, args: readonly string[], cwd = work): void {
+export function run(command: string, args: readonly string[], cwd = work): void {
   const done = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 1 << 28 });
   if (done.status !== 0) {
     const said = (done.stderr ?? '').trim().split('\n').slice(-5).join('\n');

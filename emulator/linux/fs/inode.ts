@@ -2,11 +2,13 @@
 import { PAGE, allocateFrame, release } from '../frames.ts';
 import { newId } from '../state.ts';
 import type { Inode, Linux } from '../state.ts';
+import { realTime } from '../time.ts';
 
 /** Largest file: keeps a runaway guest from exhausting the host. */
 export const MAX_FILE = 0x40000000;
 
 export function createInode(linux: Linux, type: Inode['type'], path: string, mode: number): Inode {
+  const now = realTime(linux);
   return {
     id: newId(linux),
     type,
@@ -15,7 +17,9 @@ export function createInode(linux: Linux, type: Inode['type'], path: string, mod
     blob: 0,
     data: undefined,
     size: 0,
-    mtime: 0,
+    accessed: now,
+    modified: now,
+    changed: now,
     links: 1,
     pages: new Map(),
     dirty: false,
@@ -37,6 +41,12 @@ export function content(linux: Linux, inode: Inode): Uint8Array {
   return inode.data ?? linux.blobs.get(inode.blob) ?? new Uint8Array(0);
 }
 
+/** Its content changes now. */
+export function touch(linux: Linux, inode: Inode): void {
+  inode.modified = realTime(linux);
+  inode.changed = inode.modified;
+}
+
 /** Bytes from `offset`, at most `count`, fewer at the end of the file. */
 export function readInode(linux: Linux, inode: Inode, offset: number, count: number): Uint8Array {
   const length = Math.max(0, Math.min(count, inode.size - offset));
@@ -53,6 +63,7 @@ export function writeInode(linux: Linux, inode: Inode, offset: number, bytes: Ui
   data.set(bytes, offset);
   inode.size = Math.max(inode.size, offset + bytes.length);
   inode.dirty = true;
+  touch(linux, inode);
   for (const [index, hpa] of inode.pages) {
     const from = Math.max(offset, index * PAGE);
     const to = Math.min(offset + bytes.length, (index + 1) * PAGE);
@@ -74,6 +85,7 @@ export function truncateInode(linux: Linux, inode: Inode, size: number): boolean
   }
   inode.size = size;
   inode.dirty = true;
+  touch(linux, inode);
   return true;
 }
 

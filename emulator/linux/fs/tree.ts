@@ -6,7 +6,8 @@ import type { MachineOptions } from '../../machine/api.ts';
 import * as errno from '../errno.ts';
 import type { Linux, Inode, Process } from '../state.ts';
 import { DEVICES, generate, generatedNames } from './generated.ts';
-import { collectPages, createBlobInode, createInode } from './inode.ts';
+import { realTime } from '../time.ts';
+import { collectPages, createBlobInode, createInode, touch } from './inode.ts';
 import { baseName, join, parentOf, tidy, within } from './paths.ts';
 
 const MAX_SYMLINKS = 40;
@@ -101,7 +102,9 @@ function readHost(linux: Linux, path: string): Inode | undefined {
       ? hostFile(linux, path, stat.mode & 0o7777)
       : createInode(linux, stat.type, path, stat.mode & 0o7777);
   if (!inode) return undefined;
-  inode.mtime = stat.mtime;
+  inode.modified = BigInt(Math.floor(stat.mtime)) * 1_000_000_000n;
+  inode.accessed = inode.modified;
+  inode.changed = inode.modified;
   if (stat.type === 'symlink') inode.target = files.readLink?.(path) ?? '';
   return inode;
 }
@@ -150,9 +153,17 @@ export function listDirectory(linux: Linux, process: Process, path: string): str
   return [...names].sort();
 }
 
+/** A directory has another name in it, or one less. One that was never looked at has no times yet. */
+function touchParent(linux: Linux, path: string): void {
+  const parent = linux.state.tree.get(parentOf(path));
+  if (parent) touch(linux, parent);
+}
+
 /** Enters a new inode into the tree. */
 export function link(linux: Linux, path: string, inode: Inode): void {
   linux.state.tree.set(path, inode);
+  inode.changed = realTime(linux);
+  touchParent(linux, path);
   if (isWriteThrough(linux, path)) {
     if (inode.type === 'directory') linux.options.files.makeDirectory?.(path);
     else if (inode.type === 'file') inode.dirty = true;
@@ -162,8 +173,12 @@ export function link(linux: Linux, path: string, inode: Inode): void {
 /** Takes a name away; open files and mappings keep the inode. */
 export function unlink(linux: Linux, path: string): void {
   const inode = linux.state.tree.get(path);
-  if (inode) inode.links--;
+  if (inode) {
+    inode.links--;
+    inode.changed = realTime(linux);
+  }
   linux.state.tree.set(path, null);
+  touchParent(linux, path);
   if (isWriteThrough(linux, path)) linux.options.files.remove?.(path);
 }
 

@@ -5,6 +5,7 @@ import { join, parentOf, within } from '../fs/paths.ts';
 import { create, flush, inodeAt, link, listDirectory, rename, unlink } from '../fs/tree.ts';
 import { truncateInode } from '../fs/inode.ts';
 import type { Inode, Linux, Task } from '../state.ts';
+import { realTime } from '../time.ts';
 import { copyOut } from '../usermem.ts';
 import { int, size, uint } from './handler.ts';
 import type { Handler } from './handler.ts';
@@ -180,18 +181,22 @@ function symlinkAt(
 export const symlink: Handler = (linux, task, args) => symlinkAt(linux, task, args[0], CWD, args[1]);
 export const symlinkat: Handler = (linux, task, args) => symlinkAt(linux, task, args[0], args[1]!, args[2]);
 
+function setMode(linux: Linux, inode: Inode, mode: number): void {
+  inode.mode = mode & 0o7777;
+  inode.changed = realTime(linux);
+}
 function changeMode(linux: Linux, task: Task, directory: bigint, path: bigint | undefined, mode: number): bigint {
   const found = existingAt(linux, task, directory, path, true);
   if (typeof found === 'bigint') return found;
-  found.inode.mode = mode & 0o7777;
+  setMode(linux, found.inode, mode);
   return 0n;
 }
 export const chmod: Handler = (linux, task, args) => changeMode(linux, task, CWD, args[0], uint(args[1]));
 export const fchmodat: Handler = (linux, task, args) => changeMode(linux, task, args[0]!, args[1], uint(args[2]));
-export const fchmod: Handler = (_linux, task, args) => {
+export const fchmod: Handler = (linux, task, args) => {
   const file = fileOf(task, int(args[0]));
   if (!file) return errno.EBADF;
-  if (file.kind === 'file' || file.kind === 'directory') file.inode.mode = uint(args[1]) & 0o7777;
+  if (file.kind === 'file' || file.kind === 'directory') setMode(linux, file.inode, uint(args[1]));
   return 0n;
 };
 /** There is one user; changing owners to oneself is all that can succeed. */
@@ -228,9 +233,4 @@ export const fsync: Handler = (linux, task, args) => {
   if (!file) return errno.EBADF;
   if (file.kind === 'file') flush(linux, file.inode);
   return file.kind === 'file' || file.kind === 'directory' ? 0n : errno.EINVAL;
-};
-export const utimensat: Handler = (linux, task, args) => {
-  if (size(args[1]) === 0) return fileOf(task, int(args[0])) ? 0n : errno.EBADF;
-  const found = existingAt(linux, task, args[0]!, args[1], true);
-  return typeof found === 'bigint' ? found : 0n;
 };

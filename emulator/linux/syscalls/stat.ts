@@ -19,7 +19,8 @@ interface Attributes {
   readonly links: number;
   readonly size: number;
   readonly device: number;
-  readonly seconds: number;
+  /** ns since 1970: accessed, modified, changed. */
+  readonly times: readonly [bigint, bigint, bigint];
 }
 
 function ofInode(inode: Inode): Attributes {
@@ -29,7 +30,7 @@ function ofInode(inode: Inode): Attributes {
     links: inode.type === 'directory' ? 2 : Math.max(0, inode.links),
     size: inode.type === 'symlink' ? inode.target.length : inode.size,
     device: inode.type === 'device' ? deviceNumber(inode) : 0,
-    seconds: inode.mtime || Number(EPOCH_NS / 1_000_000_000n),
+    times: [inode.accessed, inode.modified, inode.changed],
   };
 }
 /** major << 8 | minor */
@@ -47,7 +48,16 @@ function ofFile(file: OpenFile): Attributes {
         : file.kind === 'stdin' || file.kind === 'output'
           ? S_IFIFO | 0o600
           : S_IFCHR | 0o600;
-  return { inode: file.id, mode, links: 1, size: 0, device: 0, seconds: Number(EPOCH_NS / 1_000_000_000n) };
+  return { inode: file.id, mode, links: 1, size: 0, device: 0, times: [EPOCH_NS, EPOCH_NS, EPOCH_NS] };
+}
+
+function putTimes(packed: Packer, { times }: Attributes, offsets: readonly number[]): void {
+  offsets.forEach((offset, index) => {
+    const time = times[index]!;
+    const second = 1_000_000_000n;
+    const fraction = ((time % second) + second) % second;
+    packed.u64(offset, BigInt.asUintN(64, (time - fraction) / second)).u32(offset + 8, Number(fraction));
+  });
 }
 
 /** struct stat, 144 bytes. */
@@ -64,7 +74,7 @@ function packStat(at: Attributes): Uint8Array {
     .u64(48, at.size)
     .u64(56, 4096)
     .u64(64, Math.ceil(at.size / 512));
-  for (const offset of [72, 88, 104]) packed.u64(offset, at.seconds);
+  putTimes(packed, at, [72, 88, 104]);
   return packed.bytes;
 }
 /** struct statx, 256 bytes; STATX_BASIC_STATS. */
@@ -80,7 +90,7 @@ function packStatx(at: Attributes): Uint8Array {
     .u64(32, at.inode)
     .u64(40, at.size)
     .u64(48, Math.ceil(at.size / 512));
-  for (const offset of [64, 96, 112]) packed.u64(offset, at.seconds);
+  putTimes(packed, at, [64, 112, 96]);
   return packed
     .u32(128, at.device >> 8)
     .u32(132, at.device & 0xff)

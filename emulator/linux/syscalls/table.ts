@@ -2,6 +2,7 @@
 import type { Handler, PlainHandler } from './handler.ts';
 
 import * as directories from './directories.ts';
+import * as fileTimes from './file-times.ts';
 import * as futex from './futex.ts';
 import * as io from './io.ts';
 import * as memory from './memory.ts';
@@ -168,7 +169,7 @@ const ROWS: readonly Row[] = [
   [129, 'rt_sigqueueinfo', 'int signal pointer', signal.rtSigqueueinfo],
   [130, 'rt_sigsuspend', 'pointer size', signal.rtSigsuspend],
   [131, 'sigaltstack', 'pointer pointer', signal.sigaltstack],
-  [132, 'utime'],
+  [132, 'utime', 'path pointer', fileTimes.utime],
   [133, 'mknod'],
   [134, 'uselib'],
   [135, 'personality', 'flags', system.succeed],
@@ -271,7 +272,7 @@ const ROWS: readonly Row[] = [
   [232, 'epoll_wait', 'fd pointer int int', poll.epollWait],
   [233, 'epoll_ctl', 'fd int fd pointer', poll.epollCtl],
   [234, 'tgkill', 'int int signal', signal.tgkill],
-  [235, 'utimes'],
+  [235, 'utimes', 'path pointer', fileTimes.utimes],
   [236, 'vserver'],
   [237, 'mbind'],
   [238, 'set_mempolicy'],
@@ -297,7 +298,7 @@ const ROWS: readonly Row[] = [
   [258, 'mkdirat', 'fd path mode', directories.mkdirat],
   [259, 'mknodat'],
   [260, 'fchownat', 'fd path int int flags', directories.fchownat],
-  [261, 'futimesat'],
+  [261, 'futimesat', 'fd path pointer', fileTimes.futimesat],
   [262, 'newfstatat', 'fd path pointer flags', stat.newfstatat],
   [263, 'unlinkat', 'fd path flags', directories.unlinkat],
   [264, 'renameat', 'fd path fd path', directories.renameat],
@@ -316,7 +317,7 @@ const ROWS: readonly Row[] = [
   [277, 'sync_file_range'],
   [278, 'vmsplice'],
   [279, 'move_pages'],
-  [280, 'utimensat', 'fd path pointer flags', directories.utimensat],
+  [280, 'utimensat', 'fd path pointer flags', fileTimes.utimensat],
   [281, 'epoll_pwait', 'fd pointer int int pointer size', poll.epollPwait],
   [282, 'signalfd'],
   [283, 'timerfd_create'],
