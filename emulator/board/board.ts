@@ -24,6 +24,8 @@ import { Register } from './apic-registers.ts';
 import { MemoryMap } from './memory-map.ts';
 import { changeCommandLine, loadKernel } from './multiboot.ts';
 import type { PicState } from './pic.ts';
+import { Pit } from './pit.ts';
+import type { PitState } from './pit.ts';
 import { Ports } from './ports.ts';
 import { Uart } from './uart.ts';
 import type { UartState } from './uart.ts';
@@ -32,6 +34,7 @@ import type { WaitingState } from './waiting.ts';
 
 /** Process and first thread id that the debugger sees: CPU n is thread n + 1. */
 const PROCESS = 1;
+const TIMER_LINE = 0;
 const UART_LINE = 4;
 /** Milliseconds since 1970 at power-on, and cycles in one. */
 const POWER_ON = Date.UTC(2024, 0, 1);
@@ -42,6 +45,7 @@ interface SavedBoard {
   readonly cpus: SavedCpus;
   readonly ioApic: IoApicState;
   readonly pic: PicState;
+  readonly pit: PitState;
   readonly uart: UartState;
   readonly fwCfg: FwCfgState;
   readonly cmos: CmosState;
@@ -61,6 +65,7 @@ export class Board implements Personality, BoardBus {
   readonly #uart: Uart;
   readonly #fwCfg: FwCfg;
   readonly #cmos: Cmos;
+  readonly #pit: Pit;
   readonly #ports: Ports;
   readonly #memory: MemoryMap;
   readonly #waiting: Waiting;
@@ -83,6 +88,7 @@ export class Board implements Personality, BoardBus {
       send: (from, message, shorthand) => this.#interrupts.send(from, message, shorthand),
       endOfInterrupt: (vector) => this.#interrupts.ioApic.endOfInterrupt(vector),
       picPending: () => this.#interrupts.pic.pending,
+      timer: () => this.#pit,
     });
     this.#uart = new Uart(
       (byte) => this.#print(byte),
@@ -94,14 +100,23 @@ export class Board implements Personality, BoardBus {
       this.#physical.size,
       () => POWER_ON + this.#cpus.cycles(this.#cpus.current) / CYCLES_A_MILLISECOND,
     );
+    this.#pit = new Pit(
+      () => this.#cpus.cycles(this.#cpus.current),
+      (asserted) => this.#interrupts.setLine(TIMER_LINE, asserted),
+    );
     this.#ports = new Ports({
       uart: this.#uart,
       fwCfg: this.#fwCfg,
       cmos: this.#cmos,
       pic: this.#interrupts.pic,
+      pit: this.#pit,
       setLine: (line, asserted) => this.#interrupts.setLine(line, asserted),
       exit: (status) => this.#end(status),
       changed: () => this.#cpus.replan(),
+      elapse: (cycles) => {
+        context.addCycles(cycles);
+        this.#cpus.replan();
+      },
     });
     this.#memory = new MemoryMap({
       ioApic: this.#interrupts.ioApic,
@@ -321,6 +336,7 @@ export class Board implements Personality, BoardBus {
       cpus: this.#cpus.save(),
       ioApic: this.#interrupts.ioApic.state,
       pic: this.#interrupts.pic.state,
+      pit: this.#pit.state,
       uart: this.#uart.state,
       fwCfg: this.#fwCfg.state,
       cmos: this.#cmos.state,
@@ -337,6 +353,7 @@ export class Board implements Personality, BoardBus {
     this.#cpus.restore(board.cpus);
     this.#interrupts.ioApic.state = board.ioApic;
     this.#interrupts.pic.state = board.pic;
+    this.#pit.state = board.pit;
     this.#uart.state = board.uart;
     this.#fwCfg.state = board.fwCfg;
     this.#cmos.state = board.cmos;

@@ -43,12 +43,21 @@ export interface SavedCpus {
   readonly quantumEnd: number;
 }
 
+interface BoardTimer {
+  /** Cycles, of whichever CPU comes to them first. */
+  expires(): number;
+  /** Lets it expire if it is time for the loaded CPU; true if it has. */
+  tick(): boolean;
+}
+
 /** What the CPUs leave to the board. */
 export interface CpuBoard {
   send(from: Cpu, ...args: Parameters<LocalApic['board']['send']>): void;
   endOfInterrupt(vector: number): void;
   /** Whether the 8259s have an interrupt. */
   picPending(): boolean;
+  /** What interrupts by itself, beside the timers of the APICs. */
+  timer(): BoardTimer;
 }
 
 /** Power-up (SDM 3A table 10-1), with the APIC in xAPIC mode and VMX not yet allowed. */
@@ -179,16 +188,21 @@ export class Cpus {
   /** Makes the CPU that goes on the current one. False: none can, and none ever will. */
   schedule(only?: Cpu): boolean {
     const { engine } = this.context;
+    const timer = this.board.timer();
+    // A second interrupt of it wakes nobody whom the first has not woken.
+    let idle = false;
     if (only) this.load(only);
     else if (engine.retired < this.#until && this.#runs(this.current)) return true;
     for (;;) {
       const keeps = engine.retired < this.#quantumEnd && this.#runs(this.current);
-      const next = only ?? (keeps ? this.current : this.#earliest());
-      if (!next || (only && this.#readyAt(only) === Infinity)) return false;
+      const alarm = idle ? Infinity : timer.expires();
+      const next = only ?? (keeps ? this.current : this.#earliest(alarm));
+      if (!next || (only && this.#readyAt(only, alarm) === Infinity)) return false;
       if (next !== this.current || !keeps) this.#quantumEnd = engine.retired + QUANTUM;
       this.load(next);
-      const time = this.#readyAt(next);
+      const time = this.#readyAt(next, alarm);
       if (time > this.cycles(next)) this.#setCycles(next, time);
+      idle = timer.tick() || idle;
       this.#settle(next);
       if (!this.#runs(next)) continue;
       this.#plan(next);
@@ -226,11 +240,12 @@ export class Cpus {
     return (controls & Pin.ExternalInterruptExiting) !== 0;
   }
 
-  /** When the CPU can go on, in its own cycles. */
-  #readyAt(cpu: Cpu): number {
+  /** When the CPU can go on, in its own cycles. @param alarm when the board's timer wakes one that halts */
+  #readyAt(cpu: Cpu, alarm: number): number {
     const now = this.cycles(cpu);
     if (this.#runs(cpu) || this.signalled(cpu)) return now;
-    return Math.max(now, Math.min(this.#interruptTimer(cpu), this.#guestTimer(cpu)));
+    const board = this.activity(cpu) === Activity.Halt ? alarm : Infinity;
+    return Math.max(now, Math.min(this.#interruptTimer(cpu), this.#guestTimer(cpu), board));
   }
   /** When the timer of its APIC wakes a CPU that halts, in its own cycles. */
   #interruptTimer(cpu: Cpu): number {
@@ -248,11 +263,11 @@ export class Cpus {
     return cpu.sipi >= 0 && this.activity(cpu) === Activity.WaitForSipi;
   }
 
-  #earliest(): Cpu | undefined {
+  #earliest(alarm: number): Cpu | undefined {
     let first: Cpu | undefined;
     let least = Infinity;
     for (const cpu of this.all) {
-      const time = this.#readyAt(cpu);
+      const time = this.#readyAt(cpu, alarm);
       if (time >= least) continue;
       least = time;
       first = cpu;
@@ -263,8 +278,8 @@ export class Cpus {
   /** The slice ends at the next timer, and after the quantum if others could run. */
   #plan(cpu: Cpu): void {
     const { retired } = this.context.engine;
-    const others = this.all.some((other) => other !== cpu && this.#readyAt(other) !== Infinity);
-    const timer = retired + Math.max(1, cpu.apic.expires() - this.cycles(cpu));
+    const others = this.all.some((other) => other !== cpu && this.#readyAt(other, Infinity) !== Infinity);
+    const timer = retired + Math.max(1, Math.min(cpu.apic.expires(), this.board.timer().expires()) - this.cycles(cpu));
     this.#until = Math.min(timer, others ? this.#quantumEnd : Infinity);
   }
 

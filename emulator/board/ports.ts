@@ -2,6 +2,7 @@
 import type { Cmos } from './cmos.ts';
 import type { FwCfg } from './fw-cfg.ts';
 import type { InterruptControllers } from './pic.ts';
+import type { Pit } from './pit.ts';
 import type { Uart } from './uart.ts';
 
 export interface PortDevices {
@@ -9,20 +10,22 @@ export interface PortDevices {
   readonly fwCfg: FwCfg;
   readonly cmos: Cmos;
   readonly pic: InterruptControllers;
+  readonly pit: Pit;
   setLine(line: number, asserted: boolean): void;
   /** The kernel ends the machine. */
   exit(status: number): void;
   /** What interrupts come next may have changed. */
   changed(): void;
+  /** The access takes so long, in cycles. */
+  elapse(cycles: number): void;
 }
 
 export interface PortsState {
   /** The test latch at E0h, and how much of "Shutdown" has been written to port 8900h. */
   latch: number;
   shutdown: number;
-  /** Port 92h, and port 61h's refresh toggle. */
+  /** Port 92h. */
   systemControl: number;
-  refresh: number;
 }
 
 interface PortRow {
@@ -34,18 +37,19 @@ interface PortRow {
   readonly wide?: boolean;
 }
 
+/** Cycles of an access to the timer: about a microsecond, as on the ISA bus, so that loops that wait for it take no more turns than they would there. */
+const ISA_ACCESS = 3_000;
 const SHUTDOWN = 'Shutdown';
-const KEYBOARD_SELF_TEST = 0xaa;
 const KEYBOARD_RESET = 0xfe;
 /** System flag, keyboard not locked. */
 const KEYBOARD_STATUS = 0x14;
 
 export class Ports {
-  state: PortsState = { latch: 0, shutdown: 0, systemControl: 2, refresh: 0 };
+  state: PortsState = { latch: 0, shutdown: 0, systemControl: 2 };
   readonly #rows: readonly PortRow[];
 
   constructor(readonly devices: PortDevices) {
-    const { uart, fwCfg, cmos, pic } = devices;
+    const { uart, fwCfg, cmos, pic, pit } = devices;
     const both = (first: number, last: number): PortRow => ({
       first,
       last,
@@ -55,10 +59,39 @@ export class Ports {
         devices.changed();
       },
     });
+    const timer = (
+      first: number,
+      last: number,
+      read: (port: number) => number,
+      write: (port: number, value: number) => void,
+    ): PortRow => ({
+      first,
+      last,
+      read: (port) => {
+        devices.elapse(ISA_ACCESS);
+        return read(port);
+      },
+      write: (port, value) => {
+        devices.elapse(ISA_ACCESS);
+        write(port, value);
+        devices.changed();
+      },
+    });
     this.#rows = [
       both(0x20, 0x21),
+      timer(
+        0x40,
+        0x43,
+        (port) => pit.read(port & 3),
+        (port, value) => pit.write(port & 3, value),
+      ),
       { first: 0x60, last: 0x60, read: () => 0, write: () => {} },
-      { first: 0x61, last: 0x61, read: () => (this.state.refresh ^= 0x10) | 0x20, write: () => {} },
+      timer(
+        0x61,
+        0x61,
+        () => pit.readControl(),
+        (_port, value) => pit.writeControl(value),
+      ),
       { first: 0x64, last: 0x64, read: () => KEYBOARD_STATUS, write: (_port, value) => this.#keyboard(value) },
       { first: 0x70, last: 0x71, read: (port) => cmos.read(port), write: (port, value) => cmos.write(port, value) },
       { first: 0x80, last: 0x80, write: () => {} },
@@ -129,7 +162,6 @@ export class Ports {
 
   #keyboard(value: number): void {
     if (value === KEYBOARD_RESET) this.devices.exit(0);
-    else if (value === KEYBOARD_SELF_TEST) this.state.refresh = 0;
   }
   /** Bit 0 resets; bit 1 is the gate of A20, which is open whatever it says. */
   #systemControl(value: number): void {

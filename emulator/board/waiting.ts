@@ -38,7 +38,7 @@ export class Waiting {
       return;
     }
     const { current } = cpus;
-    const left = current.apic.expires() - cpus.cycles(current);
+    const left = Math.min(current.apic.expires(), cpus.board.timer().expires()) - cpus.cycles(current);
     const step = PAUSE_CYCLES << Math.min(DOUBLINGS, Math.floor(state.streak / PATIENCE));
     context.addCycles(Math.max(PAUSE_CYCLES, Math.min(step, left)));
     if (left !== Infinity) cpus.replan();
