@@ -23,6 +23,8 @@ export * from './crypto';
 export { findBank, noteRoot, readKey, selectBank } from './bank-keys';
 export { nextDirty } from './frames';
 export { loadFields, saveFields } from './moves';
+export { serveLeased } from './page-lease';
+export { supplyPage } from './page-supply';
 export { enterGuest, exitByViolation, exitGuest, mayInterrupt } from './vm-transitions';
 export { enterHandler, returnFromHandler } from './transfer';
 export { addBlock, blockRoom, clearBlocks, codeRecord, findBlock, linkFrame, removeBlock } from './code-blocks';

@@ -26,6 +26,8 @@ export const EXIT_REGION_SLOW = 10;
 export const EXIT_REGION_LEFT = 11;
 /** A region saves nothing: visits are so short that interpreting would be quicker. SITE: its first record; OP: where to go on. */
 export const EXIT_REGION_IDLE = 12;
+/** Of the driver alone: an EPT violation was served by a lease (core/page-lease.ts), but that is not all there is to do. */
+export const EXIT_SUPPLIED = 13;
 
 // FAULT_KIND: what kind of fault waits.
 export const FAULT_NONE = 0;
@@ -55,6 +57,16 @@ export const FAULT_PART = 11;
  * Elements of a part of a repeated string instruction, a power of 2. Parts end where RCX is a multiple of it, so that they are a function of the guest's state alone.
  */
 export const REPEAT_PART = 0x10000;
+
+// How far an EPT violation was served in the core (core/page-supply.ts).
+/** Not at all; nothing has changed. */
+export const SUPPLY_NONE = 0;
+/** The page is mapped, and the VM exit taken. */
+export const SUPPLY_EXITED = 1;
+/** The guest has been entered again; its TLB bank is not known. */
+export const SUPPLY_ENTERED = 2;
+/** To the host's TLB bank, which was in force before this one, and back. */
+export const SUPPLY_RETURNED = 3;
 
 // Lazy-flag kinds (CC_OP >> 2).
 /** CC_A holds the six flags in RFLAGS positions. */

@@ -53,6 +53,10 @@ export interface CoreExports {
   exitGuest(region: number, resume: number): number;
   exitByViolation(region: number): number;
   enterGuest(region: number): number;
+  /** The exit of the EPT violation in FAULT_*, the page that stands at SUPPLY_* mapped, and the entry (core/page-supply.ts): SUPPLY_*. */
+  supplyPage(region: number): number;
+  /** As the driver serves a fault that the interpreter has left with, by the lease (core/page-lease.ts). */
+  serveLeased(): number;
   /** In non-root operation: 1 if a virtual interrupt may be due. */
   mayInterrupt(region: number): number;
   /** The common case of event delivery (core/transfer.ts): 0 not done; bit 0 done; bit 1 the context has changed. */
@@ -109,8 +113,8 @@ export interface CpuContext {
   random64: () => bigint;
   /** The processor ends a posted-interrupt notification at its local APIC. Set by the board. */
   endOfInterrupt: () => void;
-  /** Told of every VM exit taken, by the name of its basic reason. Set by the machine. */
-  onVmExit: (reason: string) => void;
+  /** Told of every VM exit taken, or of several, by the name of its basic reason. Set by the machine. */
+  onVmExit: (reason: string, times?: number) => void;
   /** Told of every instruction that reached an I/O port: there is none behind it. RIP stands on the instruction. */
   onPortAccess: (access: PortAccess) => void;
   /** Told of cycles that an instruction has taken and that instructions do not count: they shorten the running slice. Set by the kernel personality or the board. */

@@ -85,6 +85,12 @@ export interface Supervisor {
   exception(fault: Fault): void;
   /** A VM exit has been taken and the host state loaded; the exit is in the current VMCS. */
   vmExit(): void;
+  /** Lets the core serve the EPT violation in FAULT_*, whose VM exit has not been taken, if it is a common one and nobody listens: SUPPLY_* (cpu/codes.ts). */
+  supplyPage?(): number;
+  /** After SUPPLY_EXITED, when the host's context is in force: goes on as after `vmExit`. */
+  pageSupplied?(): void;
+  /** Takes note of what the core has done by a lease of the running thread's (core/page-lease.ts). */
+  settleLease?(): void;
 }
 
 export interface Engine {
@@ -104,6 +110,10 @@ export interface Engine {
   requestStop(): void;
   /** To be called after anything a translation depends on has changed: CR0, CR3, CR4, EFER, CPL, AC, VPID, EPTP, `cpu.load`, the logical CPU. Selects the TLB bank. */
   contextChanged(): void;
+  /** As two `contextChanged` so many times: what they depend on was for a while as the core found it for the bank before (core/page-supply.ts), and is what it was. */
+  contextReturned(times: number): void;
+  /** As the first of these two: now it may be anything, and `contextChanged` follows. */
+  contextLeft(): void;
   /** Which logical CPU's TLB is in force (0-based). */
   selectCpu(cpu: number): void;
 

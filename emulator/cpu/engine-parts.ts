@@ -39,6 +39,10 @@ export interface EngineHooks {
   takeFault(): Fault;
   /** Takes the common VM exit of the EPT violation in FAULT_*; false, with nothing changed, if it is not one. */
   exitByViolation(): boolean;
+  /** Goes on with the EPT violation that the core has served so far: SUPPLY_*. */
+  supplied(served: number): void;
+  /** Takes note of EPT violations that the core has served by the lease. */
+  settleLease(): void;
   /** An event to deliver before the next instruction. */
   pendingInterrupt(): Fault | undefined;
   /** VM exits that are due between two instructions, ahead of an NMI (or not) and of other interrupts; true if one was taken. */
@@ -49,6 +53,9 @@ export interface EngineHooks {
   timePassed(cycles: number): void;
   /** Selects the TLB bank of the context in force. */
   selectBank(): void;
+  /** TlbBanks.returned and TlbBanks.left. */
+  bankReturned(times: number): void;
+  bankLeft(): void;
   /** Whose TLB is in force from now on. */
   selectCpu(cpu: number): void;
   /** Drops what every TLB bank holds of a page. */

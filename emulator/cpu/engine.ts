@@ -67,6 +67,8 @@ export class ExecutionEngine implements Engine {
   stopRequested = false;
   /** Budget of the stay in the interpreter in progress. */
   #slice = 0;
+  /** How far the core has got with the EPT violation of EXIT_SUPPLIED: SUPPLY_*. */
+  #supplied = 0;
   readonly debug: DebugRegisters;
   /** The debugger's. */
   #breakpoints: ReadonlySet<number> = new Set();
@@ -134,9 +136,7 @@ export class ExecutionEngine implements Engine {
 
   run(instructions: number): RunStop {
     const end = this.retired + instructions;
-    this.stopRequested = false;
-    this.#patience.begin();
-    this.#boundary.interrupt();
+    this.#begin();
     for (;;) {
       const stop = this.#stopped();
       if (stop !== undefined) return this.#settle(stop);
@@ -157,9 +157,7 @@ export class ExecutionEngine implements Engine {
 
   step(): RunStop {
     const before = this.retired;
-    this.stopRequested = false;
-    this.#patience.begin();
-    this.#boundary.interrupt();
+    this.#begin();
     for (;;) {
       const stop = this.#stopped();
       if (stop !== undefined) return this.#settle(stop);
@@ -170,6 +168,13 @@ export class ExecutionEngine implements Engine {
       // A fault that went to a handler counts nothing, and is a step; one that was mended (demand paging) leaves RIP where it was.
       if (this.retired === before && this.#rip() !== gva) return this.#settle(RunStop.Budget);
     }
+  }
+
+  #begin(): void {
+    this.stopRequested = false;
+    this.#patience.begin();
+    this.mem.set32(L.LEASE, 0);
+    this.#boundary.interrupt();
   }
 
   requestStop(): void {
@@ -240,16 +245,53 @@ export class ExecutionEngine implements Engine {
     const end = this.retired + budget;
     for (let left = budget; record > 0 && this.#suffices(left, record); left = end - this.retired) {
       if (left >= BUDGET_MARGIN) translator?.prepare();
-      this.#slice = left;
-      let exit = this.#enter(record, left);
-      while (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
-      this.#count(left - (mem.get32(L.BUDGET) | 0));
+      const exit = this.#stay(record, left);
       if (exit === C.EXIT_UNLINKED) record = this.#follow(mem.get32(L.OP));
       else if (exit === C.EXIT_LOOKUP) record = this.#goOn(0);
       else if (exit === C.EXIT_SYSTEM || exit === C.EXIT_FAULT) record = this.#afterLeaving(exit, mem.get32(L.OP));
+      else if (exit === C.EXIT_SUPPLIED) record = this.#afterSupply();
       else return this.#afterBlocks(exit, mem.get32(L.OP));
     }
     return false;
+  }
+  /** Executes blocks until something is to be done that neither the translator nor the core knows how to do; counts. Answers EXIT_*. */
+  #stay(record: number, left: number): number {
+    const { mem, translator } = this;
+    this.#slice = left;
+    mem.set32(L.LEASE_LAST, left);
+    let served = 0;
+    let exit = this.#enter(record, left);
+    for (;;) {
+      if (exit === C.EXIT_FAULT && mem.get32(L.LEASE) !== 0) {
+        const next = this.core.serveLeased();
+        if (next === 0) break;
+        served = next;
+        if (next < 0) break;
+        exit = this.#enter(next, mem.get32(L.BUDGET) | 0);
+      } else if (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
+      else break;
+    }
+    this.#count(left - (mem.get32(L.BUDGET) | 0));
+    if (served !== 0) this.#settleLease();
+    if (served >= 0) return exit;
+    this.#supplied = -served;
+    return C.EXIT_SUPPLIED;
+  }
+  /** Takes note of what the core has served by itself. */
+  #settleLease(): void {
+    const { mem } = this;
+    this.#patience.delivered(this.retired + (mem.get32(L.BUDGET) | 0) - (mem.get32(L.LEASE_LAST) | 0));
+    this.hooks.settleLease();
+  }
+  /** As `#afterLeaving`, of the last one. */
+  #afterSupply(): number {
+    this.mem.set32(L.LEASE, 0);
+    if (this.#supplied !== C.SUPPLY_RETURNED) {
+      this.flushCounts();
+      this.hooks.supplied(this.#supplied);
+    }
+    this.#endDelivery();
+    return this.#afterEvent();
   }
   /** Whether a budget is enough for the block at a record. Below the margin the interpreter comes back after one. */
   #suffices(budget: number, record: number): boolean {
@@ -279,8 +321,12 @@ export class ExecutionEngine implements Engine {
   }
   /** Executes the system instruction at a record, or delivers its fault. The record to go on with, or 0 if the run loop must look at something first. */
   #afterLeaving(exit: number, op: number): number {
-    const { mem } = this;
     this.#afterBlocks(exit, op);
+    return this.#afterEvent();
+  }
+  /** The record to go on with after a delivery or a system instruction, or 0. */
+  #afterEvent(): number {
+    const { mem } = this;
     const plain = mem.get32(L.PENDING_EVENTS) === 0 && mem.get32(L.ACTIVITY) === 0;
     if (!plain || this.stopRequested || this.#patience.fruitless || this.#stepsSingly()) return 0;
     return this.#segments === undefined ? this.blocks.cachedNext() || this.#goOn(0) : this.#goOn(0);
@@ -454,6 +500,7 @@ export class ExecutionEngine implements Engine {
 
   /** Redoes the instruction that bailed out, letting it write to code and to watched frames. */
   #carefully(gva: number): boolean {
+    this.mem.set32(L.LEASE, 0);
     this.mem.set32(L.FAULT_KIND, C.FAULT_NONE);
     this.mem.set32(L.WATCH_HITS, 0);
     this.#written.clear();
@@ -500,6 +547,7 @@ export class ExecutionEngine implements Engine {
       this.deliver({ kind: 'exception', vector: step.vector, ...errorCode, because: step.because });
       return false;
     }
+    this.mem.set32(L.LEASE, 0);
     this.#count(1);
     this.flushCounts();
     this.#systemOp = insn.op;
@@ -531,6 +579,7 @@ export class ExecutionEngine implements Engine {
     this.#endDelivery();
   }
   #beginDelivery(): void {
+    this.mem.set32(L.LEASE, 0);
     this.mem.set32(L.WATCH_HITS, 0);
     this.#elementOf?.giveUp();
     this.#elementOf = undefined;
@@ -572,6 +621,12 @@ export class ExecutionEngine implements Engine {
     if (this.#bankContext[bank] === context) return;
     if (this.#bankContext[bank] !== -1) this.core.flushJumps(bank);
     this.#bankContext[bank] = context;
+  }
+  contextReturned(times: number): void {
+    this.hooks.bankReturned(times);
+  }
+  contextLeft(): void {
+    this.hooks.bankLeft();
   }
   selectCpu(cpu: number): void {
     this.hooks.selectCpu(cpu);

@@ -254,6 +254,48 @@ export const VMCS_MOVES = 0x4400;
 /** Keys of the TLB banks and of the context in force behind them, and the tables of each bank (cpu/bank-keys.ts). */
 export const BANK_KEYS = 0x4c00;
 export const BANK_ROOTS = 0x4e00;
+/** The bank in force and the one before it, -1 for none. i32 each. */
+export const BANK_CURRENT = 0x4ec0;
+export const BANK_PREVIOUS = 0x4ec4;
+/**
+ * What stands behind the address of an EPT violation, as linux/supply.ts and dune/supply.ts say it to core/page-supply.ts: 8 bytes of host-virtual address, then u32 each:
+ * root of the process's tables; bits that its leaf must have; low bits and high half of a leaf put there now, for which SUPPLY_FRAME is the frame, 0 for none;
+ * whether that has been used and is to be emptied; root of the EPT and low bits of its leaf. Answer: 1 if the leaf was put there.
+ */
+export const SUPPLY_HVA = 0x4f00;
+export const SUPPLY_ROOT = 0x4f08;
+export const SUPPLY_NEEDED = 0x4f0c;
+export const SUPPLY_LEAF = 0x4f10;
+export const SUPPLY_LEAF_HIGH = 0x4f14;
+export const SUPPLY_FRAME = 0x4f18;
+export const SUPPLY_RECYCLED = 0x4f1c;
+export const SUPPLY_EPT_ROOT = 0x4f20;
+export const SUPPLY_EPT_LEAF = 0x4f24;
+export const SUPPLY_INSTALLED = 0x4f28;
+/**
+ * What the core may serve by itself until it is taken back (core/page-lease.ts): an area of the guest's memory behind which one area of the process stands. u32 each but for
+ * the addresses: host offset of the VMCS, 0 for no lease; budget at which the last event was delivered; first guest-physical address, address after the last, host-virtual
+ * address of the first (8 bytes each); whether it may be written; high half of leaves put there; frame that reads of absent pages get, 0 for none; free frames, from the
+ * first to before the last; low bits of EPT leaves for reads and for writes.
+ */
+export const LEASE = 0x4f30;
+export const LEASE_LAST = 0x4f34;
+export const LEASE_GPA = 0x4f38;
+export const LEASE_GPA_END = 0x4f40;
+export const LEASE_HVA = 0x4f48;
+export const LEASE_WRITABLE = 0x4f50;
+export const LEASE_LEAF_HIGH = 0x4f54;
+export const LEASE_ZERO = 0x4f58;
+export const LEASE_FRAME = 0x4f5c;
+export const LEASE_FRAME_END = 0x4f60;
+export const LEASE_EPT_READ = 0x4f64;
+export const LEASE_EPT_WRITE = 0x4f68;
+/** What it has done since TypeScript looked (u32 each): exits with the entry after them, leaves put in the process's tables, frames taken for them. */
+export const LEASE_SERVED = 0x4f6c;
+export const LEASE_INSTALLED = 0x4f70;
+export const LEASE_TAKEN = 0x4f74;
+/** General registers, KERNEL_GS_BASE and CR2 at the last exit. 8 bytes each. */
+export const LEASE_REGISTERS = 0x5000;
 
 // ---------------------------------------------------------------- TLB
 export const TLB_BANKS = 16;

@@ -92,6 +92,8 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
     deliver: (fault) => deliver(context, fault),
     takeFault: () => explainAlignment(context, takeCoreFault(context)),
     exitByViolation: () => vmx.exitByViolation(),
+    supplied: (served) => vmx.supplied(served),
+    settleLease: () => vmx.settleLease(),
     pendingInterrupt: () => options.pendingInterrupt(context),
     boundary: (nmi) => vmx.boundary(nmi),
     idle: () => context.board ?? vmx.expireTimer(),
@@ -100,6 +102,8 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
       context.onTimePassed(cycles);
     },
     selectBank: () => mmu.banks.contextChanged(),
+    bankReturned: (times) => mmu.banks.returned(times),
+    bankLeft: () => mmu.banks.left(),
     selectCpu: (index) => {
       context.cpuIndex = index;
       mmu.banks.cpu = index;

@@ -22,6 +22,7 @@ import {
   type ModuleState,
   type Vcpu,
 } from './state.ts';
+import { settleLease, supplyPage } from './supply.ts';
 import { trapDisable, trapEnable, trapHit } from './trap.ts';
 import { check, destroyVcpu } from './vcpu.ts';
 import { gpaRanges } from './windows.ts';
@@ -42,6 +43,7 @@ export function createDuneDevice(context: CpuContext, services: KernelServices, 
     ept: new Ept(context.physical, services, accessedDirty),
     state: newState(),
     latest: { mmapBase: 0, startStack: 0, layout: undefined },
+    lease: { served: 0 },
   };
   context.onPortAccess = (access) => lintPort(dune, access);
   context.onGuestException = (fault) => lintException(dune, fault);
@@ -50,6 +52,8 @@ export function createDuneDevice(context: CpuContext, services: KernelServices, 
     release: (openFile) => destroyWhere(dune, (vcpu) => vcpu.openFile === openFile && vcpu.tid === 0),
     invalidateRange: (pid, start, end) => invalidateRange(dune, pid, start, end),
     vmExit: (thread) => vmExit(dune, thread),
+    supplyPage: (thread) => supplyPage(dune, thread),
+    settleLease: (thread) => settleLease(dune, thread),
     resume: (thread) => resume(dune, thread),
     completeSyscall(thread, result) {
       const vcpu = dune.state.vcpus.get(thread.vcpu);

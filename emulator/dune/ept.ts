@@ -144,10 +144,15 @@ export class Ept {
 
   /** The low half. */
   #leaf({ hpa, special }: Backing, level: number, write: boolean): number {
-    let leaf = hpa | IGNORE_PAT | (special ? READ | UNCACHEABLE | RAW_FRAME : READ | EXECUTE | WRITE_BACK);
-    if (write) leaf |= WRITE;
-    if (this.accessedDirty) leaf |= write ? ACCESSED | DIRTY : ACCESSED;
+    const leaf = hpa | this.leafBits(write, special);
     return (level > 1 ? leaf | LOW_LARGE : leaf) >>> 0;
+  }
+  /** Of the low half of a leaf of 4 KB, all but the address. */
+  leafBits(write: boolean, special = false): number {
+    let bits = IGNORE_PAT | (special ? READ | UNCACHEABLE | RAW_FRAME : READ | EXECUTE | WRITE_BACK);
+    if (write) bits |= WRITE;
+    if (this.accessedDirty) bits |= write ? ACCESSED | DIRTY : ACCESSED;
+    return bits;
   }
 
   /** Fills a new table with the parts of a large leaf. */

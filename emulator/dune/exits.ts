@@ -8,6 +8,7 @@ import { DuneRet } from './config.ts';
 import { finish, saveGuest } from './enter.ts';
 import { explainEntryFailure, explainEptViolation, explainExit, explainWrmsr, type EptRefusal } from './explain.ts';
 import { X2APIC_ICR, sendIpi } from './ipi.ts';
+import { ADDRESS_WIDTH, FETCH, LINEAR_VALID, WRITE } from './qualification.ts';
 import { diagnose, hex, layoutOfProcess, type Dune, type Vcpu } from './state.ts';
 import { check, read, read32, readAddress, write } from './vcpu.ts';
 import { vmcall } from './vmcall.ts';
@@ -111,12 +112,6 @@ function wrmsr(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   stop(dune, thread, vcpu, explainWrmsr(msr, value));
   if (vcpu.done) skipInstruction(dune);
 }
-
-/** Exit-qualification bits (SDM 3C table 28-7). */
-const WRITE = 1 << 1;
-const FETCH = 1 << 2;
-const ADDRESS_WIDTH = 1 << 6;
-const LINEAR_VALID = 1 << 7;
 
 function eptViolation(dune: Dune, thread: Thread, vcpu: Vcpu): void {
   const qualification = read32(dune, Field.exitQualification);

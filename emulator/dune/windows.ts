@@ -64,6 +64,15 @@ export function hvaOfGpa({ numbers }: Layout, gpa: number): number {
   return -1;
 }
 
+/** The window on numbers of a GPA that lies in one. */
+export function windowAt(
+  layout: Layout,
+  gpa: number,
+): { readonly gpa: number; readonly hva: number; readonly bytes: number } {
+  const { gpa: first, hva, bytes } = windowOfGpa(layout, BigInt(gpa))!;
+  return { gpa: Number(first), hva: Number(hva), bytes: Number(bytes) };
+}
+
 /** The window a GPA lies in; undefined at or above 2^MAXPHYADDR. */
 export function windowOfGpa(layout: Layout, gpa: bigint): Window | undefined {
   return layout.windows.find((window) => gpa >= window.gpa && gpa < window.gpa + window.bytes);

@@ -55,6 +55,10 @@ export interface DuneDevice {
   invalidateRange(pid: number, start: bigint, end: bigint): void;
   /** A vCPU of the running thread exited; host state is loaded. A VMCALL that blocks leaves `thread.wait` set by the kernel. */
   vmExit(thread: Thread): void;
+  /** Serves the EPT violation in FAULT_* of the running thread, whose VM exit has not been taken: SUPPLY_* (cpu/codes.ts). */
+  supplyPage(thread: Thread): number;
+  /** Takes note of what the core has done by the lease. */
+  settleLease(thread: Thread): void;
   /** Enters or re-enters the guest of the running thread, or leaves Dune mode (a signal is pending, the entry fails). */
   resume(thread: Thread): void;
   /** The VMCALL system call that had blocked this thread has its result (-512..-516 ask for a restart). */
@@ -92,6 +96,17 @@ export interface KernelServices {
   freeFrame(hpa: number): void;
   /** get_user_pages: the page behind an address of the process, faulting it in as Linux would. Undefined = Linux refuses (no VMA, PROT_NONE, read-only). */
   userPage(pid: number, hva: number, write: boolean): UserPage | undefined;
+  /** For `CoreExports.supplyPage`: says at SUPPLY_* what `userPage` would answer. False if it has to be asked. */
+  offerPage(pid: number, hva: number, write: boolean): boolean;
+  /** The core has mapped what was offered. */
+  pageSupplied(pid: number): void;
+  /**
+   * Lets the core put pages behind an area of the process, as `userPage` would, until the lease is taken back: says at LEASE_* what pages these are, with at most so many
+   * free frames. The area of an address for which `offerPage` has answered true.
+   */
+  leasePages(pid: number, hva: number, frames: number): { readonly start: number; readonly end: number };
+  /** The core has put so many leaves there, and taken so many frames for them. */
+  settleLease(pid: number, installed: number, taken: number): void;
   /** Copies through the process's own mappings, faulting pages in. False = EFAULT. */
   copyIn(pid: number, hva: bigint, bytes: number): Uint8Array | undefined;
   copyOut(pid: number, hva: bigint, data: Uint8Array): boolean;

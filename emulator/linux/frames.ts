@@ -80,24 +80,45 @@ export function restoreFrames(images: FrameImages, bytesOfRam: number): FrameSta
   return frames;
 }
 
-/** HPA of a zeroed frame with one reference, or -1. */
-export function allocateFrame(frames: FrameState, memory: PhysicalMemory): number {
+/** PFN of the free frame that is handed out next; 0 if there is none. */
+export function firstFree(frames: FrameState): number {
   const { references, used } = frames;
   for (let pfn = frames.lowest; pfn < references.length;) {
-    if (used[pfn >> 9] === FRAMES_PER_BLOCK) {
-      pfn = ((pfn >> 9) + 1) << 9;
-      continue;
-    }
-    if (references[pfn] === 0) {
-      take(frames, pfn);
-      frames.lowest = pfn + 1;
-      zero(frames, memory, pfn, 1);
-      return pfn * PAGE;
-    }
-    pfn++;
+    if (used[pfn >> 9] === FRAMES_PER_BLOCK) pfn = ((pfn >> 9) + 1) << 9;
+    else if (references[pfn] === 0) return pfn;
+    else pfn++;
   }
-  frames.lowest = references.length;
-  return -1;
+  return 0;
+}
+
+/** HPA of a zeroed frame with one reference, or -1. */
+export function allocateFrame(frames: FrameState, memory: PhysicalMemory): number {
+  const pfn = firstFree(frames);
+  if (pfn === 0) {
+    frames.lowest = frames.references.length;
+    return -1;
+  }
+  zero(frames, memory, pfn, 1);
+  takeFirst(frames, pfn);
+  return pfn * PAGE;
+}
+
+/** The first free frame gets one reference. Whoever takes it has emptied it, if it `isDirtied`. */
+export function takeFirst(frames: FrameState, pfn: number): void {
+  take(frames, pfn);
+  frames.dirtied[pfn] = 1;
+  frames.lowest = pfn + 1;
+}
+/** How many frames from a free one on, at most `most`, are free and still zero. */
+export function freshRun({ references, dirtied }: FrameState, first: number, most: number): number {
+  const end = Math.min(first + most, references.length);
+  let pfn = first;
+  while (pfn < end && references[pfn] === 0 && dirtied[pfn] === 0) pfn++;
+  return pfn - first;
+}
+/** Whether a frame may hold other things than zeros. */
+export function isDirtied(frames: FrameState, pfn: number): boolean {
+  return frames.dirtied[pfn] !== 0;
 }
 
 /** HPA of a zeroed, aligned 2 MB page with one reference, or -1. */

@@ -2,6 +2,8 @@
 import { formatCall } from './format.ts';
 import { SYSCALLS } from './syscalls/table.ts';
 import type { CpuContext } from '../cpu/context.ts';
+import type { Supervisor } from '../cpu/engine-api.ts';
+import { SUPPLY_NONE } from '../cpu/codes.ts';
 import * as L from '../cpu/layout.ts';
 import type { MachineOptions, ThreadInfo } from '../machine/api.ts';
 import type { PhysicalMemory } from '../mmu/physical.ts';
@@ -80,6 +82,9 @@ export function createKernel(
       linux.dune?.vmExit(task);
       leave(linux, task);
     },
+    supplyPage: () => linux.dune?.supplyPage(entering(linux)) ?? SUPPLY_NONE,
+    pageSupplied: () => leave(linux, entering(linux)),
+    settleLease: () => linux.dune?.settleLease(entering(linux)),
   };
   return { services, ...engine.supervisor, ...kernelOf(linux) };
 }
@@ -108,7 +113,7 @@ interface SavedKernel {
   readonly dune: unknown;
 }
 
-function kernelOf(linux: Linux): Omit<Kernel, 'syscall' | 'exception' | 'vmExit'> {
+function kernelOf(linux: Linux): Omit<Kernel, keyof Supervisor> {
   return {
     start: () => start(linux),
     schedule: (only) => schedule(linux, only),

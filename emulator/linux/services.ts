@@ -9,6 +9,7 @@ import { HUGE_ADDRESS, PAGE_ADDRESS, PTE_P, PTE_PS, PTE_W, leafEntry } from './p
 import { signalPending } from './post.ts';
 import { returnToUser } from './signals.ts';
 import type { Linux, Process, Task } from './state.ts';
+import { leasePages, offerPage, pageSupplied, settleLease } from './supply.ts';
 import { cloneRequest } from './syscalls/process.ts';
 import { now } from './time.ts';
 import { copyIn, copyOut } from './usermem.ts';
@@ -27,6 +28,17 @@ export function createServices(linux: Linux): KernelServices {
     userPage(pid, hva, write) {
       const owner = process(pid);
       return owner && userPage(linux, owner, hva, write);
+    },
+    offerPage(pid, hva, write) {
+      const owner = process(pid);
+      return owner !== undefined && offerPage(linux, owner, hva, write);
+    },
+    pageSupplied(pid) {
+      pageSupplied(linux, process(pid)!);
+    },
+    leasePages: (pid, hva, frames) => leasePages(linux, process(pid)!, hva, frames),
+    settleLease(pid, installed, taken) {
+      settleLease(linux, process(pid)!, installed, taken);
     },
     copyIn(pid, hva, bytes) {
       const owner = process(pid);

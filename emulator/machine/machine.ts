@@ -65,7 +65,7 @@ class DuneMachine implements Machine {
     this.#kernel = parts.kernel;
     this.events = parts.context.events;
     this.events.context = () => this.#where();
-    parts.context.onVmExit = (name) => (this.#exits[name] = (this.#exits[name] ?? 0) + 1);
+    parts.context.onVmExit = (name, times = 1) => (this.#exits[name] = (this.#exits[name] ?? 0) + times);
     this.#inspector = new Inspector(parts.context, parts.kernel, assets.disassembler);
     this.#snapshots = new Snapshots(parts.context, parts.kernel);
     this.#kernel.start();

@@ -155,10 +155,23 @@ export class TlbBanks {
     this.#previous = this.#current;
     this.#current = bank;
     this.#stamps[bank] = ++this.#clock;
+    u32[L.BANK_CURRENT >>> 2] = bank;
+    u32[L.BANK_PREVIOUS >>> 2] = this.#previous;
     u32[L.TLB_BASE >>> 2] = L.TLB + bank * L.TLB_BANK_BYTES;
     u32[L.JC_BASE >>> 2] = L.JC + bank * L.JC_BANK_BYTES;
     u32[L.TLB_SIBLINGS >>> 2] = this.#siblings[bank]!;
     u32[L.TLB_UNCACHED >>> 2] = this.#wanted[0]! & KEY_UNCACHED;
+  }
+
+  /** The context was for a while that of the bank before this one, which the core has seen (core/page-supply.ts), some times; as if both had been selected as often. */
+  returned(times: number): void {
+    this.#clock += 2 * times;
+    this.#stamps[this.#previous] = this.#clock - 1;
+    this.#stamps[this.#current] = this.#clock;
+  }
+  /** As `returned`, once, but the context may be any other now: the caller selects its bank. */
+  left(): void {
+    this.#select(this.#previous);
   }
 
   /** Gives the least recently used bank to the wanted key. */

@@ -67,6 +67,10 @@ export interface Vmx {
   interceptEvent(fault: Fault): boolean;
   /** In non-root operation: takes the common VM exit of the EPT violation in FAULT_*; false, with nothing changed, if the whole way has to be gone. */
   exitByViolation(): boolean;
+  /** Goes on with a violation that the core has served as far as SUPPLY_* says. */
+  supplied(served: number): void;
+  /** Takes note of violations that the core has served by a lease (core/page-lease.ts). */
+  settleLease(): void;
   /**
    * Takes a VM exit: saves guest state, fills the information fields, loads host state, tells the supervisor. False if a listener held
    * its event: the guest stands at the start of the instruction, only the information fields are written.

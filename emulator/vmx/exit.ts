@@ -13,6 +13,7 @@ import { Field } from './fields.ts';
 import { leaveForce, saveInForce } from './in-force.ts';
 import { loadMsrs, storeMsrs } from './msr-areas.ts';
 import { secondaryControls } from './queries.ts';
+import { EPT_VIOLATION, supplyPage } from './supply.ts';
 import { savedResumeFlag } from './resume-flag.ts';
 import { loadHost, loadHostPdptes, saveGuest } from './transfer.ts';
 import type { CurrentVmcs } from './vmcs.ts';
@@ -56,6 +57,7 @@ function leaveWithChecks(context: CpuContext, vmcs: CurrentVmcs, resume: number)
 /** As `takeExit` for the EPT violation that the core has left in FAULT_*; false, with nothing changed, if it is not a common one or somebody listens. */
 export function exitByViolation(context: CpuContext, vmcs: CurrentVmcs): boolean {
   if (context.vectoring !== undefined || context.events.wants('vm-exit')) return false;
+  if (supplyPage(context)) return true;
   if (context.core.exitByViolation(vmcs.region()) === 0) return false;
   context.onVmExit(EPT_VIOLATION);
   context.addCycles(CPU_COSTS.vmExit);
@@ -63,7 +65,6 @@ export function exitByViolation(context: CpuContext, vmcs: CurrentVmcs): boolean
   context.engine.supervisor?.vmExit();
   return true;
 }
-const EPT_VIOLATION = exitReasonName(ExitReason.EptViolation);
 
 /** Whether executing the instruction again leads to the same exit: not for traps, interrupts, and exits amid event delivery. */
 function isRepeatable(context: CpuContext, reason: number, information: ExitInformation): boolean {

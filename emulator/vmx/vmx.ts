@@ -26,6 +26,7 @@ import { changesRows } from './checks/segments.ts';
 import { enter, enterPlainly } from './entry.ts';
 import { VmxError } from './errors.ts';
 import { exitByViolation, takeExit } from './exit.ts';
+import { afterSupply, settleLease } from './supply.ts';
 import { Field, vmcsField } from './fields.ts';
 import { exitOfEvent, msrExits } from './intercepts.ts';
 import { hasOtherLevel, showOtherLevel } from './other-level.ts';
@@ -209,6 +210,13 @@ class VirtualMachineExtensions implements Vmx {
 
   exitByViolation(): boolean {
     return exitByViolation(this.#context, this.#vmcs);
+  }
+
+  supplied(served: number): void {
+    afterSupply(this.#context, served);
+  }
+  settleLease(): void {
+    settleLease(this.#context);
   }
 
   exit(reason: number, information: ExitInformation = {}): boolean {

@@ -68,14 +68,9 @@ export interface Run extends Outcome {
   readonly stop: StopReason;
 }
 
-export function start(
-  program: string,
-  args: readonly string[],
-  options: Partial<MachineOptions>,
-  collect: { out: string; err: string },
-): Machine {
-  const decoder = new TextDecoder();
-  return createMachine(assets(), {
+/** Output goes nowhere, if nothing else is said. */
+export function optionsFor(program: string, args: readonly string[], options: Partial<MachineOptions>): MachineOptions {
+  return {
     program: { path: program, image: new Uint8Array(readFileSync(program)) },
     args,
     env: [],
@@ -88,12 +83,23 @@ export function start(
     memory: 256 << 20,
     seed: 1,
     aslr: false,
-    output(fd, data) {
-      if (fd === 1) collect.out += decoder.decode(data);
-      else collect.err += decoder.decode(data);
-    },
+    output: () => {},
     ...options,
-  });
+  };
+}
+
+export function start(
+  program: string,
+  args: readonly string[],
+  options: Partial<MachineOptions>,
+  collect: { out: string; err: string },
+): Machine {
+  const decoder = new TextDecoder();
+  const output = (fd: 1 | 2, data: Uint8Array): void => {
+    if (fd === 1) collect.out += decoder.decode(data);
+    else collect.err += decoder.decode(data);
+  };
+  return createMachine(assets(), optionsFor(program, args, { output, ...options }));
 }
 
 const LIMIT = 400_000_000;
