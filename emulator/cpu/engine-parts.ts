@@ -2,6 +2,7 @@
 import type { SystemOutcome } from './context.ts';
 import type { Fault } from './engine-api.ts';
 import type { Instruction } from './instruction.ts';
+import type { LinearMemory } from './state.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import type { TranslatorOptions } from './region/translator.ts';
 import type { CpuModel } from './system/models.ts';
@@ -66,4 +67,25 @@ export interface EngineHooks {
   peek(gva: bigint): number;
   /** Bytes that are no instruction are about to raise their exception. */
   undecodable(gva: bigint, bytes: Uint8Array): void;
+}
+
+/** What the wasm modules import from TypeScript; addresses come as i32. */
+export function environment(
+  mem: LinearMemory,
+  { device }: EngineOptions,
+  told: {
+    observedWrite(hpa: number, bytes: number): void;
+    tableFound(hpa: number, ept: boolean): void;
+    staleUse(gva: bigint, access: number): boolean;
+  },
+): WebAssembly.ModuleImports {
+  return {
+    memory: mem.memory,
+    observedWrite: (hpa: number, bytes: number) => told.observedWrite(hpa >>> 0, bytes),
+    tableFound: (hpa: number, ept: number) => told.tableFound(hpa >>> 0, ept === 1),
+    staleUse: (gva: bigint, access: number) => (told.staleUse(BigInt.asUintN(64, gva), access) ? 1 : 0),
+    deviceRead: (hpa: number, to: number, bytes: number) => device?.read(hpa, mem.bytes.subarray(to, to + bytes)),
+    deviceWrite: (hpa: number, from: number, bytes: number) =>
+      device?.write(hpa, mem.bytes.subarray(from, from + bytes)),
+  };
 }

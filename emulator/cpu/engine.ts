@@ -2,7 +2,7 @@
  * The driver of the interpreter: enters it, resolves what it could not (links, lookups, faults, system instructions), keeps counts exact.
  *
  * `enter(record, budget)` executes whole blocks while at least BUDGET_MARGIN instructions are left, and one block if fewer are. Instructions of a block that
- * the budget is too short for, and those under TF or an interrupt shadow, are stepped singly. So neither costs anything otherwise.
+ * the budget is too short for, and those under TF or a shadow, are stepped singly. So neither costs anything otherwise.
  */
 import * as C from './codes.ts';
 import { Blocking, SHADOW } from './activity.ts';
@@ -13,6 +13,7 @@ import { RecordWriter } from './block-writer.ts';
 import type { CoreExports } from './context.ts';
 import { decodeTableOf } from './decode-table.ts';
 import type { CodeMode } from './decode-table.ts';
+import { environment } from './engine-parts.ts';
 import type { EngineAssets, EngineHooks, EngineOptions } from './engine-parts.ts';
 import { DEFAULT_MODEL, pagingAbsent } from './system/models.ts';
 import { Vector } from './system/fault.ts';
@@ -34,8 +35,9 @@ import { CpuState, LinearMemory } from './state.ts';
 import { DebugRegisters, Dr6 } from './debug.ts';
 import type { DecodedInstruction } from './decode.ts';
 import { Repetition, trapsAfter } from './single-step.ts';
+import { Stay } from './stay.ts';
 
-/** Longest stay in the interpreter: V8 replaces a running function by its optimised code only when it is called again. */
+/** Longest stay in the interpreter: V8 replaces a running function only when it is called again. */
 const LONGEST_SLICE = 2_000_000;
 const FLAG_TF = Flag.TF;
 const FLAG_RF = Flag.RF;
@@ -67,8 +69,7 @@ export class ExecutionEngine implements Engine {
   stopRequested = false;
   /** Budget of the stay in the interpreter in progress. */
   #slice = 0;
-  /** How far the core has got with the EPT violation of EXIT_SUPPLIED: SUPPLY_*. */
-  #supplied = 0;
+  readonly #stay: Stay;
   readonly debug: DebugRegisters;
   /** The debugger's. */
   #breakpoints: ReadonlySet<number> = new Set();
@@ -93,16 +94,11 @@ export class ExecutionEngine implements Engine {
     this.mem.set32(L.RAM_SIZE, options.ramBytes);
     this.mem.set32(L.PHYS_BITS, options.physBits);
     this.mem.set32(L.PAGING_ABSENT, pagingAbsent(options.model ?? DEFAULT_MODEL));
-    const env = {
-      memory,
-      observedWrite: (hpa: number, bytes: number) => this.#observeWrite(hpa >>> 0, bytes),
-      tableFound: (hpa: number, ept: number) => this.onTableFound(hpa >>> 0, ept === 1),
-      staleUse: (gva: bigint, access: number) => (this.onStaleUse(BigInt.asUintN(64, gva), access) ? 1 : 0),
-      deviceRead: (hpa: number, to: number, bytes: number) =>
-        options.device?.read(hpa, this.mem.bytes.subarray(to, to + bytes)),
-      deviceWrite: (hpa: number, from: number, bytes: number) =>
-        options.device?.write(hpa, this.mem.bytes.subarray(from, from + bytes)),
-    };
+    const env = environment(this.mem, options, {
+      observedWrite: (hpa, bytes) => this.#observeWrite(hpa, bytes),
+      tableFound: (hpa, ept) => this.onTableFound(hpa, ept),
+      staleUse: (gva, access) => this.onStaleUse(gva, access),
+    });
     const core = new WebAssembly.Instance(assets.core, { env }).exports;
     this.core = core as unknown as CoreExports;
     const interpreter = new WebAssembly.Instance(assets.interpreter, { env, core }).exports;
@@ -130,6 +126,7 @@ export class ExecutionEngine implements Engine {
         },
         options.translate,
       );
+    this.#stay = new Stay(this.mem, () => this.core, this.#enter, this.translator);
   }
 
   // ---------------------------------------------------------------- running
@@ -245,7 +242,10 @@ export class ExecutionEngine implements Engine {
     const end = this.retired + budget;
     for (let left = budget; record > 0 && this.#suffices(left, record); left = end - this.retired) {
       if (left >= BUDGET_MARGIN) translator?.prepare();
-      const exit = this.#stay(record, left);
+      this.#slice = left;
+      const exit = this.#stay.run(record, left);
+      this.#count(left - (mem.get32(L.BUDGET) | 0));
+      if (this.#stay.served) this.#settleLease();
       if (exit === C.EXIT_UNLINKED) record = this.#follow(mem.get32(L.OP));
       else if (exit === C.EXIT_LOOKUP) record = this.#goOn(0);
       else if (exit === C.EXIT_SYSTEM || exit === C.EXIT_FAULT) record = this.#afterLeaving(exit, mem.get32(L.OP));
@@ -253,29 +253,6 @@ export class ExecutionEngine implements Engine {
       else return this.#afterBlocks(exit, mem.get32(L.OP));
     }
     return false;
-  }
-  /** Executes blocks until something is to be done that neither the translator nor the core knows how to do; counts. Answers EXIT_*. */
-  #stay(record: number, left: number): number {
-    const { mem, translator } = this;
-    this.#slice = left;
-    mem.set32(L.LEASE_LAST, left);
-    let served = 0;
-    let exit = this.#enter(record, left);
-    for (;;) {
-      if (exit === C.EXIT_FAULT && mem.get32(L.LEASE) !== 0) {
-        const next = this.core.serveLeased();
-        if (next === 0) break;
-        served = next;
-        if (next < 0) break;
-        exit = this.#enter(next, mem.get32(L.BUDGET) | 0);
-      } else if (translator?.goesOn(exit)) exit = this.#enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
-      else break;
-    }
-    this.#count(left - (mem.get32(L.BUDGET) | 0));
-    if (served !== 0) this.#settleLease();
-    if (served >= 0) return exit;
-    this.#supplied = -served;
-    return C.EXIT_SUPPLIED;
   }
   /** Takes note of what the core has served by itself. */
   #settleLease(): void {
@@ -286,9 +263,9 @@ export class ExecutionEngine implements Engine {
   /** As `#afterLeaving`, of the last one. */
   #afterSupply(): number {
     this.mem.set32(L.LEASE, 0);
-    if (this.#supplied !== C.SUPPLY_RETURNED) {
+    if (this.#stay.supplied !== C.SUPPLY_RETURNED) {
       this.flushCounts();
-      this.hooks.supplied(this.#supplied);
+      this.hooks.supplied(this.#stay.supplied);
     }
     this.#endDelivery();
     return this.#afterEvent();
