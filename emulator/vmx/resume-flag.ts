@@ -28,13 +28,21 @@ export function savedResumeFlag(context: CpuContext, reason: number, information
       const detected = (event & 0xff) === DEBUG && ((information.qualification ?? 0n) & GENERAL_DETECT) !== 0n;
       return isFault(event) || detected ? RF : now;
     }
+    case ExitReason.ApicAccess:
     case ExitReason.EptViolation:
-    case ExitReason.EptMisconfiguration: {
+    case ExitReason.EptMisconfiguration:
+    case ExitReason.PageModificationLogFull:
+    case ExitReason.SubPageEvent: {
       const vectoring = context.vectoring?.information ?? 0;
       return !(vectoring & VALID) || isFault(vectoring) ? RF : now;
     }
     case ExitReason.ExternalInterrupt:
     case ExitReason.TripleFault:
+    case ExitReason.InitSignal:
+    case ExitReason.InterruptWindow:
+    case ExitReason.NmiWindow:
+    case ExitReason.PreemptionTimerExpired:
+    case ExitReason.MonitorTrapFlag:
       return now;
     default:
       // An instruction that exits.

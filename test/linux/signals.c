@@ -31,6 +31,15 @@ static void skip(int signal, siginfo_t *info, void *context) {
     ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 2;
     ((ucontext_t *)context)->uc_mcontext.gregs[REG_RBX] = 1234;
 }
+/* A string instruction that repeats for long is left half done. */
+static volatile long left;
+static void leave(int signal, siginfo_t *info, void *context) {
+    (void)signal, (void)info;
+    greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    if (memcmp((void *)registers[REG_RIP], "\xf3\xac", 2)) return;
+    left = registers[REG_RCX];
+    registers[REG_RIP] += 2;
+}
 static void nested(int signal) {
     printf("enter %d\n", signal);
     if (signal == SIGUSR1) raise(SIGUSR2);
@@ -143,5 +152,11 @@ int main(void) {
     double x = 1;
     while (hits < 14 * 3) x = x * 1.0000001;
     printf("%d\n", x > 1);
+    struct sigaction leaving = {.sa_sigaction = leave, .sa_flags = SA_SIGINFO};
+    sigaction(SIGALRM, &leaving, 0);
+    size_t length = (size_t)1 << 36, count = length;
+    const char *first = mmap(0, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at = first;
+    asm volatile("rep lodsb" : "+S"(at), "+c"(count) : : "rax", "memory");
+    printf("left %d %d\n", left > 0 && left == (long)count, at == first + (length - count));
     abort();
 }

@@ -3,8 +3,12 @@ import { Pin, Primary, Secondary } from '../../vmx/controls.ts';
 import { ExitReason } from '../../vmx/exit-reasons.ts';
 import { Field } from '../../vmx/fields.ts';
 import type { FieldName } from '../../vmx/fields.ts';
+import { InterruptionType } from '../engine-api.ts';
+import type { EngineHooks } from '../engine-parts.ts';
+import type { ExecutionEngine } from '../engine.ts';
 import * as L from '../layout.ts';
 import { Segment } from '../state.ts';
+import { raiseNmi } from './interrupts.ts';
 import { STACK, UNMAPPED, createTestMachine } from './system-test-support.ts';
 import type { TestMachine } from './system-test-support.ts';
 
@@ -204,6 +208,76 @@ describe('a guest in VMX non-root operation', () => {
     assert.deepEqual(seen, ['0>3', 'syscall 39', '3>0']);
     assert.equal(guest.number('exitReason'), ExitReason.Vmcall);
   });
+});
+
+describe('between the parts of a repeated string instruction', () => {
+  const RF = 0x10000n;
+  const LONG = 'mov esi, 0x200000\n mov ecx, 0x80000\n';
+  /** What comes during the first part. */
+  const duringIt =
+    (arrive: (guest: Guest, hooks: EngineHooks) => void) =>
+    (guest: Guest): void => {
+      const { hooks } = guest.context.engine as ExecutionEngine;
+      const kept = { ...hooks };
+      Object.assign(hooks, {
+        timePassed(cycles: number) {
+          Object.assign(hooks, kept);
+          kept.timePassed(cycles);
+          arrive(guest, hooks);
+        },
+      });
+    };
+  const withPins = ({ context }: Guest, pins: number): void => {
+    const { vmx } = context;
+    vmx.vmwrite(Field.pinBasedControls, vmx.field(Field.pinBasedControls) | BigInt(pins));
+  };
+  const sources: readonly (readonly [string, string, number, (guest: Guest) => void])[] = [
+    [
+      'the VMX-preemption timer',
+      `${LONG} rep lodsb`,
+      ExitReason.PreemptionTimerExpired,
+      (guest) => {
+        withPins(guest, Pin.PreemptionTimer);
+        guest.context.vmx.vmwrite(Field.preemptionTimerValue, 1000n);
+      },
+    ],
+    ['an NMI', `${LONG} rep lodsb`, ExitReason.ExceptionOrNmi, duringIt(({ context }) => raiseNmi(context))],
+    [
+      'an external interrupt',
+      `${LONG} rep lodsb`,
+      ExitReason.ExternalInterrupt,
+      (guest) => {
+        withPins(guest, Pin.ExternalInterruptExiting);
+        duringIt((_, hooks) => {
+          const { pendingInterrupt } = hooks;
+          hooks.pendingInterrupt = () => {
+            hooks.pendingInterrupt = pendingInterrupt;
+            return { kind: 'exception', vector: 0x41, type: InterruptionType.External };
+          };
+        })(guest);
+      },
+    ],
+    [
+      'an interrupt window behind STI',
+      `${LONG} sti\n rep lodsb`,
+      ExitReason.InterruptWindow,
+      ({ context: { vmx } }) => {
+        const controls = vmx.field(Field.primaryControls);
+        vmx.vmwrite(Field.primaryControls, controls | BigInt(Primary.InterruptWindowExiting));
+      },
+    ],
+  ];
+  for (const [name, source, reason, adjust] of sources)
+    it(`${name} exits, with RF set in the guest's RFLAGS`, () => {
+      const guest = runGuest(source, adjust);
+      assert.equal(guest.number('exitReason'), reason);
+      const { cpu } = guest.context;
+      assert.ok(cpu.gpr(1) > 0n && cpu.gpr(1) < 0x80000n);
+      assert.equal(cpu.gpr(1) & 0xffffn, 0n);
+      assert.equal(cpu.gpr(6), 0x280000n - cpu.gpr(1));
+      assert.equal(guest.field('guestRflags') & RF, RF);
+      assert.deepEqual([...guest.context.physical.slice(guest.number('guestRip'), 2)], [0xf3, 0xac]);
+    });
 });
 
 describe('a 32-bit guest', () => {
