@@ -136,7 +136,12 @@ mov eax, 0xfee00000; mov dword ptr [rax + 0x300], 0x440f2
 mov eax, 0xfee00000; mov dword ptr [rax + 0xb0], 0
 mov eax, 0xfee00000; mov dword ptr [rax + 0x80], 0x20
 mov eax, 0xfee00000; mov eax, [rax + 0x20]
-mov eax, 0xfee00000; mov dword ptr [rax + 0x320], 0x40050; mov dword ptr [rax + 0x380], 500
+mov eax, 0xfee00000; mov dword ptr [rax + 0x320], 0x50; mov dword ptr [rax + 0x380], 250
+mov eax, 0xfee00000; mov dword ptr [rax + 0x320], 0x20050; mov dword ptr [rax + 0x380], 150
+mov eax, 0xfee00000; mov dword ptr [rax + 0x320], 0x40050; rdtsc; add eax, 900; mov ecx, 0x6e0; wrmsr
+mov eax, 0x34; out 0x43, al; mov eax, 2; out 0x40, al; xor eax, eax; out 0x40, al
+mov eax, 0xb2; out 0x43, al; mov eax, 1; out 0x61, al; out 0x42, al; in al, 0x61
+cli; hlt
 mov rax, rsp; push 0x18; push rax; push 0x202; push 0x10; lea rax, [rip + 9f]; push rax; iretq; 9:
 mov rax, rsp; push 0x2b; push rax; push 0x202; push 0x33; lea rax, [rip + 9f]; push rax; iretq; 9:
 push 0x10; lea rax, [rip + 9f]; push rax; retfq; 9:

@@ -98,7 +98,7 @@ const POKED = [
 ] as const;
 
 /** Fragments for code in root operation: those that do not end it. */
-const FOR_ROOT = /^(vm|inv(ept|vpid)|mov ecx, \d; inv|xor ecx, ecx; inv|sti; nop|cpuid|lock|mov eax, 0xfee)/;
+const FOR_ROOT = /^(vm|inv(ept|vpid)|mov ecx, \d; inv|xor ecx, ecx; inv|sti; nop|cpuid|lock|mov eax, 0x(fee|34|b2))/;
 /** Fragments that only access memory: EPT, APIC-access page, log, sub-pages. */
 const ACCESSES = FRAGMENTS.flatMap((text, number) =>
   /^(mov \[|mov eax, \[|lock|cmpx|mov ecx, 40)/.test(text) ? [number] : [],
