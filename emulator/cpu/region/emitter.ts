@@ -1,8 +1,8 @@
 /** The region translator's back-end: operands are constants, general and XMM registers and lazy flags are locals. */
-import { CC_LOGIC, CC_SUB, EXIT_FAULT, EXIT_SYSTEM, FAULT_EXCEPTION } from '../codes.ts';
+import { EXIT_FAULT, EXIT_SYSTEM, FAULT_EXCEPTION } from '../codes.ts';
 import type { Doubt, Emitter, FlagKind, Size, Value } from '../emitter.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
-import { FLAG_KINDS, knownCondition } from '../interpreter/conditions.ts';
+import { conditionOfFlags, FLAG_KINDS, knownCondition, likelyCondition } from '../interpreter/conditions.ts';
 import { loadOf, storeOf } from '../interpreter/memory.ts';
 import type { DirectAccess } from '../interpreter/memory.ts';
 import type { Expression, Helper } from '../interpreter/values.ts';
@@ -426,67 +426,26 @@ export class RegionEmitter extends VectorEmitter implements Emitter {
     this.poke('i64.store', this.i32(0), L.CC_B, b);
   }
   condition(cc: number): Expression {
-    const { a, b } = this.#flagLocals();
-    if (!this.known) return cc >> 1 === CARRY ? this.#carryCondition(cc) : this.#likelyCondition(cc);
+    const flags = this.#flagLocals();
+    const { a, b } = flags;
+    if (!this.known) {
+      if (cc >> 1 === CARRY) return this.#carryCondition(cc);
+      const otherwise = (): Expression => {
+        this.#spillFlags();
+        return this.call('condition', this.i32(cc));
+      };
+      return likelyCondition(this, cc, () => flags, otherwise);
+    }
     const { kind, size } = this.known;
     const narrow = (value: Value): Value => (size === 8 ? value : this.op('i32.wrap_i64', value));
     const value = knownCondition(this, { kind, size, a: narrow(a), b: narrow(b) }, cc);
     if (value) return this.let(value);
     if (cc >> 1 === CARRY) return this.#carryCondition(cc);
-    return this.#fromFlags(cc, this.arithmeticFlags());
+    return conditionOfFlags(this, cc, this.arithmeticFlags());
   }
   #carryCondition(cc: number): Expression {
     const carry = this.carry();
     return cc & 1 ? this.let(this.op('i32.xor', carry, this.i32(1))) : carry;
-  }
-  /** A condition from all six flags. */
-  #fromFlags(cc: number, flags: Expression): Expression {
-    const bit = (position: number): Expression => this.op('i32.shr_u', flags, this.i32(position));
-    const less = this.op('i32.xor', bit(7), bit(11));
-    const holds = [
-      bit(11),
-      flags,
-      bit(6),
-      this.op('i32.or', flags, bit(6)),
-      bit(7),
-      bit(2),
-      less,
-      this.op('i32.or', less, bit(6)),
-    ][cc >> 1]!;
-    const plain = this.op('i32.and', holds, this.i32(1));
-    return this.let(cc & 1 ? this.op('i32.xor', plain, this.i32(1)) : plain);
-  }
-  /** After CMP and SUB, and zero or not of a result at hand, inline; everything else by the helper. */
-  #likelyCondition(cc: number): Expression {
-    const { state, a, b } = this.#flagLocals();
-    const condition = cc >> 1;
-    const otherwise = (): Expression => {
-      this.#spillFlags();
-      return this.call('condition', this.i32(cc));
-    };
-    if (condition === 0 || condition === 4 || condition === 5) return otherwise();
-    const result = this.variable('i32');
-    const kind = this.op('i32.shr_u', state, this.i32(2));
-    const viaSubtraction = (): void =>
-      this.if(
-        this.op('i32.eq', kind, this.i32(CC_SUB)),
-        () => this.set(result, this.#compare(cc, state, a, b)),
-        () => this.set(result, otherwise()),
-      );
-    if (condition !== 2) viaSubtraction();
-    else {
-      const isZero = this.op(cc & 1 ? 'i64.ne' : 'i64.eq', a, this.i64(0));
-      this.if(this.op('i32.ge_u', kind, this.i32(CC_LOGIC)), () => this.set(result, isZero), viaSubtraction);
-    }
-    return this.let(this.get(result));
-  }
-  /** Condition of a - b, both zero-extended from the size in `state`. */
-  #compare(cc: number, state: Value, a: Value, b: Value): Value {
-    const names = ['', '', 'lt_u', 'ge_u', 'eq', 'ne', 'le_u', 'gt_u', '', '', '', '', 'lt_s', 'ge_s', 'le_s', 'gt_s'];
-    if (cc < 12) return this.op(`i64.${names[cc]}`, a, b);
-    const bits = this.op('i32.shl', this.i32(8), this.op('i32.and', state, this.i32(3)));
-    const shift = this.let(this.op('i64.extend_i32_u', this.op('i32.sub', this.i32(64), bits)));
-    return this.op(`i64.${names[cc]}`, this.op('i64.shl', a, shift), this.op('i64.shl', b, shift));
   }
   direction(): Expression {
     const flags = this.peek('i32.load', this.i32(0), L.SYSTEM_FLAGS);
