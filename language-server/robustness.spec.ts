@@ -11,6 +11,7 @@ const SOURCES = [
   'language-server/testdata/kernel.S',
   'language-server/testdata/boot.s',
   'libdune/dune.S',
+  'libdune/rings.S',
 ];
 const WORDS = ['#define x(a', '#if', '#else\n', '#endif\n', '\\\n', '.code16\n', '.macro m a\n', '.endm\n', '"', "'", '/*', '*/', '%', '$', '(', '\\a', '1:', ';', ',', '\n', '.intel_syntax\n', 'x = x', '#include "kernel.S"\n', '\u{1f600}']; // prettier-ignore
 

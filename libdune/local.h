@@ -6,7 +6,7 @@
 
 #define VSYSCALL_ADDR 0xffffffffff600000UL
 
-/* In dune.S and vsyscall.S. */
+/* In dune.S, rings.S and vsyscall.S. */
 int __dune_enter(struct dune_config *conf, void *host_stack);
 void __dune_boot(const void *gdtr, const void *idtr, void *percpu);
 void __dune_go_linux(struct dune_config *conf) __attribute__((noreturn));
