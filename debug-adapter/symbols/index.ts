@@ -54,6 +54,11 @@ export class ProgramSymbols implements UnwindSource {
     this.types = new TypeBuilder(this.dwarf);
   }
 
+  /** Whether the code at a link-time address is of 32 bits, as its debugging information says. */
+  isNarrow(address: number): boolean {
+    return this.dwarf.unitAt(address)?.addressSize === 4;
+  }
+
   /** Link-time address, or NaN outside what an image can cover. */
   linkAddress(gva: bigint): number {
     return linkAddressOf(gva, this.bias);

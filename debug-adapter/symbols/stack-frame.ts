@@ -1,7 +1,13 @@
 /** A physical stack frame: registers as far as they are known, and the context in which its variables' locations are evaluated. */
 import { At, Tag } from './dwarf/constants.ts';
 import type { Die } from './dwarf/die.ts';
-import { evaluateLocation, evaluateNumber, type ExpressionContext, type Location } from './dwarf/expression.ts';
+import {
+  evaluateLocation,
+  evaluateNumber,
+  littleEndian,
+  type ExpressionContext,
+  type Location,
+} from './dwarf/expression.ts';
 import { functionAt } from './dwarf/functions.ts';
 import { expressionAt } from './dwarf/location.ts';
 import { DwarfRegister, registerName } from './dwarf/registers.ts';
@@ -94,7 +100,7 @@ export class StackFrame {
     if (!old) return false;
     const bits = BigInt.asUintN(64, value);
     if (old.savedAt === undefined) this.target.writeRegister(registerName(number)!, bits);
-    else if (!this.target.writeMemory(old.savedAt, wordBytes(bits))) return false;
+    else if (!this.target.writeMemory(old.savedAt, wordBytes(bits).subarray(0, old.savedBytes))) return false;
     this.registers[number] = { ...old, value: bits };
     this.#cfa = null;
     this.#next = null;
@@ -122,8 +128,9 @@ export class StackFrame {
       if (location.kind === 'value') return location.bits;
       if (location.kind === 'register') return this.register(location.register);
       if (location.kind !== 'memory') return undefined;
-      const bytes = this.readMemory(location.address, 8);
-      return bytes.length === 8 ? new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true) : undefined;
+      const size = variable.unit.addressSize;
+      const bytes = this.readMemory(location.address, size);
+      return bytes.length === size ? littleEndian(bytes) : undefined;
     }
     const expression = expressionAt(die, attribute, this.#address);
     return expression && evaluateNumber(expression, this.context(die.unit));
@@ -132,6 +139,7 @@ export class StackFrame {
   context(unit: Unit): ExpressionContext {
     return {
       unit,
+      narrow: unit.addressSize === 4,
       bias: this.program.bias,
       register: (number) => this.register(number),
       readMemory: this.readMemory,

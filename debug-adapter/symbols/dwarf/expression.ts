@@ -3,6 +3,7 @@ import { SymbolError } from '../errors.ts';
 import type { Die } from './die.ts';
 import { Op } from './operations.ts';
 import { ByteReader } from './reader.ts';
+import { ofI386 } from './registers.ts';
 import {
   arithmetic,
   baseKind,
@@ -37,6 +38,8 @@ export interface Piece {
 /** What an expression may ask of the frame it is evaluated in. Everything may be unknown. */
 export interface ExpressionContext {
   readonly unit: Unit | undefined;
+  /** Of 32-bit code: i386's register numbers and words of 4 bytes. Registers are asked for as x86-64 numbers them all the same. */
+  readonly narrow?: boolean;
   /** Run-time minus link-time address. */
   readonly bias: bigint;
   /** By DWARF number; up to 128 bits. */
@@ -131,7 +134,8 @@ class Evaluation {
     this.#located = undefined;
     if (located) return located;
     const top = this.#stack.pop();
-    return top ? { kind: 'memory', address: u64(top.bits) } : { kind: 'optimized-out' };
+    if (!top) return { kind: 'optimized-out' };
+    return { kind: 'memory', address: BigInt.asUintN(this.#word * 8, top.bits) };
   }
 
   #push(bits: bigint, kind?: StackValue['kind']): void {
@@ -147,14 +151,24 @@ class Evaluation {
     if (!value) throw new SymbolError('A location expression takes more from its stack than is there.');
     return value;
   }
+  get #word(): number {
+    return this.context.narrow ? 4 : 8;
+  }
+  #number(register: number): number {
+    return this.context.narrow ? ofI386(register) : register;
+  }
   #register(number: number): bigint {
-    const value = this.context.register(number);
+    const value = this.context.register(this.#number(number));
     if (value === undefined) throw new Unavailable(`Register ${number} is not known in this frame.`);
     return value;
   }
   #need(value: bigint | undefined, what: string): bigint {
     if (value === undefined) throw new Unavailable(`${what} is not known in this frame.`);
     return value;
+  }
+  /** Taken from the stack. */
+  #address(): bigint {
+    return BigInt.asUintN(this.#word * 8, this.#pop().bits);
   }
   #memory(address: bigint, size: number): bigint {
     const bytes = size <= 16 ? this.context.readMemory(address, size) : undefined;
@@ -173,7 +187,7 @@ class Evaluation {
     const reader = this.#reader;
     if (op >= Op.lit0 && op <= Op.lit31) return this.#push(BigInt(op - Op.lit0));
     if (op >= Op.reg0 && op <= Op.reg31) {
-      this.#located = { kind: 'register', register: op - Op.reg0 };
+      this.#located = { kind: 'register', register: this.#number(op - Op.reg0) };
       return;
     }
     if (op >= Op.breg0 && op <= Op.breg31) {
@@ -195,7 +209,7 @@ class Evaluation {
     const reader = this.#reader;
     switch (op) {
       case Op.addr:
-        this.#push(reader.u64() + this.context.bias);
+        this.#push((this.context.narrow ? BigInt(reader.u32()) : reader.u64()) + this.context.bias);
         return true;
       case Op.addrx:
       case Op.constx: {
@@ -317,11 +331,11 @@ class Evaluation {
         return true;
       }
       case Op.deref:
-        this.#push(this.#memory(u64(this.#pop().bits), 8));
+        this.#push(this.#memory(this.#address(), this.#word));
         return true;
       case Op.deref_size: {
         const size = reader.u8();
-        this.#push(this.#memory(u64(this.#pop().bits), size));
+        this.#push(this.#memory(this.#address(), size));
         return true;
       }
       case Op.push_object_address:
@@ -382,7 +396,7 @@ class Evaluation {
       case Op.GNU_deref_type: {
         const size = reader.u8();
         const kind = this.#typeAt(reader.uleb());
-        this.#push(this.#memory(u64(this.#pop().bits), size), kind);
+        this.#push(this.#memory(this.#address(), size), kind);
         return true;
       }
       case Op.convert:
@@ -407,7 +421,7 @@ class Evaluation {
     const reader = this.#reader;
     switch (op) {
       case Op.regx:
-        return { kind: 'register', register: reader.uleb() };
+        return { kind: 'register', register: this.#number(reader.uleb()) };
       case Op.implicit_value:
         return { kind: 'bytes', bytes: reader.block(reader.uleb()) };
       case Op.stack_value:

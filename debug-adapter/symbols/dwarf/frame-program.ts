@@ -2,6 +2,7 @@
 import { SymbolError } from '../errors.ts';
 import type { CommonInformation, FrameDescription } from './frame.ts';
 import { ByteReader } from './reader.ts';
+import { ofI386 } from './registers.ts';
 
 export type CfaRule =
   | { readonly kind: 'register'; readonly register: number; readonly offset: number }
@@ -58,7 +59,17 @@ const MAX_REMEMBERED = 256;
 /** The rules in force at a link-time address inside the description. */
 export function unwindRow(description: FrameDescription, address: number): UnwindRow {
   const initial = new Program(description.cie, description.low, undefined).run(description.cie.instructions, Infinity);
-  return new Program(description.cie, description.low, initial).run(description.instructions, address);
+  const row = new Program(description.cie, description.low, initial).run(description.instructions, address);
+  return description.cie.narrow ? renumbered(row) : row;
+}
+
+function renumbered({ cfa, rules }: UnwindRow): UnwindRow {
+  const rule = (one: RegisterRule): RegisterRule =>
+    one.kind === 'register' ? { kind: 'register', register: ofI386(one.register) } : one;
+  return {
+    cfa: cfa?.kind === 'register' ? { ...cfa, register: ofI386(cfa.register) } : cfa,
+    rules: new Map([...rules].map(([register, one]) => [ofI386(register), rule(one)])),
+  };
 }
 
 class Program {

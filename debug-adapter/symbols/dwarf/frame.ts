@@ -2,11 +2,14 @@
 import type { ElfImage } from '../elf.ts';
 import { SymbolError } from '../errors.ts';
 import { ByteReader } from './reader.ts';
+import { DwarfRegister, I386_RETURN_ADDRESS } from './registers.ts';
 
 export interface CommonInformation {
   readonly codeAlignment: number;
   readonly dataAlignment: number;
   readonly returnRegister: number;
+  /** Of 32-bit code: i386's register numbers, words of 4 bytes. `returnRegister` is as x86-64 numbers it all the same. */
+  readonly narrow: boolean;
   readonly instructions: Uint8Array;
   readonly addressSize: number;
   /** 'S': a signal frame, whose pc is the interrupted instruction itself. */
@@ -118,6 +121,8 @@ function readCie(section: FrameSection, offset: number, end: number): CommonInfo
   const codeAlignment = reader.uleb();
   const dataAlignment = reader.sleb();
   const returnRegister = version === 1 ? reader.u8() : reader.uleb();
+  const narrow = returnRegister === I386_RETURN_ADDRESS;
+  if (narrow) addressSize = 4;
   let encoding = DW_EH_PE_absptr;
   let signal = false;
   const hasAugmentationData = augmentation.startsWith('z');
@@ -136,7 +141,8 @@ function readCie(section: FrameSection, offset: number, end: number): CommonInfo
   return {
     codeAlignment,
     dataAlignment,
-    returnRegister,
+    returnRegister: narrow ? DwarfRegister.ReturnAddress : returnRegister,
+    narrow,
     instructions,
     addressSize,
     signal,

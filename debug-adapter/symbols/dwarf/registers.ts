@@ -41,6 +41,21 @@ const NAMES: readonly (string | undefined)[] = [
   ...['rflags', 'es', 'cs', 'ss', 'ds', 'fs', 'gs', undefined, undefined, 'fs_base', 'gs_base'],
 ];
 
+/** i386's numbers (System V ABI, Intel386 supplement, table 2.14) as those above, which everything else uses: general registers, EIP, flags, x87, XMM, MMX, segments. */
+const OF_I386: readonly number[] = [
+  ...[0, 2, 1, 3, 7, 6, 4, 5, 16, 49],
+  ...[-1, 33, 34, 35, 36, 37, 38, 39, 40],
+  ...[-1, -1, 17, 18, 19, 20, 21, 22, 23, 24, 41, 42, 43, 44, 45, 46, 47, 48],
+  ...[-1, -1, -1, 50, 51, 52, 53, 54, 55],
+];
+/** The return address of i386: code of 32 bits by its call frame information. */
+export const I386_RETURN_ADDRESS = 8;
+
+/** Of a register of code with addresses of 4 bytes; -1 if it has no number here. */
+export function ofI386(number: number): number {
+  return OF_I386[number] ?? -1;
+}
+
 /** The machine's name of a DWARF register. */
 export function registerName(dwarfRegister: number): string | undefined {
   return NAMES[dwarfRegister];

@@ -124,7 +124,7 @@ export class TypeBuilder {
     const resolve = (): Type => (target ??= this.typeOf(die));
     return {
       kind: 'pointer',
-      size: 8,
+      size: die.number(At.byte_size) ?? die.unit.addressSize,
       reference: sign !== '*',
       get target() {
         return resolve();
