@@ -14,7 +14,6 @@ export function chooseCpu(linux: Linux, task: Task): number {
 
 /** The loaded thread goes on, on this logical CPU: its TLB, its number. */
 export function moveTo(linux: Linux, cpu: number): void {
-  linux.context.cpuIndex = cpu;
   linux.engine.selectCpu(cpu);
   linux.mem.set64(L.MSR_TSC_AUX, BigInt(cpu));
   linux.engine.contextChanged();

@@ -111,6 +111,8 @@ interface SavedKernel {
   readonly frames: FrameImages;
   readonly blobs: Map<number, Uint8Array>;
   readonly dune: unknown;
+  /** Logical CPU in force. */
+  readonly cpu: number;
 }
 
 function kernelOf(linux: Linux): Omit<Kernel, keyof Supervisor> {
@@ -156,7 +158,13 @@ function kernelOf(linux: Linux): Omit<Kernel, keyof Supervisor> {
     save(): SavedKernel {
       const { frames, ...state } = linux.state;
       const blobs = new Map(linux.blobs);
-      return { state: structuredClone(state), frames: saveFrames(frames), blobs, dune: linux.dune?.save() };
+      return {
+        state: structuredClone(state),
+        frames: saveFrames(frames),
+        blobs,
+        dune: linux.dune?.save(),
+        cpu: linux.context.cpuIndex,
+      };
     },
     restore(saved) {
       const snapshot = saved as SavedKernel;
@@ -164,6 +172,7 @@ function kernelOf(linux: Linux): Omit<Kernel, keyof Supervisor> {
       linux.state = { ...structuredClone(snapshot.state), frames };
       linux.blobs = new Map(snapshot.blobs);
       linux.dune?.restore(snapshot.dune);
+      linux.engine.selectCpu(snapshot.cpu);
     },
   };
 }

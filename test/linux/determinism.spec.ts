@@ -60,6 +60,20 @@ describe('Determinism', () => {
     });
   }
 
+  it('a snapshot goes on with the TLB of the processor it was taken on', () => {
+    const { machine } = launch('threads', { cpus: 4 });
+    const inForce = (): number | undefined => machine.tlbBanks().find(({ current }) => current)?.cpu;
+    const snapshots = Array.from({ length: 12 }, () => {
+      machine.run(150_000);
+      return { snapshot: machine.snapshot(), cpu: inForce() };
+    });
+    assert.ok(new Set(snapshots.map(({ cpu }) => cpu)).size > 1, 'threads run on one processor only');
+    for (const { snapshot, cpu } of snapshots) {
+      machine.restore(snapshot);
+      assert.equal(inForce(), cpu);
+    }
+  });
+
   it('another seed is another schedule', () => {
     const one = launch('threads');
     finish(one, () => 1e9);

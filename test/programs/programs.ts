@@ -1,4 +1,4 @@
-/** `npm run fuzz:programs -- --cases N --seed S [--kind linux]`: random programs on the host and in lock step. See docs/testing.md. */
+/** `npm run fuzz:programs -- --cases N --seed S [--kind linux|dune]`: random programs on the host and in lock step. See docs/testing.md. */
 import { parseArgs } from 'node:util';
 import { KINDS, runScenario } from './scenario.ts';
 

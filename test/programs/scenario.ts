@@ -14,7 +14,6 @@ import { Random } from '../isa/support/random.ts';
 const here = import.meta.dirname;
 const root = join(here, '../..');
 const built = join(root, 'dist/test-programs');
-const MEMORY = 64 << 20;
 const LONGEST_SLICE = 60_000;
 /** Instructions after which a program is taken to hang. */
 const MOST_INSTRUCTIONS = 300_000_000;
@@ -31,9 +30,26 @@ interface Kind {
   /** The host can run it. */
   readonly native: boolean;
   readonly actions: number;
+  /** Bytes. */
+  readonly memory: number;
 }
 export const KINDS: Readonly<Record<string, Kind>> = {
-  linux: { source: 'program.c', flags: ['-mno-red-zone'], libraries: ['-lpthread'], native: true, actions: 14 },
+  linux: {
+    source: 'program.c',
+    flags: ['-mno-red-zone'],
+    libraries: ['-lpthread'],
+    native: true,
+    actions: 14,
+    memory: 64 << 20,
+  },
+  dune: {
+    source: 'dune.c',
+    flags: ['-mno-red-zone', '-no-pie', `-I${root}`],
+    libraries: [join(root, 'libdune/libdune.a'), '-lpthread'],
+    native: false,
+    actions: 14,
+    memory: 256 << 20,
+  },
 };
 
 export function whyNot(): string | undefined {
@@ -57,7 +73,11 @@ let assets: MachineAssets | undefined;
 class Run {
   readonly machine: Machine;
   text = '';
-  constructor(program: string, args: readonly string[], options: Partial<MachineOptions>) {
+  constructor(
+    program: string,
+    args: readonly string[],
+    options: Partial<MachineOptions> & Pick<MachineOptions, 'memory'>,
+  ) {
     const decoder = new TextDecoder();
     this.machine = createMachine((assets ??= loadAssets(join(root, 'dist'))), {
       program: { path: program, image: new Uint8Array(readFileSync(program)) },
@@ -69,7 +89,6 @@ class Run {
       syscalls: 'modern',
       physBits: 46,
       cpus: 1,
-      memory: MEMORY,
       seed: 1,
       aslr: false,
       output: (_fd, data) => void (this.text += decoder.decode(data)),
@@ -136,7 +155,8 @@ class Traveller {
     }
     const what = `from ${from.instructions} forward to ${now.instructions}`;
     if (run.instructions !== now.instructions) return `${what}: ${run.instructions}`;
-    if (run.text !== now.text) return `${what}: other output`;
+    if (run.text !== now.text)
+      return `${what}: "${run.text.slice(from.text.length)}", at first "${now.text.slice(from.text.length)}"`;
     return machine.digest() === now.digest ? undefined : `${what}: another digest`;
   }
 }
@@ -163,7 +183,7 @@ export function runScenario(kindName: string, seed: number): Outcome {
   const program = compile(kind);
   const random = new Random(seed);
   const args = [String(seed), String(kind.actions), String(20 + random.below(200))];
-  const options = { cpus: 1 + random.below(4), seed: random.next(), aslr: random.oneIn(2) };
+  const options = { memory: kind.memory, cpus: 1 + random.below(4), seed: random.next(), aslr: random.oneIn(2) };
   const interpreted = new Run(program, args, { ...options, translate: false });
   const translated = new Run(program, args, { ...options, translate: { threshold: 10, batch: 4, mostSteps: 1 } });
   const pieces = new Run(program, args, { ...options, translate: { threshold: 3, batch: 1, mostSteps: 2 } });
