@@ -1,6 +1,7 @@
 /** What the rest of the emulator may ask of the engine (cpu/engine.ts implements it). */
 import type { DebugRegisters } from './debug.ts';
 import type { Instruction } from './instruction.ts';
+import type { Patience } from './patience.ts';
 import type { CpuState, LinearMemory } from './state.ts';
 
 /** Why `run` came back. */
@@ -104,6 +105,8 @@ export interface Engine {
    * repeated string instruction counts once for each of its parts (REPEAT_PART, cpu/codes.ts).
    */
   run(instructions: number): RunStop;
+  /** When `run` answers `Fruitless`. */
+  readonly patience: Patience;
   /** As `run(1)`, passing over a breakpoint at RIP. */
   step(): RunStop;
   /** Makes the present `run` return at the next instruction boundary. Callable from any hook. */

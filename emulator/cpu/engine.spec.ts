@@ -23,6 +23,18 @@ const loop = (count: number): number[] => [
 ];
 
 describe('engine', () => {
+  it('saves the same state however a run is cut: flags that nothing reads leave nothing behind', () => {
+    const states = [[1, 1, 1], [3]].map((slices) => {
+      const t = createTestEngine();
+      // mov eax, 58h; shr eax, 3; and eax, 3; hlt
+      t.put(0x1000, 0xb8, 0x58, 0, 0, 0, 0xc1, 0xe8, 3, 0x83, 0xe0, 3, 0xf4);
+      t.start(0x1000);
+      for (const slice of slices) assert.equal(t.engine.run(slice), RunStop.Budget);
+      return t.engine.cpu.save();
+    });
+    assert.deepEqual(states[1], states[0]);
+  });
+
   it('runs a loop and counts every instruction', () => {
     const t = createTestEngine();
     t.put(0x1000, ...loop(1000));

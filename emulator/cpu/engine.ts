@@ -56,7 +56,7 @@ export class ExecutionEngine implements Engine {
   onTableFound: (hpa: number, ept: boolean) => void = () => {};
   onStaleUse: (gva: bigint, access: number) => boolean = () => false;
   retired = 0;
-  readonly #patience = new Patience();
+  readonly patience = new Patience();
   #careful = false;
   /** The system instruction executed last. */
   #systemOp = '';
@@ -169,7 +169,7 @@ export class ExecutionEngine implements Engine {
 
   #begin(): void {
     this.stopRequested = false;
-    this.#patience.begin();
+    this.patience.begin();
     this.mem.set32(L.LEASE, 0);
     this.#boundary.interrupt();
   }
@@ -180,7 +180,7 @@ export class ExecutionEngine implements Engine {
 
   #stopped(): RunStop | undefined {
     if (this.stopRequested) return RunStop.Requested;
-    if (this.#patience.ends()) return RunStop.Fruitless;
+    if (this.patience.ends()) return RunStop.Fruitless;
     if (this.mem.get32(L.ACTIVITY) === 0) return undefined;
     if (this.mem.get32(L.PENDING_EVENTS) & L.TIMER_RUNS) {
       this.flushCounts();
@@ -257,7 +257,7 @@ export class ExecutionEngine implements Engine {
   /** Takes note of what the core has served by itself. */
   #settleLease(): void {
     const { mem } = this;
-    this.#patience.delivered(this.retired + (mem.get32(L.BUDGET) | 0) - (mem.get32(L.LEASE_LAST) | 0));
+    this.patience.delivered(this.retired + (mem.get32(L.BUDGET) | 0) - (mem.get32(L.LEASE_LAST) | 0));
     this.hooks.settleLease();
   }
   /** As `#afterLeaving`, of the last one. */
@@ -305,7 +305,7 @@ export class ExecutionEngine implements Engine {
   #afterEvent(): number {
     const { mem } = this;
     const plain = mem.get32(L.PENDING_EVENTS) === 0 && mem.get32(L.ACTIVITY) === 0;
-    if (!plain || this.stopRequested || this.#patience.fruitless || this.#stepsSingly()) return 0;
+    if (!plain || this.stopRequested || this.patience.fruitless || this.#stepsSingly()) return 0;
     return this.#segments === undefined ? this.blocks.cachedNext() || this.#goOn(0) : this.#goOn(0);
   }
   #afterBlocks(exit: number, op: number): boolean {
@@ -471,7 +471,7 @@ export class ExecutionEngine implements Engine {
   #endPart(cycles: number): void {
     this.#count(1);
     this.#boundary.repeats();
-    this.#patience.repeated(cycles, this.#careful);
+    this.patience.repeated(cycles, this.#careful);
     this.hooks.timePassed(cycles);
   }
 
@@ -561,7 +561,7 @@ export class ExecutionEngine implements Engine {
     this.#elementOf?.giveUp();
     this.#elementOf = undefined;
     this.flushCounts();
-    this.#patience.delivered(this.retired);
+    this.patience.delivered(this.retired);
     this.mem.set32(L.PENDING_EVENTS, this.mem.get32(L.PENDING_EVENTS) & ~L.APIC_REDIRECTED);
   }
   #endDelivery(): void {

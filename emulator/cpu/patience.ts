@@ -10,9 +10,12 @@ export class Patience {
   /** Events delivered since an instruction retired, and how many had retired at the last one. */
   #fruitless = 0;
   #deliveredAt = -1;
-  /** Cycles of repeated string instructions since `run` last came back for them. */
+  /** Cycles of repeated string instructions since `run` last came back for them, or since a caller that runs in slices began. */
   #repeated = 0;
 
+  restore(): void {
+    this.#repeated = 0;
+  }
   /** A `run` begins. */
   begin(): void {
     this.#fruitless = 0;

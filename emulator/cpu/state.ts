@@ -1,4 +1,5 @@
 /** Typed access to the CPU state page, for everything that is not on the hot path. 64-bit quantities are bigint. */
+import { CC_FLAGS, CC_LOGIC } from './codes.ts';
 import * as L from './layout.ts';
 
 export const enum Segment {
@@ -152,8 +153,17 @@ export class CpuState {
     this.mem.set32(at + L.SEG_RIGHTS, segment.rights);
   }
 
+  /**
+   * Clears the operand of lazy flags that their kind does not have. What it holds is left over from flags that nothing read, and whether those were written at
+   * all depends on where runs were cut.
+   */
+  forgetDeadFlags(): void {
+    const kind = this.mem.get32(L.CC_OP) >>> 2;
+    if (kind === CC_FLAGS || kind === CC_LOGIC) this.mem.set64(L.CC_B, 0n);
+  }
   /** Copies the whole state page out, so that another thread or vCPU can run. */
   save(into: Uint8Array = new Uint8Array(L.STATE_SIZE)): Uint8Array {
+    this.forgetDeadFlags();
     into.set(this.mem.bytes.subarray(L.STATE, L.STATE + L.STATE_SIZE));
     return into;
   }

@@ -111,7 +111,7 @@ export function settle(linux: Linux, task: Task): void {
 export function park(linux: Linux): void {
   const task = linux.state.tasks.get(linux.state.currentTid);
   if (!task) return;
-  task.context.set(linux.mem.bytes.subarray(L.STATE, L.STATE + L.STATE_SIZE));
+  linux.cpu.save(task.context);
   const cycles = Number(linux.mem.get64(L.CYCLES));
   task.process.cycles += cycles - task.startedAt;
   task.startedAt = cycles;

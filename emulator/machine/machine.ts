@@ -98,6 +98,7 @@ class DuneMachine implements Machine {
   #run(instructions: number): StopReason {
     const { engine } = this.#context;
     const end = engine.retired + instructions;
+    engine.patience.restore();
     this.#stopping = undefined;
     while (engine.retired < end) {
       const ready = this.#kernel.schedule();

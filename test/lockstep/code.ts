@@ -232,7 +232,9 @@ export class CodeWriter {
     this.#loop(() => {
       this.#load(RSI, this.#pointer());
       this.#load(RDI, this.#pointer());
-      this.#put(0xb9, ...word(random.below(random.oneIn(8) ? 3000 : 40)));
+      // Some end a part (REPEAT_PART) on the way.
+      const parts = random.oneIn(6) ? random.below(4) : 0;
+      this.#put(0xb9, ...word(parts * 0x10000 + random.below(random.oneIn(8) ? 3000 : 40)));
       const down = random.oneIn(4);
       if (down) this.#put(0xfd);
       this.#put(random.pick([0xf2, 0xf3]), ...(random.oneIn(2) ? [0x48] : []), random.pick([0xa4, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xae, 0xaf])); // prettier-ignore

@@ -130,6 +130,7 @@ export class LockStepMachine {
     return this.context.mem.bytes.subarray(L.RAM_BASE, L.RAM_BASE + RAM_BYTES);
   }
   get state(): Uint8Array {
+    this.context.cpu.forgetDeadFlags();
     return this.context.mem.bytes.subarray(L.STATE, L.STATE + L.STATE_SIZE);
   }
   get regions(): number {

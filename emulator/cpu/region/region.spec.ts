@@ -18,7 +18,8 @@ function text(value: unknown): string {
 }
 /** The raw state page, what programs write, and what was raised. */
 function state({ engine, faults }: TestEngine): string {
-  const { mem } = engine;
+  const { mem, cpu } = engine;
+  cpu.forgetDeadFlags();
   const page = Buffer.from(mem.bytes.subarray(L.STATE, L.XMM + 16 * L.XMM_STRIDE)).toString('hex');
   const data = Buffer.from(mem.bytes.subarray(L.RAM_BASE + DATA - PAGE, L.RAM_BASE + DATA + PAGE)).toString('base64');
   return `${engine.retired} ${text(faults)} ${page} ${data}`;

@@ -129,6 +129,14 @@ lock xadd [rdi], rax
 cmpxchg16b [rbx]
 mov ecx, 40; rep movsb
 mov ecx, 40; rep stosq
+mov ecx, 0x10010; rep movsb
+mov ecx, 0x20008; rep stosb
+mov ecx, 0x500000; rep lodsb
+mov ecx, 0x20010; repe scasb
+mov ecx, 0x10004; std; repe cmpsb; cld
+sti; mov ecx, 0x30000; rep lodsw
+mov esi, 0xd0000000; mov ecx, 0x10020; rep lodsd
+mov rcx, -1; rep lodsq
 push rax; pop rcx
 mov eax, 0xfee00000; mov dword ptr [rax + 0x300], 0x40041
 mov eax, 0xfee00000; mov dword ptr [rax + 0x300], 0x44400
