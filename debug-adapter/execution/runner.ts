@@ -1,6 +1,7 @@
 /** Runs plans in slices of bounded wall time, so that `pause` and every other request is answered while the program runs. */
 import type { StopReason } from '../../emulator/machine/api.ts';
 import type { Debuggee } from '../debuggee.ts';
+import type { LogEventBody } from '../protocol.ts';
 import type { Output } from './output.ts';
 import type { Outcome, Plan, Progress } from './plan.ts';
 import { reportOutcome } from './report.ts';
@@ -133,6 +134,6 @@ export class Runner {
     if (!always && now - this.#loggedAt < LOG_INTERVAL) return;
     this.#logged = log.next;
     this.#loggedAt = now;
-    session.event('dune/log', { next: log.next });
+    session.event('dune/log', { next: log.next } satisfies LogEventBody);
   }
 }

@@ -6,7 +6,7 @@ import { Entry, Pin, Secondary } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
 import { SHADOW_INDICATOR, VMCS_REVISION } from '../capabilities.ts';
 import { segmentChecks } from './segments.ts';
-import { type CheckRow, type CheckState, isEfer, isPat } from './row.ts';
+import { type CheckRow, type CheckState, canonical, fixedBits, isEfer, isPat } from './row.ts';
 import { CR0_PE, CR0_PG, CR4_PAE, CR4_PCIDE } from '../../cpu/control-bits.ts';
 
 const PDPTES = ['guestPdpte0', 'guestPdpte1', 'guestPdpte2', 'guestPdpte3'] as const;
@@ -29,18 +29,6 @@ const injects = (s: CheckState, type: number): boolean => {
 };
 const blocked = (s: CheckState, bits: number): boolean => (s.n('guestInterruptibility') & bits) !== 0;
 
-function fixed(id: string, field: FieldName, ones: number, allowed: number): CheckRow {
-  return {
-    id,
-    section: REGISTERS,
-    wants: 'the bits that VMX operation holds fixed',
-    fields: [field],
-    holds: (s) => (s.capability(ones) & ~s.b(field)) === 0n && (s.b(field) & ~s.capability(allowed)) === 0n,
-  };
-}
-function canonical(id: string, section: string, field: FieldName): CheckRow {
-  return { id, section, wants: 'a canonical address', fields: [field], holds: (s) => s.canonical(field) };
-}
 function limit(id: string, field: FieldName): CheckRow {
   return { id, section: TABLES, wants: 'bits 31:16 clear', fields: [field], holds: (s) => s.n(field) >>> 16 === 0 };
 }
@@ -63,7 +51,7 @@ const registers: readonly CheckRow[] = [
     fields: ['guestCr0'],
     holds: (s) => (s.n('guestCr0') & CR0_PG) === 0 || (s.n('guestCr0') & CR0_PE) !== 0,
   },
-  fixed('guest.cr4', 'guestCr4', 0x488, 0x489),
+  fixedBits('guest.cr4', REGISTERS, 'guestCr4', 0x488, 0x489),
   {
     id: 'guest.debugctl',
     section: REGISTERS,

@@ -2,7 +2,7 @@
 import * as L from '../../cpu/layout.ts';
 import { Entry, Exit } from '../controls.ts';
 import type { FieldName } from '../fields.ts';
-import { type CheckRow, type CheckState, isEfer, isPat } from './row.ts';
+import { type CheckRow, type CheckState, canonical, fixedBits, isEfer, isPat } from './row.ts';
 import { CR4_PAE, CR4_PCIDE } from '../../cpu/control-bits.ts';
 import { BITS_64 } from '../../cpu/control-bits-64.ts';
 
@@ -14,18 +14,6 @@ const MODE = '27.2.4';
 
 const host64 = (s: CheckState): boolean => s.exit(Exit.Host64);
 
-function fixed(id: string, field: FieldName, ones: number, allowed: number): CheckRow {
-  return {
-    id,
-    section: REGISTERS,
-    wants: 'the bits that VMX operation holds fixed',
-    fields: [field],
-    holds: (s) => (s.capability(ones) & ~s.b(field)) === 0n && (s.b(field) & ~s.capability(allowed)) === 0n,
-  };
-}
-function canonical(id: string, section: string, field: FieldName): CheckRow {
-  return { id, section, wants: 'a canonical address', fields: [field], holds: (s) => s.canonical(field) };
-}
 function selector(name: string, field: FieldName): CheckRow {
   return {
     id: `host.${name}.selector`,
@@ -46,8 +34,8 @@ function notNull(name: string, field: FieldName, when: (s: CheckState) => boolea
 }
 
 export const hostChecks: readonly CheckRow[] = [
-  fixed('host.cr0', 'hostCr0', 0x486, 0x487),
-  fixed('host.cr4', 'hostCr4', 0x488, 0x489),
+  fixedBits('host.cr0', REGISTERS, 'hostCr0', 0x486, 0x487),
+  fixedBits('host.cr4', REGISTERS, 'hostCr4', 0x488, 0x489),
   {
     id: 'host.cr3',
     section: REGISTERS,

@@ -1,4 +1,5 @@
 /** One VM-entry check: a row that says what must hold. The rows stand in SDM order. */
+import { BITS_64 } from '../../cpu/control-bits-64.ts';
 import * as L from '../../cpu/layout.ts';
 import type { CpuContext } from '../../cpu/context.ts';
 import { secondaryControls, tertiaryControls } from '../queries.ts';
@@ -97,12 +98,29 @@ export function isPat(value: bigint): boolean {
   return true;
 }
 
-/** SCE LME LMA NXE. */
-const EFER_BITS = 0xd01n;
+const { EFER_SCE, EFER_LME, EFER_LMA, EFER_NXE } = BITS_64;
+const EFER_BITS = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
 
 /** EFER fit for a mode: no reserved bits, LMA as the mode says, LME too with paging. */
 export function isEfer(value: bigint, long: boolean, paging = true): boolean {
-  const lme = ((value >> 8n) & 1n) === 1n;
-  const lma = ((value >> 10n) & 1n) === 1n;
+  const lme = (value & EFER_LME) !== 0n;
+  const lma = (value & EFER_LMA) !== 0n;
   return (value & ~EFER_BITS) === 0n && lma === long && (!paging || lme === long);
+}
+
+/**
+ * A row about a control register.
+ * @param ones, allowed MSRs of the bits that must be 1 and of those that may be (SDM 3D A.7, A.8)
+ */
+export function fixedBits(id: string, section: string, field: FieldName, ones: number, allowed: number): CheckRow {
+  return {
+    id,
+    section,
+    wants: 'the bits that VMX operation holds fixed',
+    fields: [field],
+    holds: (s) => (s.capability(ones) & ~s.b(field)) === 0n && (s.b(field) & ~s.capability(allowed)) === 0n,
+  };
+}
+export function canonical(id: string, section: string, field: FieldName): CheckRow {
+  return { id, section, wants: 'a canonical address', fields: [field], holds: (s) => s.canonical(field) };
 }
