@@ -67,6 +67,19 @@ describe('engine', () => {
     }
   });
 
+  it('leaves the same lazy flags wherever the run was cut', () => {
+    // SHL EAX, 3; AND EBX, ECX; NOP; JMP to itself: the flags of SHL are dead in the block, and SHL alone has them.
+    const states = [[8], [1, 7], [2, 6], [5, 1, 2]].map((slices) => {
+      const t = createTestEngine();
+      t.put(0x1000, 0xc1, 0xe0, 3, 0x21, 0xcb, 0x90, 0xeb, 0xf8);
+      t.start(0x1000);
+      t.engine.cpu.setGpr(0, 0x1234n);
+      for (const length of slices) assert.equal(t.engine.run(length), RunStop.Budget);
+      return [L.CC_OP, L.CC_A, L.CC_B].map((at) => t.engine.mem.get64(at));
+    });
+    for (const state of states) assert.deepEqual(state, states[0]);
+  });
+
   it('steps over a breakpoint and stops on it', () => {
     const t = createTestEngine();
     t.put(0x1000, ...loop(10));

@@ -584,6 +584,9 @@ export class ExecutionEngine implements Engine {
   }
   #settle(stop: RunStop): RunStop {
     this.flushCounts();
+    // What no flag is made of depends on where runs were cut: dead flags are not computed but by single steps.
+    const kind = this.mem.get32(L.CC_OP) >> 2;
+    if (kind === C.CC_FLAGS || kind === C.CC_LOGIC) this.mem.set64(L.CC_B, 0n);
     return stop;
   }
 
