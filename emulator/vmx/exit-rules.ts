@@ -414,6 +414,8 @@ const RULES: Readonly<Record<string, (asked: Asked) => Answer>> = {
   int3: software(Vector.BP, InterruptionType.SoftwareException, 'INT3'),
   int1: software(Vector.DB, InterruptionType.PrivilegedSoftwareException, 'INT1'),
   into: overflow,
+  ud0: () => undefinedOpcode('UD0'),
+  ud1: () => undefinedOpcode('UD1'),
   ud2: () => undefinedOpcode('UD2'),
 };
 

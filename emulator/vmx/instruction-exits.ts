@@ -36,6 +36,10 @@ const IO = [
   primary(X.IoInstruction, Primary.IoBitmaps, 'and the bitmap names the port'),
 ];
 const MSR_BITMAP = 'unless "use MSR bitmaps" is set and the bitmap does not name the MSR';
+const XSS = 'a component in EDX:EAX and IA32_XSS is in the XSS-exiting bitmap';
+const UNDEFINED = [when(X.ExceptionOrNmi, 'the exception bitmap has bit 6')];
+const shadowed = (name: string): string =>
+  `unless "VMCS shadowing" is set and the ${name} bitmap does not name the field`;
 const descriptor = (reason: number): readonly InstructionExit[] => [
   secondary(reason, Secondary.DescriptorTableExiting),
 ];
@@ -50,13 +54,16 @@ const EXITS: Readonly<Record<string, readonly InstructionExit[]>> = {
   vmlaunch: [always(X.Vmlaunch)],
   vmptrld: [always(X.Vmptrld)],
   vmptrst: [always(X.Vmptrst)],
-  vmread: [always(X.Vmread)],
+  vmread: [when(X.Vmread, shadowed('VMREAD'))],
   vmresume: [always(X.Vmresume)],
-  vmwrite: [always(X.Vmwrite)],
+  vmwrite: [when(X.Vmwrite, shadowed('VMWRITE'))],
   vmxoff: [always(X.Vmxoff)],
   vmxon: [always(X.Vmxon)],
   invept: [always(X.Invept)],
   invvpid: [always(X.Invvpid)],
+  vmfunc: [
+    secondary(X.Vmfunc, Secondary.VmFunctions, 'and the function is not enabled, or the EPTP list has no such entry'),
+  ],
   hlt: [primary(X.Hlt, Primary.HltExiting)],
   invlpg: [primary(X.Invlpg, Primary.InvlpgExiting)],
   invpcid: [primary(X.Invpcid, Primary.InvlpgExiting, 'and "enable INVPCID"')],
@@ -65,7 +72,14 @@ const EXITS: Readonly<Record<string, readonly InstructionExit[]>> = {
   rdtscp: [primary(X.Rdtscp, Primary.RdtscExiting, 'and "enable RDTSCP"')],
   mwait: [primary(X.Mwait, Primary.MwaitExiting)],
   monitor: [primary(X.Monitor, Primary.MonitorExiting)],
-  pause: [primary(X.Pause, Primary.PauseExiting)],
+  pause: [
+    primary(X.Pause, Primary.PauseExiting),
+    secondary(
+      X.Pause,
+      Secondary.PauseLoopExiting,
+      'in ring 0, in a loop of PAUSEs that lasts longer than the PLE window',
+    ),
+  ],
   mov_from_debug: [primary(X.MovDr, Primary.MovDrExiting)],
   mov_to_debug: [primary(X.MovDr, Primary.MovDrExiting)],
   mov_from_control: [
@@ -99,8 +113,15 @@ const EXITS: Readonly<Record<string, readonly InstructionExit[]>> = {
   int3: [when(X.ExceptionOrNmi, 'the exception bitmap has bit 3')],
   int1: [when(X.ExceptionOrNmi, 'the exception bitmap has bit 1')],
   into: [when(X.ExceptionOrNmi, 'it traps and the exception bitmap has bit 4')],
-  ud2: [when(X.ExceptionOrNmi, 'the exception bitmap has bit 6')],
+  ud0: UNDEFINED,
+  ud1: UNDEFINED,
+  ud2: UNDEFINED,
+  xsaves: [when(X.Xsaves, XSS)],
+  xrstors: [when(X.Xrstors, XSS)],
 };
+
+/** Instructions of which something is said here, by `op`. */
+export const EXITING_INSTRUCTIONS: readonly string[] = Object.keys(EXITS);
 
 export function exitsOfInstruction(op: string): readonly InstructionExit[] {
   return EXITS[op] ?? [];
