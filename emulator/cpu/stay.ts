@@ -25,6 +25,7 @@ export class Stay {
     this.served = false;
     let exit = this.enter(record, budget);
     for (;;) {
+      const goesOn = translator?.goesOn(exit);
       if (exit === EXIT_FAULT && mem.get32(L.LEASE) !== 0) {
         const next = this.core().serveLeased();
         if (next === 0) return exit;
@@ -34,7 +35,7 @@ export class Stay {
           return EXIT_SUPPLIED;
         }
         exit = this.enter(next, mem.get32(L.BUDGET) | 0);
-      } else if (translator?.goesOn(exit)) exit = this.enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
+      } else if (goesOn) exit = this.enter(mem.get32(L.OP), mem.get32(L.BUDGET) | 0);
       else return exit;
     }
   }

@@ -8,7 +8,7 @@ import type { TranslatedRegion } from './observer.ts';
 import { CODE, DATA, generator } from './random-code.support.ts';
 import { narrowRegisters } from './widths.ts';
 
-const [RCX, RDX, RBX, RSI] = [1, 2, 3, 6];
+const [RCX, RDX, RBX, RSI, RDI] = [1, 2, 3, 6, 7];
 /** Pages this far apart share a TLB entry. */
 const SAME_ENTRY = L.TLB_ENTRIES * 4096;
 const HLT = 0xf4;
@@ -60,6 +60,35 @@ describe('region translator, learning', () => {
     const gva = BigInt(CODE);
     const again = made.filter(({ graph }) => graph.entry.code.insns[0]!.gva === gva);
     assert.ok(again.length > 1 && again.length < 6, `${again.length} times`);
+  });
+
+  it('does not translate again for misses that are faults', () => {
+    const [PAGES, FIRST] = [600, 0x100_0000];
+    const code = [
+      ...[0x48, 0x83, 0xc7, 0x08], // loop: add $8, %rdi
+      ...[0x48, 0x89, 0x0f], // mov %rcx, (%rdi)
+      ...[0x48, 0xff, 0xc9], // dec %rcx
+      ...[0x75, 0xf4], // jnz
+    ];
+    const made: TranslatedRegion[] = [];
+    const observer = { made: (region: TranslatedRegion) => void made.push(region), left: () => undefined };
+    const t = createTestEngine({ threshold: 8, batch: 1, modules: 2000, observer });
+    t.put(CODE, ...code, HLT);
+    t.start(CODE);
+    t.engine.cpu.setGpr(RDI, BigInt(FIRST - 8));
+    t.engine.cpu.setGpr(RCX, BigInt(PAGES * 512));
+    for (let page = 0; page < PAGES; page++) {
+      assert.equal(t.engine.run(10_000), RunStop.Halted);
+      const fault = t.faults.pop();
+      assert.equal(fault?.kind === 'exception' && fault.gva, BigInt(FIRST + page * 4096));
+      t.remap(FIRST + page * 4096, DATA & ~0xfff);
+      t.engine.mem.set32(L.ACTIVITY, 0);
+    }
+    assert.equal(t.engine.run(10_000), RunStop.Halted);
+    assert.equal(t.engine.cpu.gpr(RCX), 0n);
+    assert.equal(t.faults.length, 0);
+    // Where it faults a region of the loop begins, too.
+    assert.ok(made.length <= 2, `${made.length} regions`);
   });
 
   it('compares indirect jumps with the targets they were seen to have', () => {

@@ -7,7 +7,14 @@
  */
 import type { Block } from '../block.ts';
 import type { BlockCache } from '../blocks.ts';
-import { EXIT_BUDGET, EXIT_REGION_IDLE, EXIT_REGION_LEFT, EXIT_REGION_LOW, EXIT_REGION_SLOW } from '../codes.ts';
+import {
+  EXIT_BUDGET,
+  EXIT_FAULT,
+  EXIT_REGION_IDLE,
+  EXIT_REGION_LEFT,
+  EXIT_REGION_LOW,
+  EXIT_REGION_SLOW,
+} from '../codes.ts';
 import { codeContext, modeOf } from '../fpu-traps.ts';
 import * as L from '../layout.ts';
 import { BUDGET_MARGIN, TERMINATOR } from '../records.ts';
@@ -91,6 +98,9 @@ export class RegionTranslator {
   /** Guest instructions translated so far. */
   #instructions = 0;
   readonly #misses = new MissProfile();
+  /** Where a region was when it last told of a miss, until it is known what came of it: its first block, and the record. */
+  #missed: Block | undefined;
+  #missedRecord = 0;
   readonly #exits = new ExitProfile();
   /** Blocks whose regions are to be translated again. */
   readonly #again = new Set<Block>();
@@ -124,17 +134,14 @@ export class RegionTranslator {
   /** After an exit of the interpreter that only the translator is concerned with: true to enter again at OP with BUDGET. */
   goesOn(exit: number): boolean {
     const { mem, blocks } = this.#parts;
+    if (this.#missed) this.#settleMiss(exit);
     if (exit === EXIT_REGION_LOW) {
       this.#regions.suspend(blocks.holding(mem.get32(L.OP)));
       return true;
     }
     if (exit === EXIT_REGION_SLOW) {
-      const entry = blocks.holding(mem.get32(L.SITE));
-      if (
-        this.#samples(entry) &&
-        this.#misses.sample(entry.record, mem.get32(L.OP), this.#parts.clock(), this.#regions.at(entry)!.instructions)
-      )
-        this.#requeue(entry);
+      this.#missed = blocks.holding(mem.get32(L.SITE));
+      this.#missedRecord = mem.get32(L.OP);
       return true;
     }
     if (exit === EXIT_REGION_LEFT) {
@@ -167,6 +174,16 @@ export class RegionTranslator {
     if (mem.get32(terminator + TERMINATOR.countdown) !== 0) return false;
     this.#hot(terminator, mem.get32(L.OP));
     return (mem.get32(L.BUDGET) | 0) >= BUDGET_MARGIN;
+  }
+
+  /** The stay in the interpreter after a sample of a miss has ended. A fault leaves the region whether or not the slow path was called there, so its miss is no reason to. */
+  #settleMiss(exit: number): void {
+    const entry = this.#missed!;
+    this.#missed = undefined;
+    const record = this.#missedRecord;
+    if ((exit === EXIT_FAULT && this.#parts.mem.get32(L.OP) === record) || !this.#samples(entry)) return;
+    const { instructions } = this.#regions.at(entry)!;
+    if (this.#misses.sample(entry.record, record, this.#parts.clock(), instructions)) this.#requeue(entry);
   }
 
   // ---------------------------------------------------------------- hot blocks
