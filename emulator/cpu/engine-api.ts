@@ -113,10 +113,6 @@ export interface Engine {
   requestStop(): void;
   /** To be called after anything a translation depends on has changed: CR0, CR3, CR4, EFER, CPL, AC, VPID, EPTP, `cpu.load`, the logical CPU. Selects the TLB bank. */
   contextChanged(): void;
-  /** As two `contextChanged` so many times: what they depend on was for a while as the core found it for the bank before (core/page-supply.ts), and is what it was. */
-  contextReturned(times: number): void;
-  /** As the first of these two: now it may be anything, and `contextChanged` follows. */
-  contextLeft(): void;
   /** Which logical CPU's TLB is in force (0-based). */
   selectCpu(cpu: number): void;
 

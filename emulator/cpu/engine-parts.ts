@@ -54,9 +54,6 @@ export interface EngineHooks {
   timePassed(cycles: number): void;
   /** Selects the TLB bank of the context in force. */
   selectBank(): void;
-  /** TlbBanks.returned and TlbBanks.left. */
-  bankReturned(times: number): void;
-  bankLeft(): void;
   /** Whose TLB is in force from now on. */
   selectCpu(cpu: number): void;
   /** Drops what every TLB bank holds of a page. */

@@ -119,8 +119,6 @@ export function createTestEngine(translate?: TranslatorOptions): TestEngine {
     idle: () => {},
     timePassed: () => {},
     selectBank: () => mmu.banks.contextChanged(),
-    bankReturned: (times) => mmu.banks.returned(times),
-    bankLeft: () => mmu.banks.left(),
     selectCpu: (index) => void (mmu.banks.cpu = index),
     forgetPage: (gva) => mmu.forgetPage(gva),
     protectFrame: (pfn) => mmu.protectFrame(pfn),

@@ -22,10 +22,11 @@ import { RunStop } from './engine-api.ts';
 import type { Engine, Fault, Supervisor } from './engine-api.ts';
 import { CodeSegmentTable } from './code-segments.ts';
 import type { CodeSegments } from './code-segments.ts';
-import { CODE_CONTEXTS, codeContext } from './fpu-traps.ts';
+import { codeContext } from './fpu-traps.ts';
 import { MOST_FAR_REGIONS, isCanonical, readGva, toBigint, toNumber, writeGva } from './code-address.ts';
 import { CodeFetcher } from './fetch.ts';
 import type { Instruction } from './instruction.ts';
+import { JumpCaches } from './jump-caches.ts';
 import * as L from './layout.ts';
 import { BUDGET_MARGIN } from './records.ts';
 import { Patience } from './patience.ts';
@@ -34,7 +35,7 @@ import { semantics } from './semantics/index.ts';
 import { CpuState, LinearMemory } from './state.ts';
 import { DebugRegisters, Dr6 } from './debug.ts';
 import type { DecodedInstruction } from './decode.ts';
-import { Repetition, trapsAfter } from './single-step.ts';
+import { Repetition, stepsSingly, trapsAfter } from './single-step.ts';
 import { Stay } from './stay.ts';
 
 /** Longest stay in the interpreter: V8 replaces a running function only when it is called again. */
@@ -77,8 +78,7 @@ export class ExecutionEngine implements Engine {
   readonly #boundary: Boundary;
   /** The instruction in progress is one element of this. */
   #elementOf: Repetition | undefined;
-  /** Code context that each bank's jump cache was filled in. */
-  readonly #bankContext = new Int32Array(L.TLB_BANKS).fill(-1);
+  readonly #jumpCaches: JumpCaches;
   readonly #segmentTable: CodeSegmentTable;
   /** Outside 64-bit mode: what the segments make of code. */
   #segments: CodeSegments | undefined;
@@ -91,6 +91,7 @@ export class ExecutionEngine implements Engine {
     this.mem = new LinearMemory(memory);
     this.cpu = new CpuState(this.mem);
     this.#segmentTable = new CodeSegmentTable(this.mem);
+    this.#jumpCaches = new JumpCaches(this.mem, (bank) => this.core.flushJumps(bank));
     this.mem.set32(L.RAM_SIZE, options.ramBytes);
     this.mem.set32(L.PHYS_BITS, options.physBits);
     this.mem.set32(L.PAGING_ABSENT, pagingAbsent(options.model ?? DEFAULT_MODEL));
@@ -145,7 +146,7 @@ export class ExecutionEngine implements Engine {
       }
       const gva = this.#rip();
       if (gva === undefined) continue;
-      if (this.#stepsSingly()) {
+      if (stepsSingly(this.mem)) {
         if (this.#breakpoints.has(gva)) return this.#settle(RunStop.Breakpoint);
         this.#single(gva);
       } else if (this.#runBlocks(gva, Math.min(left, LONGEST_SLICE))) return this.#settle(RunStop.Breakpoint);
@@ -194,13 +195,6 @@ export class ExecutionEngine implements Engine {
     const { mem } = this;
     if (!(mem.get32(L.PENDING_EVENTS) & L.TIMER_RUNS)) return Infinity;
     return Number(mem.get64(L.TIMER_DEADLINE) - mem.get64(L.CYCLES)) - this.#uncounted;
-  }
-  #stepsSingly(): boolean {
-    return (
-      (this.mem.get32(L.PENDING_EVENTS) & (L.MONITOR_TRAP | L.APIC_REDIRECTED)) !== 0 ||
-      (this.mem.get32(L.SYSTEM_FLAGS) & (FLAG_TF | FLAG_RF)) !== 0 ||
-      (this.mem.get32(L.INTERRUPTIBILITY) & SHADOW) !== 0
-    );
   }
   /** Linear address of the next instruction, as a number; undefined after delivering the #GP of one that is not canonical. */
   #rip(): number | undefined {
@@ -270,7 +264,7 @@ export class ExecutionEngine implements Engine {
     this.#endDelivery();
     return this.#afterEvent();
   }
-  /** Whether a budget is enough for the block at a record. Below the margin the interpreter comes back after one. */
+  /** Whether a budget is enough for the block at a record; below the margin only one is executed. */
   #suffices(budget: number, record: number): boolean {
     return budget >= BUDGET_MARGIN || this.blocks.holding(record).count <= budget;
   }
@@ -296,16 +290,16 @@ export class ExecutionEngine implements Engine {
     blocks.connect(blocks.generation === generation ? stub : 0, block);
     return block.record;
   }
-  /** Executes the system instruction at a record, or delivers its fault. The record to go on with, or 0 if the run loop must look at something first. */
+  /** Executes the system instruction at a record, or delivers its fault; answers as `#afterEvent`. */
   #afterLeaving(exit: number, op: number): number {
     this.#afterBlocks(exit, op);
     return this.#afterEvent();
   }
-  /** The record to go on with after a delivery or a system instruction, or 0. */
+  /** The record to go on with, or 0 if the run loop must look at something first. */
   #afterEvent(): number {
     const { mem } = this;
     const plain = mem.get32(L.PENDING_EVENTS) === 0 && mem.get32(L.ACTIVITY) === 0;
-    if (!plain || this.stopRequested || this.patience.fruitless || this.#stepsSingly()) return 0;
+    if (!plain || this.stopRequested || this.patience.fruitless || stepsSingly(mem)) return 0;
     return this.#segments === undefined ? this.blocks.cachedNext() || this.#goOn(0) : this.#goOn(0);
   }
   #afterBlocks(exit: number, op: number): boolean {
@@ -574,7 +568,7 @@ export class ExecutionEngine implements Engine {
     this.retired += instructions;
     this.#uncounted += instructions;
   }
-  /** Brings RETIRED and CYCLES of the running thread up to date. An instruction costs one cycle, beside what others add. */
+  /** Brings RETIRED and CYCLES up to date: an instruction costs one cycle, beside what others add. */
   flushCounts(): void {
     if (this.#uncounted === 0) return;
     const count = this.#uncounted;
@@ -595,18 +589,8 @@ export class ExecutionEngine implements Engine {
   contextChanged(): void {
     this.hooks.selectBank();
     this.debug.contextChanged();
-    const bank = (this.mem.get32(L.JC_BASE) - L.JC) / L.JC_BANK_BYTES;
     this.#segments = this.#segmentTable.current();
-    const context = codeContext(this.mem) + (this.#segments ? this.#segments.id * CODE_CONTEXTS : 0);
-    if (this.#bankContext[bank] === context) return;
-    if (this.#bankContext[bank] !== -1) this.core.flushJumps(bank);
-    this.#bankContext[bank] = context;
-  }
-  contextReturned(times: number): void {
-    this.hooks.bankReturned(times);
-  }
-  contextLeft(): void {
-    this.hooks.bankLeft();
+    this.#jumpCaches.select(this.#segments);
   }
   selectCpu(cpu: number): void {
     this.hooks.selectCpu(cpu);

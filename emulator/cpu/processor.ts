@@ -102,8 +102,6 @@ export function createProcessor(assets: Omit<MachineAssets, 'disassembler'>, opt
       context.onTimePassed(cycles);
     },
     selectBank: () => mmu.banks.contextChanged(),
-    bankReturned: (times) => mmu.banks.returned(times),
-    bankLeft: () => mmu.banks.left(),
     selectCpu: (index) => {
       context.cpuIndex = index;
       mmu.banks.cpu = index;

@@ -1,4 +1,5 @@
 /** What traps after an instruction executed singly (SDM 3B 18.3.1.4), and repeated string instructions an element at a time. */
+import { SHADOW } from './activity.ts';
 import { REPEAT_PART } from './codes.ts';
 import { partCycles } from './costs.ts';
 import type { DecodedInstruction } from './decode.ts';
@@ -19,6 +20,15 @@ const COMPARING = new Set(['cmps', 'scas']);
 const BY_NEW_FLAGS = new Set(['int', 'int1', 'int3', 'into', 'syscall', 'sysret']);
 /** Those of them whose handler is Linux itself: it comes back by an IRET, after which an instruction is executed first. */
 const KERNEL_ENTRIES = new Set(['int', 'int1', 'int3', 'syscall']);
+
+/** Whether something comes between the next instruction and the one after it: traps, the monitor trap flag, the end of a shadow. */
+export function stepsSingly(mem: LinearMemory): boolean {
+  return (
+    (mem.get32(L.PENDING_EVENTS) & (L.MONITOR_TRAP | L.APIC_REDIRECTED)) !== 0 ||
+    (mem.get32(L.SYSTEM_FLAGS) & (FLAG_TF | Flag.RF)) !== 0 ||
+    (mem.get32(L.INTERRUPTIBILITY) & SHADOW) !== 0
+  );
+}
 
 /** What was before the instruction. */
 export interface Before {

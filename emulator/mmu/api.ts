@@ -124,6 +124,13 @@ export interface TableChange {
 }
 
 export interface Mmu {
+  /**
+   * So many times the context was for a while that of the bank before this one, as the core has seen (core/page-supply.ts), and is again what it was: as if
+   * `contextChanged` had been called both times.
+   */
+  bankReturned(times: number): void;
+  /** As its first half: the context may be any now, and `contextChanged` follows. */
+  bankLeft(): void;
   /** The full walk of an address in the current context, without side effects (no A/D update, no TLB). */
   walk(gva: bigint, access: 'read' | 'write' | 'execute', user?: boolean): Walk;
   /** GVA to HPA without side effects and without permission checks beyond presence; -1 if unmapped. */

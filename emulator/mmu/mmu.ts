@@ -39,6 +39,13 @@ export class MemoryManagement implements Mmu {
     return traceWalk(this.#parts.mem, this.#parts.core, gva, access, user);
   }
 
+  bankReturned(times: number): void {
+    this.banks.returned(times);
+  }
+  bankLeft(): void {
+    this.banks.left();
+  }
+
   peek(gva: bigint): number {
     return peek(this.#parts.mem, this.#parts.core, gva);
   }

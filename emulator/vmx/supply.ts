@@ -19,7 +19,7 @@ export function supplyPage(context: CpuContext): boolean {
 
 /** What is left to do of one that the core has served so far: SUPPLY_*. */
 export function afterSupply(context: CpuContext, served: number): void {
-  const { engine } = context;
+  const { engine, mmu } = context;
   context.onVmExit(EPT_VIOLATION);
   if (served === C.SUPPLY_EXITED) {
     context.addCycles(CPU_COSTS.vmExit);
@@ -28,22 +28,22 @@ export function afterSupply(context: CpuContext, served: number): void {
     return;
   }
   context.addCycles(CPU_COSTS.vmExit + CPU_COSTS.vmEntry);
-  if (served === C.SUPPLY_RETURNED) engine.contextReturned(1);
+  if (served === C.SUPPLY_RETURNED) mmu.bankReturned(1);
   else {
-    engine.contextLeft();
+    mmu.bankLeft();
     engine.contextChanged();
   }
 }
 
 /** Takes note of those that were served by a lease. */
 export function settleLease(context: CpuContext): void {
-  const { engine, mem } = context;
+  const { engine, mem, mmu } = context;
   const times = mem.get32(L.LEASE_SERVED);
   mem.set32(L.LEASE_SERVED, 0);
   if (times > 0) {
     context.onVmExit(EPT_VIOLATION, times);
     context.addCycles(times * (CPU_COSTS.vmExit + CPU_COSTS.vmEntry));
-    engine.contextReturned(times);
+    mmu.bankReturned(times);
   }
   engine.supervisor!.settleLease!();
 }

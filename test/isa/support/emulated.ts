@@ -68,8 +68,6 @@ export class EmulatedHost {
       idle: () => undefined,
       timePassed: () => undefined,
       selectBank: () => banks.contextChanged(),
-      bankReturned: (times) => banks.returned(times),
-      bankLeft: () => banks.left(),
       selectCpu: () => undefined,
       forgetPage: () => undefined,
       protectFrame: () => undefined,
