@@ -91,6 +91,46 @@ const CASES: Readonly<Record<string, string>> = {
     call \\ f@PLT
     .endm
     m g`,
+  'spaces in arguments': `
+    .macro s a, b, c, d, e, f
+    .asciz "[\\a|\\b|\\c|\\d|\\e|\\f]"
+    .endm
+    s 1 + 2 3
+    s 1 +2 3
+    s 1 - 2 3
+    s -1 -2
+    s 4 * 2, 6 / 3 % 2
+    s 1 << 2 5 & ~ 3
+    s (a + b) - (c) d
+    s (a b) c [d e] f
+    s (a, b) c
+    s -8 ( %rax , %rbx ) , 3
+    s $ 5 %gs : 0 foo @ plt
+    s a 	+	b , , {k1} {z}
+    s "x + y" z
+    .macro outer a, b
+    s \\a c \\b
+    s (\\a) \\b
+    .endm
+    outer "x + y" "z  -w"
+    .macro v a, rest:vararg
+    .asciz "[\\a|\\rest]"
+    s \\rest
+    .endm
+    v 1, 2 + 3 , 4  (5) , z   w
+    v (1, 2) 3
+    .irp x, a + b, c - d, (e f) g, (h,i)
+    .asciz "<\\x>"
+    .endr
+    .irpc x, a + b
+    .asciz "{\\x}"
+    .endr
+    .macro defaults a=1 + 2, b=(3 + 4)
+    .asciz "[\\a|\\b]"
+    .endm
+    defaults
+    defaults b = 7 + 8, a = 9
+  `,
   '.altmacro: arguments': `
     .altmacro
     .macro m x, y

@@ -1,6 +1,6 @@
 /** Where statements come from: sources, macros, repetitions, and what conditions leave out. */
 import { Cursor } from './cursor.ts';
-import { argument, type Evaluate, LocalNames, substituted } from './macro-text.ts';
+import { argument, type Evaluate, LocalNames, remainder, substituted } from './macro-text.ts';
 import { AssemblyError } from './model.ts';
 import { positionOf, splitStatements } from './source.ts';
 import type { Statement } from './source.ts';
@@ -229,8 +229,7 @@ export class Input {
             `macro \`${name}\` takes ${parameters.length} argument${parameters.length === 1 ? '' : 's'}, here are more`,
           );
         if (parameter.isRest) {
-          values.set(parameter.name, cursor.text.slice(cursor.at).trim());
-          cursor.at = cursor.text.length;
+          values.set(parameter.name, remainder(cursor));
         } else values.set(parameter.name, this.argument(cursor));
       }
       cursor.take(',');

@@ -4,7 +4,13 @@ import type { Cursor } from './cursor.ts';
 /** The value of an expression that must be known now. */
 export type Evaluate = (cursor: Cursor) => bigint;
 
-/** One argument, to the next comma or space outside quotes and parentheses. With `evaluate` as `.altmacro` has it: `%expression`, `<text>`, `!` before a character in quotes. */
+/** What GNU as leaves a space between: it drops those beside any other character before macros see the line. */
+const IS_KEPT_BESIDE = /[\w.$%*([{}\-"'\\\x80-\uffff]/;
+
+/**
+ * One argument: to the next comma, or to a space outside of parentheses that does not stand beside an operator. With `evaluate` as `.altmacro` has it: `%expression`, `<text>`, `!`
+ * before a character in quotes.
+ */
 export function argument(cursor: Cursor, evaluate?: Evaluate): string {
   cursor.skip();
   const { text } = cursor;
@@ -19,22 +25,45 @@ export function argument(cursor: Cursor, evaluate?: Evaluate): string {
     const quoted = text.slice(start + 1, cursor.at - 1).replaceAll('\\"', '"');
     return quoted;
   }
-  const start = cursor.at;
+  return gathered(cursor, false);
+}
+
+/** All that is left of the line, as a `vararg` parameter takes it. */
+export function remainder(cursor: Cursor): string {
+  cursor.skip();
+  return gathered(cursor, true);
+}
+
+/** Text without the spaces that GNU as drops: of an argument, or of the whole line. */
+function gathered(cursor: Cursor, whole: boolean): string {
+  const { text } = cursor;
+  let made = '';
   let depth = 0;
-  for (; cursor.at < text.length; cursor.at++) {
+  while (cursor.at < text.length) {
     const character = text[cursor.at]!;
-    if (character === '(' || character === '[') depth++;
-    else if (character === ')' || character === ']') depth--;
-    else if (character === "'") cursor.at += text[cursor.at + 1] === '\\' ? 2 : 1;
-    else if (depth <= 0 && character === ',') break;
-    else if (depth <= 0 && /\s/.test(character)) {
-      // A space ends it unless an operator stands beside.
-      const before = text.slice(start, cursor.at).trimEnd().at(-1) ?? '';
-      const after = text.slice(cursor.at).trimStart()[0] ?? ',';
-      if (!/[-+*/%&|^<>=!~]/.test(before) && !/[-+*/&|^<>=!]/.test(after)) break;
+    if (/\s/.test(character)) {
+      const before = made.at(-1) ?? '';
+      while (/\s/.test(text[cursor.at] ?? '')) cursor.at++;
+      if (!IS_KEPT_BESIDE.test(before) || !IS_KEPT_BESIDE.test(text[cursor.at] ?? '')) continue;
+      if (!whole && depth === 0) break;
+      made += ' ';
+      continue;
     }
+    if (!whole && character === ',') break;
+    if (character === '(' || character === '[') depth++;
+    else if (character === ')' || character === ']') depth = Math.max(0, depth - 1);
+    const start = cursor.at++;
+    if (character === "'") cursor.at += text[cursor.at] === '\\' ? 2 : 1;
+    else if (character === '"') cursor.at = endOfString(text, cursor.at);
+    made += text.slice(start, cursor.at);
   }
-  return text.slice(start, cursor.at).trim();
+  return made;
+}
+
+/** Behind the quote that closes a string, or the end of the text. */
+function endOfString(text: string, at: number): number {
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+  return Math.min(at + 1, text.length);
 }
 
 /** `<text>`: brackets nest, the outer ones go; `!` takes the next character as it is. */
