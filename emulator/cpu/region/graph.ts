@@ -243,10 +243,10 @@ export class RegionGrower {
     return block.record === record && block.live ? block : undefined;
   }
 
-  /** A block's instructions, decoded again; undefined for one that is not translated. */
+  /** A block's instructions, decoded again; undefined for one that is not translated, or for other code: the jump cache is that of what runs now. */
   code(block: Block): RegionBlock | undefined {
     if (this.#decoded.has(block)) return this.#decoded.get(block);
-    const whole = block.live && block.secondPfn < 0 && !block.single;
+    const whole = block.live && block.secondPfn < 0 && !block.single && block.context === this.context;
     const code = whole ? decodeBlock(this.blocks, block, modeOf(this.context)) : undefined;
     this.#decoded.set(block, code);
     return code;

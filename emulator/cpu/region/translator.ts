@@ -267,7 +267,7 @@ export class RegionTranslator {
    * @param others that are about to be made
    */
   #grow(block: Block, old: Region | undefined, others: readonly RegionGraph[]): RegionGraph | undefined {
-    const { mem, blocks } = this.#parts;
+    const { blocks } = this.#parts;
     const { threshold } = this.#options;
     const host = old ?? this.#regions.hostOf(block);
     if (host) this.#regions.remove(host);
@@ -281,7 +281,7 @@ export class RegionTranslator {
       );
     const grower = new RegionGrower(
       blocks,
-      codeContext(mem),
+      block.context,
       (terminator) => this.#heat.executed(terminator) >= least,
       begins,
       (terminator) => this.#exits.targets(terminator),
