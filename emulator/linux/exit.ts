@@ -6,6 +6,7 @@ import { releaseMemoryMap } from './mm.ts';
 import { dropIfUnused } from './mapping.ts';
 import { postToProcess } from './post.ts';
 import * as S from './signal-numbers.ts';
+import { FIRST_PID } from './state.ts';
 import type { Linux, Process, Task } from './state.ts';
 import { write32 } from './usermem.ts';
 import { wake } from './wait.ts';
@@ -58,7 +59,8 @@ function endProcess(linux: Linux, process: Process, status: number, signal: numb
   state.timers = state.timers.filter((timer) => timer.process !== process);
   wake(linux, `vfork:${process.pid}`);
   emitExit(linux, process);
-  if (!process.parent && !state.firstExit)
+  // Orphans have no parent either.
+  if (process.pid === FIRST_PID)
     state.firstExit = signal ? { status: 128 + signal, signal } : { status: process.exit.status };
   for (const child of state.processes.values())
     if (child.parent === process) {

@@ -27,12 +27,11 @@ import { random64, seedRandom } from './random.ts';
 import { park, schedule, settle, shortenSlice } from './scheduler.ts';
 import { createServices, layoutBases } from './services.ts';
 import { SIG_DFL } from './signal-numbers.ts';
-import { RLIMIT_NOFILE, RLIMIT_STACK, RLIM_INFINITY } from './state.ts';
+import { FIRST_PID, RLIMIT_NOFILE, RLIMIT_STACK, RLIM_INFINITY } from './state.ts';
 import type { KernelState, Linux, OpenFile, Process, Task } from './state.ts';
 import { disarmed } from './time.ts';
 import { wake } from './wait.ts';
 
-const FIRST_PID = 1000;
 const RLIMITS = 16;
 const DEFAULT_STACK = 8n << 20n;
 

@@ -22,6 +22,9 @@ export interface Linux extends Pick<CpuContext, 'mem' | 'cpu' | 'engine' | 'mmu'
   entering: boolean;
 }
 
+/** Process id of the first program. */
+export const FIRST_PID = 1000;
+
 export interface KernelState {
   frames: FrameState;
   /** The shared page of zeros behind read-only anonymous memory. HPA. */

@@ -14,6 +14,8 @@ const PROGRAMS = [
   'spawn',
   'clock',
   'times',
+  'scripts',
+  'orphan',
 ];
 const BUILDS: readonly (readonly [string, readonly string[]])[] = [
   ['gcc', ['-O2', '-static']],

@@ -3,6 +3,8 @@ import type { SyscallResult } from '../api.ts';
 import * as L from '../../cpu/layout.ts';
 import * as errno from '../errno.ts';
 import { replaceProgram } from '../execve.ts';
+import { readInode } from '../fs/inode.ts';
+import { resolve } from '../fs/tree.ts';
 import { exitGroup, exitTask, reap, waitStatus } from '../exit.ts';
 import { CLONE_VFORK, CLONE_VM, childContext, clone } from '../fork.ts';
 import type { CloneRequest } from '../fork.ts';
@@ -10,8 +12,8 @@ import { chooseCpu, moveTo } from '../cpus.ts';
 import { CLD_DUMPED, CLD_EXITED, CLD_KILLED, SIGCHLD } from '../signal-numbers.ts';
 import { packSignalInfo } from '../signal-frame.ts';
 import { CYCLES_PER_NS } from '../state.ts';
-import type { Linux, Process, Task } from '../state.ts';
-import { Packer, copyIn, copyOut, read64, readStrings, write32, write64 } from '../usermem.ts';
+import type { Inode, Linux, Process, Task } from '../state.ts';
+import { Packer, copyIn, copyOut, read64, readString, readStrings, write32, write64 } from '../usermem.ts';
 import { block } from '../wait.ts';
 import { int, size, uint } from './handler.ts';
 import type { Handler, PlainHandler } from './handler.ts';
@@ -78,8 +80,37 @@ function exec(
   const argList = readStrings(linux, task.process, argv);
   const envList = readStrings(linux, task.process, envp);
   if (!argList || !envList) return errno.EFAULT;
-  if (found.inode.type !== 'file' || !(found.inode.mode & 0o111)) return errno.EACCES;
-  return replaceProgram(linux, task, found.path, found.inode, argList, envList);
+  const name = readString(linux, task.process, size(path)) ?? found.path;
+  return execFile(linux, task, found, name, argList, envList, MOST_INTERPRETERS);
+}
+
+/** Interpreters of interpreters that scripts may have (exec_binprm). */
+const MOST_INTERPRETERS = 5;
+/** Bytes of a script that are looked at (BINPRM_BUF_SIZE). */
+const SCRIPT_HEAD = 256;
+const SCRIPT_LINE = /^#![ \t]*([^ \t\n\0]+)[ \t]*([^\n\0]*?)[ \t]*(?:\n|\0|$)/;
+
+/** Executes a program, or the interpreter that a script names, with what stands behind it, the script's name, and the arguments (binfmt_script). */
+function execFile(
+  linux: Linux,
+  task: Task,
+  { path, inode }: { readonly path: string; readonly inode: Inode },
+  name: string,
+  argv: readonly string[],
+  envp: readonly string[],
+  left: number,
+): SyscallResult {
+  if (inode.type !== 'file' || !(inode.mode & 0o111)) return errno.EACCES;
+  const head = new TextDecoder().decode(readInode(linux, inode, 0, SCRIPT_HEAD));
+  if (!head.startsWith('#!')) return replaceProgram(linux, task, path, inode, argv, envp);
+  const [, interpreter, argument] = SCRIPT_LINE.exec(head) ?? [];
+  if (interpreter === undefined) return errno.ENOEXEC;
+  if (left === 0) return errno.ELOOP;
+  const found = resolve(linux, task.process, task.process.fs.cwd, interpreter);
+  if (typeof found === 'bigint') return found;
+  if (!found.inode) return errno.ENOENT;
+  const passed = [interpreter, ...(argument ? [argument] : []), name, ...argv.slice(1)];
+  return execFile(linux, task, { path: found.path, inode: found.inode }, interpreter, passed, envp, left - 1);
 }
 export const execve: Handler = (linux, task, args) => exec(linux, task, CWD, args[0], size(args[1]), size(args[2]), 0);
 export const execveat: Handler = (linux, task, args) =>
