@@ -2,27 +2,25 @@
  * Decoded blocks (AssemblyScript): where they are found by linear address, frame and context, and how links and jump caches come to them. A large program has
  * half a million and goes through them in no order, so a search touches one line of one table: four words a slot, linear probing.
  *
- *   0 bits 31:0 of the address | 1 its bits 56:32, context, single step | 2 frame | 3 number of the block, CROSSES
+ *   0 bits 31:0 of the address | 1 its bits 56:32, context, single step | 2 frame | 3 first record of the block, CROSSES
  */
 import {
-  BLOCK_COUNT, BLOCK_INDEX, BLOCK_INDEX_BYTES, BLOCK_SIZE, BLOCKS, CODE_BITMAP, CODE_MODE, CODE_NEXT, CR0, CR4, FRAME_BLOCKS, JC_BASE, JC, JC_CHUNK_SHIFT, JC_ENTRIES,
-  JC_SHIFT, JC_USED, MOST_BLOCKS, RAM_BASE, RECORDS, XCR0,
+  BLOCK_COUNT, BLOCK_INDEX, BLOCK_INDEX_BYTES, BLOCK_SIZE, BLOCKS, CODE_BITMAP, CODE_MODE, CODE_NEXT, CODE_STUBS, CR0, CR4, FRAME_BLOCKS, JC_BASE, JC, JC_CHUNK_SHIFT, JC_ENTRIES,
+  JC_HIGH, JC_LOW, JC_SHIFT, JC_USED, MOST_BLOCKS, RAM_BASE, RECORDS, RECORDS_END, XCR0,
 } from '../cpu/layout';
 import {
-  BLOCK_BYTES, BLOCK_CONTEXT, BLOCK_FLAGS, BLOCK_GVA, BLOCK_INSTRUCTIONS, BLOCK_LIVE, BLOCK_PFN, BLOCK_RECORD, BLOCK_SECOND_PFN, BLOCK_SIBLING, HANDLER_FAR,
-  STUB_CELL, STUB_PAGE, STUB_PFN,
+  BLOCK_BYTES, BLOCK_CONTEXT, BLOCK_CROSSES, BLOCK_FLAGS, BLOCK_GVA, BLOCK_INSTRUCTIONS, BLOCK_LIVE, BLOCK_PFN, BLOCK_RECORD, BLOCK_SECOND_PFN, BLOCK_SIBLING, CACHE_LINE, HANDLER_FAR,
+  STUB_CELL, STUB_PFN, TOUCHED_BYTES,
 } from '../cpu/code-layout';
 import { buildBlock } from './code-build';
 import { codeAt } from './mmu-tlb';
 import { CR4_OSFXSR, CR4_OSXSAVE, XCR0_AVX } from '../cpu/control-bits';
 
 const GRANULE_SHIFT: u64 = 6;
-/** In place of the number of a block. */
-const EMPTY: u32 = 0xffff_ffff;
-const REMOVED: u32 = 0xffff_fffe;
+/** In place of the record of a block. */
+const EMPTY: u32 = 0;
+const REMOVED: u32 = 2;
 const NONE: i32 = -1;
-/** Set in the number of a block whose last instruction goes on on another page. */
-const CROSSES: i32 = i32.MIN_VALUE;
 const SLOT_SHIFT: usize = 4;
 const FEWEST_SLOTS: u32 = 4096;
 const MOST_SLOTS: u32 = BLOCK_INDEX_BYTES >> 4;
@@ -40,7 +38,8 @@ let mask: u32 = 0;
 let used: u32 = 0;
 
 @inline function firstSlot(low: u32, pfn: u32): u32 {
-  return (low ^ (low >> 11) ^ (pfn * 0x9e375)) & mask;
+  // The blocks of a page are near to each other: 256 slots, one page of the host.
+  return (((low >> 4) & 255) + ((pfn * 0x9e3779b1) >> 9)) & mask;
 }
 @inline function slotAt(number: u32): usize {
   return slots + (<usize>number << SLOT_SHIFT);
@@ -50,7 +49,7 @@ function setSize(count: u32): void {
   slots = <usize>BLOCK_INDEX + bytes;
   mask = count - 1;
   used = 0;
-  memory.fill(slots, 0xff, bytes);
+  memory.fill(slots, 0, bytes);
 }
 
 /** Forgets all blocks. */
@@ -58,6 +57,7 @@ export function clearBlocks(): void {
   setSize(FEWEST_SLOTS);
   store<u32>(BLOCK_COUNT, 0);
   store<u32>(CODE_NEXT, <u32>RECORDS);
+  store<u32>(CODE_STUBS, <u32>RECORDS_END);
 }
 /** Whether another block has room. */
 export function blockRoom(): bool {
@@ -77,24 +77,24 @@ function search(low: u32, second: u32, pfn: u32): usize {
   }
   return 0;
 }
-/** Number of a block and CROSSES, or -1. */
-export function findBlock(low: u32, second: u32, pfn: u32): i32 {
+/** First record of a block and BLOCK_CROSSES, or 0. */
+export function findBlock(low: u32, second: u32, pfn: u32): u32 {
   const slot = search(low, second, pfn);
-  return slot == 0 ? NONE : load<i32>(slot, 12);
+  return slot == 0 ? 0 : load<u32>(slot, 12);
 }
-/** Enters a block that is not there yet. */
-export function addBlock(low: u32, second: u32, pfn: u32, number: i32): void {
+/** Enters a block that is not there yet, by its first record and BLOCK_CROSSES. */
+export function addBlock(low: u32, second: u32, pfn: u32, block: u32): void {
   if ((++used) * 2 > mask && mask + 1 < MOST_SLOTS) grow();
-  enter(low, second, pfn, number);
+  enter(low, second, pfn, block);
 }
-function enter(low: u32, second: u32, pfn: u32, block: i32): void {
+function enter(low: u32, second: u32, pfn: u32, block: u32): void {
   let number = firstSlot(low, pfn);
   while (load<u32>(slotAt(number), 12) != EMPTY) number = (number + 1) & mask;
   const slot = slotAt(number);
   store<u32>(slot, low);
   store<u32>(slot, second, 4);
   store<u32>(slot, pfn, 8);
-  store<i32>(slot, block, 12);
+  store<u32>(slot, block, 12);
 }
 /** Twice as large, without what was removed. */
 function grow(): void {
@@ -106,7 +106,7 @@ function grow(): void {
     const block = load<u32>(old, 12);
     if (block == EMPTY || block == REMOVED) continue;
     used++;
-    enter(load<u32>(old), load<u32>(old, 4), load<u32>(old, 8), <i32>block);
+    enter(load<u32>(old), load<u32>(old, 4), load<u32>(old, 8), block);
   }
 }
 export function removeBlock(low: u32, second: u32, pfn: u32): void {
@@ -134,7 +134,7 @@ export function keepBlock(gva: u64, record: u32, pfn: u32, instructions: u32, by
   store<u16>(block, <u16>bytes, BLOCK_BYTES);
   store<u32>(block, context, BLOCK_CONTEXT);
   linkFrame(number);
-  addBlock(<u32>gva, secondWord(gva, context), pfn, number);
+  addBlock(<u32>gva, secondWord(gva, context), pfn, record);
   const granules = <usize>CODE_BITMAP + (<usize>pfn << 3);
   const first = (gva >> GRANULE_SHIFT) & 63;
   const last = ((gva + bytes - 1) >> GRANULE_SHIFT) & 63;
@@ -150,21 +150,41 @@ export function linkFrame(number: i32): void {
 }
 
 /** The link goes to the block directly if both are on one page, else through the jump cache. */
-function connect(stub: usize, gva: u64, pfn: u32, record: u32): void {
+function connect(stub: usize, pfn: u32, record: u32): void {
   const cell = load<u32>(stub, STUB_CELL);
   if (cell == 0) return;
-  if (load<u32>(stub, STUB_PFN) == pfn && load<i64>(stub, STUB_PAGE) == <i64>gva >> 12) store<u32>(<usize>cell, record);
+  if (load<u32>(stub, STUB_PFN) == pfn) store<u32>(<usize>cell, record);
   else store<u16>(stub, HANDLER_FAR);
 }
 function cacheJump(gva: u64, record: u32): void {
   const low = <u32>gva;
-  const entry = <usize>(load<u32>(JC_BASE) + (((low ^ (low >> 12)) & (JC_ENTRIES - 1)) << JC_SHIFT));
+  const entry = <usize>(load<u32>(JC_BASE) + ((((low >> JC_LOW) ^ (low >> JC_HIGH)) & (JC_ENTRIES - 1)) << JC_SHIFT));
   store<u64>(entry, gva);
   store<u32>(entry, record, 8);
   const chunk = (entry - JC) >> (JC_CHUNK_SHIFT + JC_SHIFT);
   // 64 chunks a bank.
   const word = <usize>JC_USED + ((chunk >> 5) << 2);
   store<u32>(word, load<u32>(word) | (1 << (<u32>chunk & 31)));
+}
+
+/** Number of the block with a first record: they stand in the order of numbers. */
+function numberOf(record: u32): i32 {
+  let low = 0;
+  let high = load<i32>(BLOCK_COUNT) - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (load<u32>(blockAt(middle), BLOCK_RECORD) <= record) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+/** As `codeRecord` for a block whose last instruction goes on on the next page, if that is the frame it was decoded from. Links do not lead to such directly. */
+function crossing(gva: u64, record: u32, stub: usize): u32 {
+  const host = codeAt((gva | 0xfff) + 1);
+  if (host == 0 || (host - <u32>RAM_BASE) >> 12 != load<u32>(blockAt(numberOf(record)), BLOCK_SECOND_PFN)) return 0;
+  if (stub && load<u32>(stub, STUB_CELL)) store<u16>(stub, HANDLER_FAR);
+  cacheJump(gva, record);
+  return record;
 }
 
 /**
@@ -180,14 +200,16 @@ export function codeRecord(gva: u64, stub: usize): u32 {
   const host = codeAt(gva);
   if (host == 0) return 0;
   const pfn = (host - <u32>RAM_BASE) >> 12;
-  let number = findBlock(<u32>gva, secondWord(gva, context), pfn);
-  if (number == NONE) {
+  let record = findBlock(<u32>gva, secondWord(gva, context), pfn);
+  if (record == 0) {
     if (load<u64>(<usize>CODE_BITMAP + (<usize>pfn << 3)) == 0) return 0;
-    number = buildBlock(gva, <usize>host, pfn, context);
+    const number = buildBlock(gva, <usize>host, pfn, context);
+    if (number < 0) return 0;
+    record = load<u32>(blockAt(number), BLOCK_RECORD);
   }
-  if (number < 0) return 0;
-  const record = load<u32>(blockAt(number), BLOCK_RECORD);
-  if (stub) connect(stub, gva, pfn, record);
+  for (let line: usize = 0; line < <usize>TOUCHED_BYTES; line += CACHE_LINE) load<u8>(<usize>record + line);
+  if (record & BLOCK_CROSSES) return crossing(gva, record & ~<u32>BLOCK_CROSSES, stub);
+  if (stub) connect(stub, pfn, record);
   cacheJump(gva, record);
   return record;
 }

@@ -3,24 +3,26 @@
  * by way of cpu/decode.ts, which writes a template when it meets one; here it is only filled in. What has no template is left to cpu/blocks.ts.
  */
 import {
-  BREAK_PAGES, CODE_COUNTDOWN, CODE_JUMP, CODE_NEXT, GPR, HEADS, RECORD_LENGTHS, RECORD_SIZE, RECORDS, RECORDS_END, TEMPLATE_COUNT, TEMPLATES, X87, XMM,
+  BREAK_PAGES, CODE_COUNTDOWN, CODE_JUMP, CODE_NEXT, CODE_STUBS, GPR, HEADS, RECORD_LENGTHS, RECORDS, TEMPLATE_COUNT, TEMPLATES, X87, XMM,
   XMM_STRIDE, ZERO,
 } from '../cpu/layout';
 import {
-  FIRST_VEX_MAP, FLAG_AVX, FLAG_DROPPABLE, FLAG_ENDS, FLAG_HARMLESS, FLAG_JUMPS, FLAG_MEMORY, FLAG_NEEDS_NEXT, FLAG_SEES_FLAGS, FLAG_TARGET, FLAG_VVVV,
-  FLAG_WRITES_ALL, HANDLER_UNLINKED, HEAD_ESCAPE, HEAD_EXACT, HEAD_IGNORED, HEAD_KIND, HEAD_LEFT, HEAD_LOCK, HEAD_NO_MODRM, HEAD_OPERAND_SIZE, HEAD_REG,
+  FIRST_VEX_MAP, FLAG_AVX, FLAG_DROPPABLE, FLAG_ENDS, FLAG_HARMLESS, FLAG_JUMPS, FLAG_MEMORY, FLAG_SEES_FLAGS, FLAG_TARGET, FLAG_VVVV,
+  FLAG_WIDE_IMMEDIATE, FLAG_WRITES_ALL, HANDLER_UNLINKED, HEAD_ESCAPE, HEAD_EXACT, HEAD_IGNORED, HEAD_KIND, HEAD_LEFT, HEAD_LOCK, HEAD_NO_MODRM, HEAD_OPERAND_SIZE, HEAD_REG,
   HEAD_REPEAT, HEAD_REX, HEAD_SEGMENT, HEAD_VEX2, HEAD_VEX3, IMMEDIATE_64, IMMEDIATE_SIGNED_16, IMMEDIATE_SIGNED_32, IMMEDIATE_SIGNED_8, IMMEDIATE_UNSIGNED_16,
   IMMEDIATE_UNSIGNED_8, KEY_BASED, KEY_FS, KEY_GS, KEY_INDEXED, KEY_L, KEY_LOCK, KEY_MAP_SHIFT, KEY_OPCODE_SHIFT, KEY_OPERAND_SIZE, KEY_REPEAT_SHIFT, KEY_REX,
-  KEY_VALID, KEY_WIDE, LARGEST_BLOCK, MOST_INSTRUCTIONS, RECORD_BASE, RECORD_DISPLACEMENT, RECORD_IMMEDIATE, RECORD_INDEX, RECORD_REGISTERS, RECORD_SCALE,
-  SELECT_BYTE, SELECT_GPR, SELECT_MMX, SELECT_XMM, SOURCE_OPCODE, SOURCE_REG, SOURCE_RM, STUB_CELL, STUB_PAGE, STUB_PFN, STUB_TARGET, TEMPLATE_BYTES,
-  TEMPLATE_CONDITION, TEMPLATE_COUNT_MASK, TEMPLATE_DISTANCE, TEMPLATE_FLAGLESS, TEMPLATE_FLAGS, TEMPLATE_FUSED, TEMPLATE_HANDLER, TEMPLATE_IMAGE,
-  TEMPLATE_IMMEDIATE, TEMPLATE_KEY, TEMPLATE_REGISTERS, TEMPLATE_SIZE, TEMPLATE_TERMINATOR, TERMINATOR_COUNT, TERMINATOR_COUNTDOWN, TERMINATOR_LINKS,
+  KEY_VALID, KEY_WIDE, LARGEST_BLOCK, MARK_SIZE, MOST_INSTRUCTIONS, NO_FRAME, RECORD_REGISTERS,
+  SELECT_BYTE, SELECT_GPR, SELECT_MMX, SELECT_XMM, SOURCE_OPCODE, SOURCE_REG, SOURCE_RM, STUB_CELL, STUB_PFN, STUB_SIZE, STUB_TARGET, TEMPLATE_BASE, TEMPLATE_BYTES,
+  TEMPLATE_CONDITION, TEMPLATE_COUNT_MASK, TEMPLATE_DISPLACEMENT, TEMPLATE_DISTANCE, TEMPLATE_FLAGLESS, TEMPLATE_FLAGS, TEMPLATE_FUSED, TEMPLATE_HANDLER, TEMPLATE_IMAGE,
+  TEMPLATE_IMMEDIATE, TEMPLATE_IMMEDIATE_AT, TEMPLATE_INDEX, TEMPLATE_KEY, TEMPLATE_NEXT, TEMPLATE_REGISTERS, TEMPLATE_SIZE, TEMPLATE_TERMINATOR, TERMINATOR_COUNT, TERMINATOR_COUNTDOWN, TERMINATOR_LINKS,
 } from '../cpu/code-layout';
 import { blockRoom, keepBlock } from './code-blocks';
 
 const PAGE_MASK: usize = 4095;
 /** Longest instruction (SDM 2A 2.3.11). */
 const LONGEST: usize = 15;
+/** Bytes that reading one looks at, at most, if it is too long. */
+const MOST_READ: usize = 64;
 const AVX_ENABLED: u32 = 32;
 
 // ---------------------------------------------------------------- the instruction in progress
@@ -215,8 +217,9 @@ export function newTemplate(host: usize): usize {
 }
 
 // ---------------------------------------------------------------- records
+/** Of the record there and nothing behind it: what may be overwritten has been written later, or not yet. */
 @inline function setLengths(record: usize, lengths: u32): void {
-  store<u8>(<usize>RECORD_LENGTHS + ((record - RECORDS) >> 5), <u8>lengths);
+  store<u64>(<usize>RECORD_LENGTHS + ((record - RECORDS) >> 3), <u64>lengths);
 }
 
 /** Writes the record of the instruction at `host`; answers its length, or 0 if it is left to others. */
@@ -232,8 +235,9 @@ function writeInstruction(host: usize, gva: u64, record: usize, context: u32): u
   if (flags & FLAG_AVX && !(context & AVX_ENABLED)) return 0;
   if (map >= <u32>FIRST_VEX_MAP && vvvv != 0 && !(flags & FLAG_VVVV)) return 0;
   template = found;
+  const bytes = <usize>load<u16>(found, TEMPLATE_BYTES);
   v128.store(record, v128.load(found, TEMPLATE_IMAGE));
-  v128.store(record, v128.load(found, TEMPLATE_IMAGE + 16), 16);
+  for (let part: usize = 16; part < bytes; part += 16) v128.store(record + part, v128.load(found + part, TEMPLATE_IMAGE));
   let field = record + RECORD_REGISTERS;
   for (let left = load<u32>(found, TEMPLATE_REGISTERS); left != 0; left >>= 8, field += 2)
     if (left & 255) store<u16>(field, <u16>registerField(left & 255));
@@ -242,7 +246,9 @@ function writeInstruction(host: usize, gva: u64, record: usize, context: u32): u
     const value = immediate(immediateKind);
     const mask = <i64>load<u8>(found, TEMPLATE_COUNT_MASK);
     if (mask != 0 && (value & mask) == 0) return 0;
-    store<i64>(record, value, RECORD_IMMEDIATE);
+    const place = record + <usize>load<u8>(found, TEMPLATE_IMMEDIATE_AT);
+    if (flags & FLAG_WIDE_IMMEDIATE) store<i64>(place, value);
+    else store<i32>(place, <i32>value);
   }
   const distanceKind = <u32>load<u8>(found, TEMPLATE_DISTANCE);
   if (distanceKind) distance = immediate(distanceKind);
@@ -250,27 +256,15 @@ function writeInstruction(host: usize, gva: u64, record: usize, context: u32): u
   if (length > LONGEST) return 0;
   const next = gva + <u64>length;
   if (flags & FLAG_MEMORY) {
-    store<u16>(record, <u16>base, RECORD_BASE);
-    store<u16>(record, <u16>index, RECORD_INDEX);
-    store<u8>(record, <u8>scale, RECORD_SCALE);
-    store<i64>(record, ripRelative ? displacement + <i64>next : displacement, RECORD_DISPLACEMENT);
+    store<u16>(record + <usize>load<u8>(found, TEMPLATE_BASE), <u16>base);
+    const indexed = <usize>load<u8>(found, TEMPLATE_INDEX);
+    if (indexed) store<u16>(record + indexed, <u16>(index | scale));
+    store<i64>(record + <usize>load<u8>(found, TEMPLATE_DISPLACEMENT), ripRelative ? displacement + <i64>next : displacement);
   }
   setLengths(record, <u32>length);
-  if (load<u16>(found, TEMPLATE_BYTES) != RECORD_SIZE) {
-    memory.fill(record + RECORD_SIZE, 0, RECORD_SIZE);
-    setLengths(record + RECORD_SIZE, 0);
-    if (flags & FLAG_NEEDS_NEXT) store<u64>(record, next, RECORD_SIZE);
-  }
+  const follows = <usize>load<u8>(found, TEMPLATE_NEXT);
+  if (follows) store<u64>(record + follows, next);
   return <u32>length;
-}
-
-function writeStub(stub: usize, handler: u32, target: u64, cell: usize, page: u64, pfn: u32): void {
-  store<u64>(stub, <u64>handler);
-  store<u64>(stub, target, STUB_TARGET);
-  store<u32>(stub, <u32>cell, STUB_CELL);
-  store<u32>(stub, pfn, STUB_PFN);
-  store<u64>(stub, page, STUB_PAGE);
-  setLengths(stub, 0);
 }
 
 /** Whether flags are dead before an instruction, given whether they are after it: as `deadBefore` of cpu/block-writer.ts. */
@@ -296,12 +290,13 @@ function chooseHandlers(count: i32, end: usize): void {
     if (fused) {
       const jump = <usize>load<u8>(templateAt(number + 1), TEMPLATE_CONDITION);
       store<u16>(record, load<u16>(found + (jump << 1), TEMPLATE_FUSED));
-      const second = record + RECORD_SIZE;
-      const lengths = <usize>RECORD_LENGTHS + ((record - RECORDS) >> 5);
-      store<u8>(lengths, <u8>(<u32>load<u8>(lengths) | (<u32>load<u8>(lengths, 1) << 4)));
+      const bytes = <usize>load<u16>(found, TEMPLATE_BYTES);
+      const lengths = <usize>RECORD_LENGTHS + ((record - RECORDS) >> 3);
+      const second = lengths + (bytes >> 3);
+      store<u8>(lengths, <u8>(<u32>load<u8>(lengths) | (<u32>load<u8>(second) << 4)));
       // The record of the jump is the second of the pair: it has no handler of its own.
-      store<u16>(second, 0);
-      setLengths(second, 0);
+      store<u16>(record + bytes, 0);
+      store<u8>(second, 0);
       fused = false;
     } else if (dropped) store<u16>(record, load<u16>(found, TEMPLATE_FLAGLESS));
     if (flags & FLAG_JUMPS && number > 0) {
@@ -318,19 +313,26 @@ function chooseHandlers(count: i32, end: usize): void {
  */
 export function buildBlock(gva: u64, host: usize, pfn: u32, context: u32): i32 {
   const first = <usize>load<u32>(CODE_NEXT);
-  if (first + LARGEST_BLOCK > <usize>RECORDS_END || !blockRoom()) return -1;
+  if (first + LARGEST_BLOCK > <usize>load<u32>(CODE_STUBS) || !blockRoom()) return -1;
   const page = <u32>(gva >> 12) & 4095;
   if (load<u8>(<usize>BREAK_PAGES + (page >> 3)) & (1 << (page & 7))) return -1;
   const pageEnd = (host | PAGE_MASK) + 1;
+  const memoryEnd = <usize>memory.size() << 16;
   let record = first;
   let code = host;
   let count = 0;
   let flags: u32 = 0;
   let last = first;
   do {
-    if (code + LONGEST > pageEnd) return -1;
+    if (code + MOST_READ > memoryEnd) return -1;
     const length = writeInstruction(code, gva + <u64>(code - host), record, context);
     if (length == 0) return -1;
+    // One that goes on on the next page is a block of its own, and none for here. What was taken for its end is of some other page, but that it crosses its beginning says.
+    if (code + length > pageEnd) {
+      if (count == 0) return -1;
+      flags = 0;
+      break;
+    }
     store<u32>(templates + (<usize>count << 2), <u32>template);
     count++;
     flags = load<u32>(template, TEMPLATE_FLAGS);
@@ -343,24 +345,29 @@ export function buildBlock(gva: u64, host: usize, pfn: u32, context: u32): i32 {
   const ends = (flags & FLAG_ENDS) != 0;
   const terminator = ends ? last + <usize>load<u16>(template, TEMPLATE_TERMINATOR) : record;
   if (!ends) {
-    writeStub(record, load<u32>(CODE_JUMP), 0, 0, 0, 0);
-    record += RECORD_SIZE;
+    store<u64>(record, <u64>load<u32>(CODE_JUMP));
+    store<u64>(record, 0, 8);
+    setLengths(record, 0);
+    record += MARK_SIZE;
   }
   store<u16>(terminator, <u16>count, TERMINATOR_COUNT);
   store<u32>(terminator, load<u32>(CODE_COUNTDOWN), TERMINATOR_COUNTDOWN);
   const linear = <u64>(<i64>gva >> 12);
   const links = terminator + TERMINATOR_LINKS;
-  if (!ends) record = addStub(record, links + 4, end, linear, pfn);
+  if (!ends) addStub(links + 4, end, linear, pfn);
   else if (flags & FLAG_TARGET) {
-    record = addStub(record, links, end, linear, pfn);
-    record = addStub(record, links + 4, end + <u64>distance, linear, pfn);
+    addStub(links, end, linear, pfn);
+    addStub(links + 4, end + <u64>distance, linear, pfn);
   }
   store<u32>(CODE_NEXT, <u32>record);
   return keepBlock(gva, <u32>first, pfn, <u32>count, <u32>(code - host), context);
 }
-/** A stub for the link at `cell`; answers what comes after it. */
-function addStub(stub: usize, cell: usize, target: u64, page: u64, pfn: u32): usize {
-  writeStub(stub, HANDLER_UNLINKED, target, cell, page, pfn);
+/** A stub for the link at `cell` of a block on a page. */
+function addStub(cell: usize, target: u64, page: u64, pfn: u32): void {
+  const stub = <usize>load<u32>(CODE_STUBS) - STUB_SIZE;
+  store<u32>(CODE_STUBS, <u32>stub);
+  store<u64>(stub, (<u64>cell << 32) | HANDLER_UNLINKED);
+  store<u64>(stub, target, STUB_TARGET);
+  store<u64>(stub, <u64>(<i64>target >> 12) == page ? <u64>pfn : <u64>NO_FRAME, STUB_PFN);
   store<u32>(cell, <u32>stub);
-  return stub + RECORD_SIZE;
 }

@@ -216,9 +216,9 @@ export function fill(gva: u64, write: bool): void {
 
 function dropJumps(bank: i32, page: u64, mask: u64): void {
   if (mask == PAGE_MASK && !((<u32>load<u8>(codePageByte(bank, page)) >> (<u32>(page >> 12) & 7)) & 1)) return;
-  // Indexes of a page's addresses have the bits above the page offset in common (BlockCache, `#jumpCacheEntry`): a quarter of the chunks.
+  // Indexes of a page's addresses have the bits above the page offset in common (JC_LOW, JC_HIGH): four chunks.
   let left = load<u64>(<usize>JC_USED + <usize>bank * 8);
-  if (mask == PAGE_MASK) left &= <u64>0xffff << ((((page >> 12) ^ (page >> 24)) & 3) << 4);
+  if (mask == PAGE_MASK) left &= <u64>0xf << ((((page >> 12) ^ (page >> 24)) & 15) << 2);
   const base = <usize>JC + <usize>bank * JC_BANK_BYTES;
   for (; left != 0; left &= left - 1) {
     let at = base + (<usize>ctz<u64>(left) << (JC_CHUNK_SHIFT + JC_SHIFT));

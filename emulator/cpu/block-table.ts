@@ -12,12 +12,6 @@ import type { CodeContext } from './fpu-traps.ts';
 import * as L from './layout.ts';
 import type { LinearMemory } from './state.ts';
 
-/** Set in the number of a block whose last instruction goes on on another page. */
-const CROSSES = 0x8000_0000;
-/** The number alone. */
-const NUMBER = 0x7fff_ffff;
-const NONE = -1;
-
 /** What `add` is told. */
 export interface NewBlock {
   readonly gva: number;
@@ -61,16 +55,15 @@ export class BlockTable {
   }
   /** Whether the largest block has room. */
   get hasRoom(): boolean {
-    return this.next + C.LARGEST_BLOCK <= L.RECORDS_END && this.core.blockRoom() !== 0;
+    return this.next + C.LARGEST_BLOCK <= this.mem.get32(L.CODE_STUBS) && this.core.blockRoom() !== 0;
   }
   get lengths(): RecordLengths {
     return this.#lengths;
   }
 
-  /** Number of a block, or -1. */
+  /** First record of a block, or 0. */
   find(gva: number, pfn: number, context: CodeContext, single: boolean): number {
-    const found = this.core.findBlock(gva, secondWord(gva, context, single), pfn);
-    return found === NONE ? NONE : found & NUMBER;
+    return this.core.findBlock(gva, secondWord(gva, context, single), pfn) & ~C.BLOCK_CROSSES;
   }
   /** Enters a block, whose records stand at `next` or before, as the one to be found at its address. */
   add(made: NewBlock): Block {
@@ -87,8 +80,8 @@ export class BlockTable {
     mem.set16(at + C.BLOCK_BYTES, made.end - made.gva);
     mem.set32(at + C.BLOCK_CONTEXT, made.context);
     this.core.linkFrame(number);
-    const crosses = made.secondPfn >= 0 ? CROSSES : 0;
-    this.core.addBlock(made.gva, secondWord(made.gva, made.context, made.single), made.pfn, number | crosses);
+    const crosses = made.secondPfn >= 0 ? C.BLOCK_CROSSES : 0;
+    this.core.addBlock(made.gva, secondWord(made.gva, made.context, made.single), made.pfn, made.record | crosses);
     return this.#make(number, made.system);
   }
   /** The block is not found any more. */

@@ -6,21 +6,12 @@ import type { CodeSegments } from './code-segments.ts';
 import { CHECK_SEGMENT, FUSED, handlerKey } from './interpreter/keys.ts';
 import type { HandlerTable } from './interpreter/keys.ts';
 import type { MemoryOperand } from './instruction.ts';
+import * as C from './code-layout.ts';
 import * as L from './layout.ts';
 import { writeGva } from './code-address.ts';
 import { pageOf } from './fetch.ts';
-import {
-  HANDLER,
-  LINEAR_32,
-  RECORD,
-  registerField,
-  SECOND_IMMEDIATE,
-  SECOND_MEMORY,
-  STUB,
-  TERMINATOR,
-  terminatorFollows,
-} from './records.ts';
-import type { Addressing } from './records.ts';
+import { HANDLER, layoutOf, LINEAR_32, RECORD_HANDLER, registerField, SEGMENT_CHECK_LAYOUT, STUB } from './records.ts';
+import type { Addressing, RecordLayout } from './records.ts';
 import type { LinearMemory } from './state.ts';
 import { formKey } from './table/forms.ts';
 
@@ -34,14 +25,19 @@ export interface RecordPlan {
   readonly handler: number;
   /** Instructions of the handler: one, or the two of a fused pair. */
   readonly instructions: number;
-  /** Records it takes, its terminator included. */
-  readonly records: number;
+  /** Of the record of each. */
+  readonly layouts: readonly RecordLayout[];
+  /** Bytes of all of it. */
+  readonly bytes: number;
   /** Offset of the terminator from the first record, or -1 if it does not end the block. */
   readonly terminator: number;
-  readonly needsNext: boolean;
   /** What the record before the first one's asks of the memory operand's segment (`segmentAccess`); 0: there is no such record. */
   readonly check: number;
 }
+/** Bytes of the record of a plan that checks an operand. */
+export const checkBytes = ({ check }: RecordPlan): number => (check ? SEGMENT_CHECK_LAYOUT.size : 0);
+/** Of what TypeScript executes: its operands are not read from here. */
+const SYSTEM_LAYOUT: RecordLayout = { ...layoutOf({ op: '', size: 0, operands: [] }, 'g'), size: C.MARK_SIZE };
 
 /** What the instructions of one shape and addressing have in common: found once, as names take time to make. */
 export interface Shape {
@@ -130,14 +126,15 @@ export class RecordWriter {
   #makeShape(insn: DecodedInstruction, how: Addressing, check = 0): Shape {
     const { row, operands } = insn;
     const key = handlerKey(formKey(insn), operands, how, false);
-    const handler =
-      this.#handlers.get(key) ?? this.#handlers.get(handlerKey(formKey(insn), operands, 'g', false)) ?? HANDLER.system;
-    const plan = this.#plan(insn, row.system ? HANDLER.system : handler, row.system ? 0 : check);
+    const exact = this.#handlers.get(key);
+    const handler = exact ?? this.#handlers.get(handlerKey(formKey(insn), operands, 'g', false)) ?? HANDLER.system;
+    const used = exact === undefined ? 'g' : how;
+    const plan = row.system ? SYSTEM_PLAN : this.#plan(insn, handler, used, check);
     const flagless = row.system ? undefined : this.#handlers.get(key + '!');
     return {
       key,
       plan,
-      flagless: flagless === undefined ? plan : this.#plan(insn, flagless, check),
+      flagless: flagless === undefined ? plan : this.#plan(insn, flagless, used, check),
       fused: new Map(),
       canDropFlags: canDropFlags(row),
       writesAllFlags: [...ALL_FLAGS].every((flag) => row.writes?.includes(flag)),
@@ -145,21 +142,17 @@ export class RecordWriter {
       harmless: HARMLESS.has(row.op) && (row.op === 'lea' || operands.every((operand) => operand.kind !== 'memory')),
     };
   }
-  #plan({ row, operands }: DecodedInstruction, handler: number, check: number): RecordPlan {
-    const needsNext = this.#needNext.has(handler);
-    const endsBlock = handler === HANDLER.system || row.branch !== undefined;
-    const follows = endsBlock ? terminatorFollows(operands, needsNext) : needsNext;
-    const first = check ? L.RECORD_SIZE : 0;
-    const terminator = endsBlock ? first + (follows ? L.RECORD_SIZE : 0) : -1;
-    return { handler, instructions: 1, records: (follows ? 2 : 1) + (check ? 1 : 0), terminator, needsNext, check };
+  #plan(insn: DecodedInstruction, handler: number, how: Addressing, check: number): RecordPlan {
+    if (handler === HANDLER.system) return SYSTEM_PLAN;
+    const layout = layoutOf(insn, how, insn.row.branch !== undefined, this.#needNext.has(handler));
+    const first = check ? SEGMENT_CHECK_LAYOUT.size : 0;
+    const terminator = layout.terminator < 0 ? -1 : first + layout.terminator;
+    return { handler, instructions: 1, layouts: [layout], bytes: first + layout.size, terminator, check };
   }
   #pair(first: Shape, jump: DecodedInstruction, mode: number): RecordPlan | undefined {
     if (first.fused.has(jump.shape)) return first.fused.get(jump.shape);
     const handler = this.#handlers.get(first.key + FUSED + this.#shape(jump, mode).key);
-    const plan =
-      handler === undefined
-        ? undefined
-        : { handler, instructions: 2, records: 2, terminator: L.RECORD_SIZE, needsNext: false, check: 0 };
+    const plan = handler === undefined ? undefined : pairOf(handler, first.plan, this.#shape(jump, mode).plan);
     first.fused.set(jump.shape, plan);
     return plan;
   }
@@ -173,69 +166,98 @@ export class RecordWriter {
     mode: number,
     base = 0,
   ): void {
-    const { handler, instructions, records, terminator, needsNext, check } = plan;
-    clear(this.mem.u32, first >>> 2, (records * L.RECORD_SIZE) >>> 2);
+    const { handler, layouts, bytes, check } = plan;
+    clear(this.mem.u32, first >>> 2, bytes >>> 2);
     if (check) this.#writeCheck(first, insns[index]!, mode, check);
-    const at = check ? first + L.RECORD_SIZE : first;
-    for (let i = 0; i < instructions; i++) this.#writeOperands(at + i * L.RECORD_SIZE, insns[index + i]!, mode);
-    this.mem.set16(at + RECORD.handler, handler);
-    if (needsNext) {
-      const insn = insns[index]!;
-      const next = terminator > 0 ? first + terminator : at + L.RECORD_SIZE;
-      const rip = insn.gva + BigInt(insn.length - base);
-      this.mem.set64(next + TERMINATOR.next, BigInt.asUintN(mode === MODE_64 ? 64 : 32, rip));
-    }
+    const begin = first + checkBytes(plan);
+    let at = begin;
+    layouts.forEach((layout, offset) => {
+      const insn = insns[index + offset]!;
+      if (handler !== HANDLER.system) this.#writeOperands(at, insn, layout, mode);
+      if (layout.next >= 0) {
+        const rip = insn.gva + BigInt(insn.length - base);
+        this.mem.set64(at + layout.next, BigInt.asUintN(mode === MODE_64 ? 64 : 32, rip));
+      }
+      at += layout.size;
+    });
+    this.mem.set16(begin + RECORD_HANDLER, handler);
   }
 
   /** The record that checks the memory operand of the instruction after it. */
   #writeCheck(at: number, { operands }: DecodedInstruction, mode: number, access: number): void {
-    this.#writeMemory(
-      at,
-      operands.find((operand) => operand.kind === 'memory')!,
-      mode,
-    );
-    this.mem.set32(at + RECORD.immediate, access);
-    this.mem.set16(at + RECORD.handler, this.#checkHandler);
+    const operand = operands.find(({ kind }) => kind === 'memory') as MemoryOperand;
+    this.#writeMemory(at, operand, SEGMENT_CHECK_LAYOUT, mode);
+    this.mem.set32(at + SEGMENT_CHECK_LAYOUT.immediates[0]!, access);
+    this.mem.set16(at + RECORD_HANDLER, this.#checkHandler);
   }
 
-  #writeOperands(at: number, insn: DecodedInstruction, mode: number): void {
+  #writeOperands(at: number, insn: DecodedInstruction, layout: RecordLayout, mode: number): void {
     const { mem } = this;
     let registers = 0;
     let immediates = 0;
     let memories = 0;
     for (const operand of insn.operands) {
       const register = registerField(operand);
-      if (register !== undefined) mem.set16(at + RECORD.registers[registers++]!, register);
+      if (register !== undefined) mem.set16(at + layout.registers[registers++]!, register);
       else if (operand.kind === 'immediate') {
-        mem.view.setBigInt64(at + (immediates++ ? SECOND_IMMEDIATE : RECORD.immediate), operand.value, true);
+        const place = at + layout.immediates[immediates++]!;
+        if (layout.immediateBytes === 8) mem.view.setBigInt64(place, operand.value, true);
+        else mem.set32(place, Number(BigInt.asIntN(32, operand.value)));
       } else if (operand.kind === 'memory') {
         if (memories++) {
-          mem.set16(at + SECOND_MEMORY.base, registerAddress(operand.base));
-          mem.set16(at + SECOND_MEMORY.segment, segmentBase(operand, mode));
-        } else this.#writeMemory(at, operand, mode);
+          mem.set16(at + layout.secondBase, registerAddress(operand.base));
+          mem.set16(at + layout.secondSegment, segmentBase(operand, mode));
+        } else this.#writeMemory(at, operand, layout, mode);
       }
     }
   }
-  #writeMemory(at: number, operand: MemoryOperand, mode: number): void {
+  #writeMemory(at: number, operand: MemoryOperand, layout: RecordLayout, mode: number): void {
     const { mem } = this;
-    mem.set16(at + RECORD.base, registerAddress(operand.base));
-    mem.set16(at + RECORD.index, registerAddress(operand.index));
-    mem.bytes[at + RECORD.scale] = operand.scale;
-    mem.bytes[at + RECORD.address] = (64 - operand.addressSize) | (mode === MODE_64 ? 0 : LINEAR_32);
-    mem.set16(at + RECORD.segment, segmentBase(operand, mode));
-    mem.view.setBigInt64(at + RECORD.displacement, operand.displacement, true);
+    mem.set16(at + layout.base, registerAddress(operand.base));
+    if (layout.index >= 0) mem.set16(at + layout.index, registerAddress(operand.index) | operand.scale);
+    if (layout.address >= 0)
+      mem.bytes[at + layout.address] = (64 - operand.addressSize) | (mode === MODE_64 ? 0 : LINEAR_32);
+    if (layout.segment >= 0) mem.set16(at + layout.segment, segmentBase(operand, mode));
+    mem.view.setBigInt64(at + layout.displacement, operand.displacement, true);
   }
 
-  /** A stub; for the link at `cell`, if not 0, of a block at `from` in the frame `pfn`. */
-  writeStub(at: number, handler: number, target: number, cell: number, from = 0, pfn = 0): void {
-    const { mem } = this;
-    mem.set32(at, handler);
-    mem.set32(at + 4, 0);
-    writeGva(mem, at + STUB.target, target);
-    mem.set32(at + STUB.cell, cell);
-    mem.set32(at + STUB.pfn, pfn);
-    writeGva(mem, at + STUB.page, pageOf(from));
+  /** A stub for the link at `cell` of a block at `from` in the frame `pfn`. */
+  writeStub(at: number, handler: number, target: number, cell: number, from: number, pfn: number): void {
+    this.writeMark(at, handler, target);
+    this.mem.set32(at + STUB.cell, cell);
+    this.mem.set32(at + STUB.pfn, pageOf(target) === pageOf(from) ? pfn : C.NO_FRAME);
+    this.mem.set32(at + STUB.pfn + 4, 0);
   }
+  /** A stub of no link, in place of a record. */
+  writeMark(at: number, handler: number, target: number): void {
+    this.mem.set32(at, handler);
+    this.mem.set32(at + STUB.cell, 0);
+    writeGva(this.mem, at + STUB.target, target);
+  }
+  /** The jump that ends a block no branch ends, but for count and link. */
+  writeJump(at: number): void {
+    this.writeMark(at, this.jumpHandler, 0);
+  }
+}
+
+const SYSTEM_PLAN: RecordPlan = {
+  handler: HANDLER.system,
+  instructions: 1,
+  layouts: [SYSTEM_LAYOUT],
+  bytes: SYSTEM_LAYOUT.size,
+  terminator: -1,
+  check: 0,
+};
+function pairOf(handler: number, first: RecordPlan, jump: RecordPlan): RecordPlan {
+  const layouts = [...first.layouts, ...jump.layouts];
+  return {
+    handler,
+    instructions: 2,
+    layouts,
+    bytes: first.bytes + jump.bytes,
+    terminator: first.bytes + jump.terminator,
+    check: 0,
+  };
 }
 
 /** Short: `fill` would take longer to begin. */

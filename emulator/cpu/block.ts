@@ -23,10 +23,13 @@ export class RecordLengths {
   constructor(readonly mem: LinearMemory) {}
 
   of(record: number): number {
-    return this.mem.bytes[L.RECORD_LENGTHS + (record - L.RECORDS) / L.RECORD_SIZE]!;
+    return this.mem.bytes[L.RECORD_LENGTHS + (record - L.RECORDS) / L.RECORD_UNIT]!;
   }
-  set(record: number, lengths: number): void {
-    this.mem.bytes[L.RECORD_LENGTHS + (record - L.RECORDS) / L.RECORD_SIZE] = lengths;
+  /** Of a record of so many bytes. */
+  set(record: number, bytes: number, lengths: number): void {
+    const at = L.RECORD_LENGTHS + (record - L.RECORDS) / L.RECORD_UNIT;
+    this.mem.bytes.fill(0, at, at + bytes / L.RECORD_UNIT);
+    this.mem.bytes[at] = lengths;
   }
 }
 
@@ -59,17 +62,16 @@ export class Block {
     this.#each((_, offset) => starts.push(offset));
     return starts;
   }
-  /** Record index of each instruction; those of a fused pair have the same. */
-  get slots(): number[] {
-    const slots: number[] = [];
-    this.#each((slot) => slots.push(slot));
-    return slots;
+  /** Record of each instruction; those of a fused pair have the same. */
+  get records(): number[] {
+    const records: number[] = [];
+    this.#each((record) => records.push(record));
+    return records;
   }
-  #each(visit: (slot: number, offset: number) => void): void {
-    for (let slot = 0, index = 0, offset = 0; index < this.count; slot++) {
-      const lengths = this.lengths.of(this.record + slot * L.RECORD_SIZE);
-      for (let rest = lengths; rest > 0; rest >>>= 4, index++) {
-        visit(slot, offset);
+  #each(visit: (record: number, offset: number) => void): void {
+    for (let record = this.record, index = 0, offset = 0; index < this.count; record += L.RECORD_UNIT) {
+      for (let rest = this.lengths.of(record); rest > 0; rest >>>= 4, index++) {
+        visit(record, offset);
         offset += rest & 15;
       }
     }

@@ -14,8 +14,10 @@ import type { Block, Refused, SystemStep } from './block.ts';
 import { Templates } from './templates.ts';
 import { CODE_CONTEXTS, fpuRefusal, modeOf } from './fpu-traps.ts';
 import type { CodeContext } from './fpu-traps.ts';
+import * as C from './code-layout.ts';
 import * as L from './layout.ts';
 import { HANDLER, MAX_BLOCK, STUB, TERMINATOR } from './records.ts';
+import { checkBytes } from './block-writer.ts';
 import type { RecordPlan, RecordWriter } from './block-writer.ts';
 import type { LinearMemory } from './state.ts';
 
@@ -104,9 +106,9 @@ export class BlockCache {
     if (host === 0) return undefined;
     const context = segments ? mode + segments.id * CODE_CONTEXTS : mode;
     const pfn = (host - L.RAM_BASE) >>> 12;
-    const number = this.#table.find(gva, pfn, context, single);
-    if (number >= 0) {
-      const known = this.#table.block(number);
+    const record = this.#table.find(gva, pfn, context, single);
+    if (record !== 0) {
+      const known = this.holding(record);
       if (this.#sameSecondPage(known)) return known;
       this.#table.remove(known);
     }
@@ -123,8 +125,8 @@ export class BlockCache {
   }
   /** As `at` for an address whose frame is known, but only if it is decoded. */
   known(gva: number, pfn: number, context: CodeContext): Block | undefined {
-    const number = this.#table.find(gva, pfn, context, false);
-    return number < 0 ? undefined : this.#table.block(number);
+    const record = this.#table.find(gva, pfn, context, false);
+    return record === 0 ? undefined : this.holding(record);
   }
   /**
    * The record to go on with at an address, entered in the link of the stub that led there (0: none did) and in the jump cache; 0 if there is none yet that
@@ -146,7 +148,7 @@ export class BlockCache {
 
   /** The block whose records or stubs hold an address. */
   holding(record: number): Block {
-    const slot = (record >>> 5) & (RECENT - 1);
+    const slot = (record >>> 4) & (RECENT - 1);
     if (this.#heldRecords[slot] === record) return this.#held[slot]!;
     const block = this.#table.block(this.#table.holding(record));
     this.#heldRecords[slot] = record;
@@ -223,9 +225,9 @@ export class BlockCache {
 
   #breakpointBlock(gva: number, pfn: number, context: CodeContext): Block {
     const record = this.#table.next;
-    this.writer.writeStub(record, HANDLER.breakpoint, gva, 0);
-    this.#table.next += L.RECORD_SIZE;
-    this.#setLengths(record, 1);
+    this.writer.writeMark(record, HANDLER.breakpoint, gva);
+    this.#table.next += C.MARK_SIZE;
+    this.#setLengths(record, C.MARK_SIZE, 1);
     const made = { gva, record, pfn, secondPfn: -1, end: gva + 1, count: 1, single: false, system: undefined, context };
     return this.#keep(made);
   }
@@ -251,72 +253,65 @@ export class BlockCache {
     for (const plan of this.writer.plan(insns, mode, single, segments)) {
       this.writer.write(at, plan, insns, index, mode, segments?.base);
       const second = plan.instructions > 1 ? insns[index + 1]!.length << 4 : 0;
-      for (let offset = 0; offset < plan.records; offset++) this.#setLengths(at + offset * L.RECORD_SIZE, 0);
       // The record of a segment check goes before the instruction's own.
-      lastRecord = plan.check ? at + L.RECORD_SIZE : at;
-      this.#setLengths(lastRecord, insns[index]!.length | second);
+      lastRecord = at + checkBytes(plan);
+      this.#setLengths(at, plan.bytes, 0);
+      this.#setLengths(lastRecord, plan.bytes - checkBytes(plan), insns[index]!.length | second);
       index += plan.instructions;
       if (plan.terminator >= 0) terminator = at + plan.terminator;
-      at += plan.records * L.RECORD_SIZE;
+      at += plan.bytes;
       last = plan;
     }
     let system = undecodable;
     if (undecodable) {
-      this.#setLengths(at, 1);
-      this.writer.writeStub(at, HANDLER.system, gva, 0);
-      at += L.RECORD_SIZE;
+      this.#setLengths(at, C.MARK_SIZE, 1);
+      this.writer.writeMark(at, HANDLER.system, gva);
+      at += C.MARK_SIZE;
     } else if (last!.handler === HANDLER.system) system = { insn: insns.at(-1)!, record: lastRecord };
-    else if (terminator >= 0) at = this.#link(at, terminator, insns, end, single, pfn);
+    else if (terminator >= 0) this.#link(terminator, insns, end, single, pfn);
     else at = this.#fallThrough(at, insns.length, end, single, gva, pfn);
     this.#table.next = at;
     const count = insns.length || 1;
     return this.#keep({ gva, record, pfn, secondPfn, end, count, single, system, context });
   }
-  #setLengths(record: number, lengths: number): void {
-    this.#table.lengths.set(record, lengths);
+  #setLengths(record: number, bytes: number, lengths: number): void {
+    this.#table.lengths.set(record, bytes, lengths);
   }
 
   /** Count, countdown and a stub for each link of a terminator. */
-  #link(
-    free: number,
-    terminator: number,
-    insns: readonly DecodedInstruction[],
-    end: number,
-    single: boolean,
-    pfn: number,
-  ): number {
+  #link(terminator: number, insns: readonly DecodedInstruction[], end: number, single: boolean, pfn: number): void {
     const { mem } = this;
     mem.set16(terminator + TERMINATOR.count, insns.length);
     mem.set32(terminator + TERMINATOR.countdown, this.countdown);
     const target = targetOf(insns.at(-1)!);
     if (target === undefined) {
       mem.set32(terminator + TERMINATOR.links + 4, 0);
-      return free;
+      return;
     }
     const from = toNumber(insns[0]!.gva);
-    this.#stub(free, terminator + TERMINATOR.links, end, single, from, pfn);
-    this.#stub(free + L.RECORD_SIZE, terminator + TERMINATOR.links + 4, target, single, from, pfn);
-    return free + 2 * L.RECORD_SIZE;
+    this.#stub(terminator + TERMINATOR.links, end, single, from, pfn);
+    this.#stub(terminator + TERMINATOR.links + 4, target, single, from, pfn);
   }
-  /** The stub of the link at `cell` of a block at `from`. */
-  #stub(at: number, cell: number, gva: number, single: boolean, from: number, pfn: number): void {
+  /** Makes the stub of the link at `cell` of a block at `from`. */
+  #stub(cell: number, gva: number, single: boolean, from: number, pfn: number): void {
+    const at = this.mem.get32(L.CODE_STUBS) - C.STUB_SIZE;
+    this.mem.set32(L.CODE_STUBS, at);
     this.writer.writeStub(at, single ? HANDLER.stop : HANDLER.unlinked, gva, cell, from, pfn);
-    this.#setLengths(at, 0);
     this.mem.set32(cell, at);
   }
   /** The end of a block that no branch ends: a jump to the next instruction, or the end of the single step. */
   #fallThrough(free: number, count: number, end: number, single: boolean, from: number, pfn: number): number {
     const { mem, writer } = this;
-    this.#setLengths(free, 0);
+    this.#setLengths(free, C.MARK_SIZE, 0);
     if (single) {
-      writer.writeStub(free, HANDLER.stop, end, 0);
-      return free + L.RECORD_SIZE;
+      writer.writeMark(free, HANDLER.stop, end);
+      return free + C.MARK_SIZE;
     }
-    writer.writeStub(free, writer.jumpHandler, 0, 0);
+    writer.writeJump(free);
     mem.set16(free + TERMINATOR.count, count);
     mem.set32(free + TERMINATOR.countdown, this.countdown);
-    this.#stub(free + L.RECORD_SIZE, free + TERMINATOR.links + 4, end, false, from, pfn);
-    return free + 2 * L.RECORD_SIZE;
+    this.#stub(free + TERMINATOR.links + 4, end, false, from, pfn);
+    return free + C.TERMINATOR_SIZE;
   }
 
   #keep(made: NewBlock): Block {
@@ -348,17 +343,16 @@ export class BlockCache {
   /** Enters a block in the link of the stub that led to it and in the jump cache of the bank in force. */
   connect(stub: number, block: Block): void {
     if (stub === 0) return this.#cacheJump(block.gva, block.record);
-    if (block.secondPfn < 0) this.#connect(stub, block.gva, block.pfn, block.record);
+    if (block.secondPfn < 0) this.#connect(stub, block.pfn, block.record);
     else if (this.mem.get32(stub + STUB.cell) !== 0) this.#goFar(stub);
     this.#cacheJump(block.gva, block.record);
   }
   /** The link goes to the block directly if both are on one page, else through the jump cache. */
-  #connect(stub: number, gva: number, pfn: number, record: number): void {
+  #connect(stub: number, pfn: number, record: number): void {
     const { mem } = this;
     const cell = mem.get32(stub + STUB.cell);
     if (cell === 0) return;
-    const near = mem.get32(stub + STUB.pfn) === pfn && readGva(mem, stub + STUB.page) === pageOf(gva);
-    if (near) mem.set32(cell, record);
+    if (mem.get32(stub + STUB.pfn) === pfn) mem.set32(cell, record);
     else this.#goFar(stub);
   }
   #goFar(stub: number): void {
@@ -388,7 +382,8 @@ export class BlockCache {
   }
   #jumpCacheEntry(gva: number): number {
     const low = gva >>> 0;
-    return this.mem.get32(L.JC_BASE) + (((low ^ (low >>> 12)) & (L.JC_ENTRIES - 1)) << L.JC_SHIFT);
+    const hash = (low >>> L.JC_LOW) ^ (low >>> L.JC_HIGH);
+    return this.mem.get32(L.JC_BASE) + ((hash & (L.JC_ENTRIES - 1)) << L.JC_SHIFT);
   }
   /** A terminator whose countdown ran out begins again. */
   restartCountdown(terminator: number): void {
@@ -412,7 +407,7 @@ export class BlockCache {
       const block = table.kill(number);
       this.#dead++;
       this.onDrop(block);
-      this.writer.writeStub(block.record, HANDLER.unlinked, block.gva, 0);
+      this.writer.writeMark(block.record, HANDLER.unlinked, block.gva);
       // Blocks of the other frame of a crossing instruction may link to it.
       this.dropFrame(block.pfn);
       if (block.secondPfn >= 0) this.dropFrame(block.secondPfn);

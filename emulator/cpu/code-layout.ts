@@ -3,30 +3,37 @@
  */
 
 // ---------------------------------------------------------------- records (records.ts says what they are)
-/** First to fourth register operand, u16 each. */
+/** The first register operand, u16; the others follow. */
 export const RECORD_REGISTERS = 2;
-export const RECORD_BASE = 8;
-export const RECORD_INDEX = 10;
-export const RECORD_SCALE = 12;
-export const RECORD_IMMEDIATE = 16;
-export const RECORD_DISPLACEMENT = 24;
 
-export const TERMINATOR_COUNT = 14;
-export const TERMINATOR_LINKS = 16;
-export const TERMINATOR_COUNTDOWN = 28;
+export const TERMINATOR_COUNT = 2;
+export const TERMINATOR_COUNTDOWN = 4;
+export const TERMINATOR_LINKS = 8;
+export const TERMINATOR_SIZE = 16;
 
+export const STUB_CELL = 4;
 export const STUB_TARGET = 8;
-export const STUB_CELL = 16;
-export const STUB_PFN = 20;
-export const STUB_PAGE = 24;
+export const STUB_PFN = 16;
+export const STUB_SIZE = 24;
+/** In place of a frame: the link never goes to the target directly. */
+export const NO_FRAME = 0xffff_ffff;
+/** A stub in place of a record: up to its frame. No block is smaller. */
+export const MARK_SIZE = 16;
 
 export const HANDLER_UNLINKED = 1;
 export const HANDLER_FAR = 3;
 
+/**
+ * Bytes from a block's first record on that an indirect jump to it reads a byte of each line of, for nothing but that the host fetches them at once and not one after
+ * the other: code that is gone to like this is often in no cache. Behind the last record is memory, too.
+ */
+export const TOUCHED_BYTES = 256;
+export const CACHE_LINE = 64;
+
 /** Instructions a block has at most. */
 export const MOST_INSTRUCTIONS = 32;
-/** Room for the largest block and its stubs. */
-export const LARGEST_BLOCK = 72 * 32;
+/** Room for the largest block, of records of 64 bytes, and its stubs. */
+export const LARGEST_BLOCK = 34 * 64;
 
 // ---------------------------------------------------------------- what is known of a block, 32 bytes
 /** Linear address. u64 */
@@ -36,6 +43,8 @@ export const BLOCK_RECORD = 8;
 export const BLOCK_PFN = 12;
 /** Frame of the second page when its last instruction crosses, or -1. i32 */
 export const BLOCK_SECOND_PFN = 16;
+/** With the address of its first record: the last instruction goes on on another page. */
+export const BLOCK_CROSSES = 1;
 /** The next of the same frame: number + 1, or 0. u32 */
 export const BLOCK_SIBLING = 20;
 /** Instructions. u8 */
@@ -103,7 +112,7 @@ export const TEMPLATE_FLAGS = 4;
 /** Handler in general, and when the flags it writes are dead. u16 each. */
 export const TEMPLATE_HANDLER = 8;
 export const TEMPLATE_FLAGLESS = 10;
-/** Bytes of its records. u16 */
+/** Bytes of its record. u16 */
 export const TEMPLATE_BYTES = 12;
 /** Offset of the terminator, if it ends a block. u16 */
 export const TEMPLATE_TERMINATOR = 14;
@@ -116,10 +125,16 @@ export const TEMPLATE_DISTANCE = 21;
 export const TEMPLATE_COUNT_MASK = 22;
 /** Condition of a conditional jump. u8 */
 export const TEMPLATE_CONDITION = 23;
-/** The record, but for what differs. 32 bytes. */
-export const TEMPLATE_IMAGE = 32;
+/** Where base, index, immediate and displacement stand in the record, and the address of the next instruction; 0: nowhere. u8 each. */
+export const TEMPLATE_BASE = 24;
+export const TEMPLATE_INDEX = 25;
+export const TEMPLATE_IMMEDIATE_AT = 26;
+export const TEMPLATE_DISPLACEMENT = 27;
+export const TEMPLATE_NEXT = 28;
 /** Handlers of the pairs with a conditional jump after it, by condition; 0: no such pair. u16 each. */
-export const TEMPLATE_FUSED = 64;
+export const TEMPLATE_FUSED = 32;
+/** The record, but for what differs. Up to 64 bytes. */
+export const TEMPLATE_IMAGE = 64;
 
 export const FLAG_ENDS = 1;
 /** A direct branch. */
@@ -132,7 +147,8 @@ export const FLAG_SEES_FLAGS = 32;
 export const FLAG_HARMLESS = 64;
 /** Its memory operand is that of ModRM. */
 export const FLAG_MEMORY = 128;
-export const FLAG_NEEDS_NEXT = 256;
+/** Its immediate takes 8 bytes. */
+export const FLAG_WIDE_IMMEDIATE = 256;
 export const FLAG_VVVV = 512;
 /** Needs the AVX state. */
 export const FLAG_AVX = 1024;

@@ -67,7 +67,7 @@ export interface CoreExports {
   // Decoded blocks (core/code-blocks.ts, core/code-build.ts). `second` is the second word of a slot of the index.
   clearBlocks(): void;
   blockRoom(): number;
-  /** Number of a block, with bit 31 set if its last instruction goes on on another page; or -1. */
+  /** First record of a block, with BLOCK_CROSSES; or 0. */
   findBlock(low: number, second: number, pfn: number): number;
   addBlock(low: number, second: number, pfn: number, block: number): void;
   removeBlock(low: number, second: number, pfn: number): void;

@@ -437,7 +437,7 @@ export class ExecutionEngine implements Engine {
     // Instructions before it, and their bytes.
     let index = 0;
     let offset = 0;
-    for (let record = block.record; record < op; record += L.RECORD_SIZE)
+    for (let record = block.record; record < op; record += L.RECORD_UNIT)
       for (let lengths = block.lengths.of(record); lengths > 0; lengths >>>= 4, index++) offset += lengths & 15;
     const gva = block.gva + offset;
     this.#count(index);

@@ -353,6 +353,9 @@ export const MAX_FRAMES = 0xc0000;
 // ---------------------------------------------------------------- jump caches: one a bank
 export const JC = 0xb00000;
 export const JC_ENTRIES = 16384;
+/** An address goes to the entry of the low bits of (address >> JC_LOW) ^ (address >> JC_HIGH): targets are rarely nearer to each other than 4 bytes. */
+export const JC_LOW = 2;
+export const JC_HIGH = 14;
 /** 16 bytes: gva u64, record u32, spare u32. */
 export const JC_SHIFT = 4;
 export const JC_BANK_BYTES = 0x40000;
@@ -365,8 +368,14 @@ export const JC_CHUNK_SHIFT = 8;
 
 // ---------------------------------------------------------------- decoded records
 export const RECORDS = 0x1200000;
-export const RECORDS_END = 0x10000000;
-export const RECORD_SIZE = 32;
+export const RECORDS_END = 0xe000000;
+/** Records take multiples of this. */
+export const RECORD_UNIT = 8;
+/**
+ * Lengths of the instructions of each record, one byte a unit: in that of its first unit the low four bits of its instruction, the high four of the second of a
+ * fused pair; 0 for what begins no instruction.
+ */
+export const RECORD_LENGTHS = 0xe000000;
 
 // ---------------------------------------------------------------- decoded blocks (core/code-blocks.ts, core/code-build.ts)
 /** Where the next record goes. u32. */
@@ -377,6 +386,8 @@ export const BLOCK_COUNT = 0x10000004;
 export const CODE_COUNTDOWN = 0x10000008;
 /** Handler of the jump that ends a block no branch ends. u32. */
 export const CODE_JUMP = 0x1000000c;
+/** The lowest stub: they fill the records' area from its end. u32. */
+export const CODE_STUBS = 0x10000010;
 /** 4,096 bits by bits 23:12 of an address: whether a breakpoint may stand on the page. */
 export const BREAK_PAGES = 0x10000100;
 export const BREAK_PAGES_BYTES = 512;
@@ -387,11 +398,6 @@ export const TEMPLATES = 0x10010000;
 export const TEMPLATE_COUNT = 16384;
 /** The latest block of each frame: number + 1, or 0. u32 a frame. */
 export const FRAME_BLOCKS = 0x10400000;
-/**
- * Lengths of the instructions of each record, one byte a record: the low four bits of its instruction, the high four of the second of a fused pair; 0 for
- * what begins no instruction (terminators, stubs).
- */
-export const RECORD_LENGTHS = 0x10800000;
 /** What is known of each block by its number, BLOCK_SIZE bytes a block (code-layout.ts). */
 export const BLOCKS = 0x11000000;
 export const BLOCK_SIZE = 32;

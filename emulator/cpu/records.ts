@@ -1,65 +1,116 @@
 /**
- * The decoded record: 32 bytes (RECORD_SIZE) an instruction, read by the interpreter's handlers.
+ * Decoded code: a record an instruction, read by the interpreter's handlers. A large program is bound by how many bytes of it are touched, so a record has what its
+ * handler reads and nothing else (`layoutOf`), in units of 8 bytes:
  *
- *   0 handler u16 | 2 first register u16 | 4 second u16 | 6 third u16 | 8 base u16 | 10 index u16 | 12 scale u8 | 13 address u8
- *   14 segment u16 | 16 immediate i64 | 24 displacement i64
+ *   handler u16 | registers u16 each | base u16 | index u16, with the scale in its low bits | segment u16 | address u8 | immediates i32 or i64 | displacement i64
  *
  * Registers, base, index and segment are addresses in linear memory (cpu/layout.ts): an absent one is that of ZERO, AH is that of RAX plus 1.
  *
- * A fourth register (VBLENDVPS) stands in place of the base: there is no memory operand then.
+ * The instruction that ends a block has the block's terminator behind its fields, which begins at its handler if it has none; where the instruction needs it the
+ * address of the next one follows:
  *
- * The record that ends a block also holds the block's terminator, and a record after it does when the instruction needs its own fields for operands
- * (`terminatorFollows`); that one then begins with the address of the next instruction:
- *
- *   0 next u64 (only in a record of its own) | 14 count u16 | 16 fall-through link u32 | 20 taken link u32 | 28 countdown u32
+ *   2 count u16 | 4 countdown u32 | 8 fall-through link u32 | 12 taken link u32
  *
  * A link is the address of the record to go on with. A stub is a record with its own handler and a target:
  *
- *   0 handler u16 | 8 target u64 | 16 cell u32, the link to be patched | 20 frame u32 and 24 linear page u64 that the link stands on
+ *   0 handler u16 | 4 cell u32, the link to be patched | 8 target u64 | 16 frame u32 that the link stands on, NO_FRAME if the target lies on another page
+ *
+ * Stubs of links stand apart from records, from the end of the area downwards: most are met once. Those in place of a record end before the frame.
  */
 import * as C from './code-layout.ts';
+import type { Form } from './emitter.ts';
 import type { Operand } from './instruction.ts';
 import * as L from './layout.ts';
 
-export const RECORD = {
-  handler: 0,
-  /** Of the first to fourth register operand. */
-  registers: [0, 2, 4, 6].map((at) => C.RECORD_REGISTERS + at) as [number, number, number, number],
-  base: C.RECORD_BASE,
-  index: C.RECORD_INDEX,
-  /** log2 of the scale. */
-  scale: C.RECORD_SCALE,
-  /** Bits 5:0: what to clear at the top of the effective address (64 minus address size); bit 7: linear addresses are 32 bits wide. */
-  address: 13,
-  /** Address of the segment base. */
-  segment: 14,
-  immediate: C.RECORD_IMMEDIATE,
-  displacement: C.RECORD_DISPLACEMENT,
-} as const;
-/** Second immediate (ENTER), in place of the displacement. */
-export const SECOND_IMMEDIATE = RECORD.displacement;
-/** Second memory operand (string instructions, which have no register operands): base and segment alone. */
-export const SECOND_MEMORY = { base: RECORD.registers[0], segment: RECORD.registers[1] } as const;
+/** Offset of the handler in every record. */
+export const RECORD_HANDLER = 0;
+/** In the field of the address: bits 5:0 what to clear at the top of the effective address (64 minus address size); this: linear addresses are 32 bits wide. */
 export const LINEAR_32 = 0x80;
+/** In the field of the index: log2 of the scale. Addresses of registers are multiples of 8. */
+export const SCALE_BITS = 7;
 
 export const TERMINATOR = {
-  /** Linear address of the next instruction, in a record of its own only. */
-  next: 0,
   /** Instructions of the block. */
   count: C.TERMINATOR_COUNT,
-  /** Links: fall-through, then taken. */
-  links: C.TERMINATOR_LINKS,
   /** Executions left until the block is hot. */
   countdown: C.TERMINATOR_COUNTDOWN,
+  /** Links: fall-through, then taken. */
+  links: C.TERMINATOR_LINKS,
 } as const;
 
 export const STUB = {
   handler: 0,
-  target: C.STUB_TARGET,
   cell: C.STUB_CELL,
+  target: C.STUB_TARGET,
   pfn: C.STUB_PFN,
-  page: C.STUB_PAGE,
 } as const;
+
+/** Where the fields of a record stand; -1 for what it does not have. */
+export interface RecordLayout {
+  /** Of the register operands in order. */
+  readonly registers: readonly number[];
+  readonly base: number;
+  readonly index: number;
+  readonly segment: number;
+  readonly address: number;
+  readonly displacement: number;
+  /** Of the second memory operand (string instructions). */
+  readonly secondBase: number;
+  readonly secondSegment: number;
+  readonly immediates: readonly number[];
+  /** Bytes of an immediate. */
+  readonly immediateBytes: 4 | 8;
+  readonly terminator: number;
+  /** Linear address of the next instruction. */
+  readonly next: number;
+  /** Bytes, a multiple of RECORD_UNIT. */
+  readonly size: number;
+}
+
+const aligned = (at: number, to: number): number => Math.ceil(at / to) * to;
+
+/**
+ * @param how 'g' for the general handlers, whose memory operand may be anything
+ * @param ends the instruction ends a block
+ */
+export function layoutOf(
+  { op, size, operands }: Pick<Form, 'op' | 'size' | 'operands'>,
+  how: Addressing,
+  ends = false,
+  needsNext = false,
+): RecordLayout {
+  const memories = operands.filter(({ kind }) => kind === 'memory').length;
+  const immediateCount = operands.filter(({ kind }) => kind === 'immediate').length;
+  // MOV alone has immediates of 64 bits.
+  const immediateBytes = op === 'mov' && size === 8 ? 8 : 4;
+  const general = how === 'g';
+  let at = C.RECORD_REGISTERS;
+  const take = (bytes: number, wanted: boolean): number => {
+    if (!wanted) return -1;
+    const from = aligned(at, bytes);
+    at = from + bytes;
+    return from;
+  };
+  const fields = {
+    registers: operands.filter((operand) => registerField(operand) !== undefined).map(() => take(2, true)),
+    base: take(2, memories > 0),
+    index: take(2, memories > 0 && how !== 'b'),
+    segment: take(2, memories > 0 && general),
+    secondBase: take(2, memories > 1),
+    secondSegment: take(2, memories > 1),
+    address: take(1, memories > 0 && general),
+    immediates: Array.from({ length: immediateCount }, () => take(immediateBytes, true)),
+    immediateBytes,
+    displacement: take(8, memories > 0),
+  } as const;
+  let terminator = -1;
+  if (ends) {
+    terminator = at === C.RECORD_REGISTERS ? 0 : aligned(at, L.RECORD_UNIT);
+    at = terminator + C.TERMINATOR_SIZE;
+  }
+  const next = take(8, needsNext);
+  return { ...fields, terminator, next, size: aligned(at, L.RECORD_UNIT) };
+}
 
 /** Handlers that are no instruction's. */
 export const HANDLER = {
@@ -114,7 +165,14 @@ export function registerField(operand: Operand): number | undefined {
   }
 }
 
-/** Whether a block end keeps its terminator in a record of its own. */
-export function terminatorFollows(operands: readonly Operand[], needsNext: boolean): boolean {
-  return needsNext || operands.some((operand) => operand.kind === 'memory' || operand.kind === 'immediate');
-}
+/** As a form, the record before an instruction that checks its memory operand: the operand, and what its segment is asked for (`segmentAccess`). */
+export const SEGMENT_CHECK: Form = {
+  op: 'check_segment',
+  size: 0,
+  operands: [
+    { kind: 'memory', base: 0, index: 0, scale: 0, displacement: 0n, segment: 0, addressSize: 32 },
+    { kind: 'immediate', value: 0n },
+  ],
+  rep: 'none',
+};
+export const SEGMENT_CHECK_LAYOUT = layoutOf(SEGMENT_CHECK, 'g');

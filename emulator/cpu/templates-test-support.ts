@@ -64,7 +64,8 @@ function built(t: TestEngine, pfn: number): string {
   const end = mem.get32(L.CODE_NEXT);
   const parts: [number, number][] = [
     [L.RECORDS, end - L.RECORDS],
-    [L.RECORD_LENGTHS, (end - L.RECORDS) / L.RECORD_SIZE],
+    [L.RECORD_LENGTHS, (end - L.RECORDS) / L.RECORD_UNIT],
+    [mem.get32(L.CODE_STUBS), L.RECORDS_END - mem.get32(L.CODE_STUBS)],
     [L.BLOCKS, L.BLOCK_SIZE],
     [L.CODE_BITMAP + pfn * 8, 8],
   ];

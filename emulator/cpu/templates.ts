@@ -12,6 +12,7 @@ import { AVX_ENABLED } from './fpu-traps.ts';
 import * as L from './layout.ts';
 import { Prefix, PREFIXES } from './prefixes.ts';
 import { HANDLER, registerField } from './records.ts';
+import type { RecordLayout } from './records.ts';
 import type { RecordWriter, Shape } from './block-writer.ts';
 import type { LinearMemory } from './state.ts';
 import { shiftByZero } from './table/shifts.ts';
@@ -129,11 +130,12 @@ export class Templates {
     if (!operands) return;
     const shape = this.writer.shape(insn);
     const { plan, flagless } = shape;
-    const alike = plan.records === flagless.records && plan.needsNext === flagless.needsNext;
+    const [layout] = plan.layouts as [RecordLayout];
+    const alike = plan.bytes === flagless.bytes && layout.next === flagless.layouts[0]!.next;
     if (plan.handler === HANDLER.system || !alike) return;
     const { mem } = this;
-    this.writer.write(at + C.TEMPLATE_IMAGE, plan, [insn], 0, MODE_64);
     mem.bytes.fill(0, at + C.TEMPLATE_FUSED, at + C.TEMPLATE_SIZE);
+    this.writer.write(at + C.TEMPLATE_IMAGE, plan, [insn], 0, MODE_64);
     operands.registers.forEach((selector, index) => {
       mem.bytes[at + C.TEMPLATE_REGISTERS + index] = selector;
     });
@@ -144,12 +146,25 @@ export class Templates {
     mem.bytes[at + C.TEMPLATE_CONDITION] = insn.condition ?? 0;
     mem.set32(at + C.TEMPLATE_FLAGS, flagsOf(insn, shape, operands));
     mem.set16(at + C.TEMPLATE_FLAGLESS, flagless.handler);
-    mem.set16(at + C.TEMPLATE_BYTES, plan.records * L.RECORD_SIZE);
+    mem.set16(at + C.TEMPLATE_BYTES, plan.bytes);
+    this.#place(at, layout);
     mem.set16(at + C.TEMPLATE_TERMINATOR, Math.max(plan.terminator, 0));
-    if (plan.records === 1)
+    if (plan.terminator < 0 && layout.next < 0)
       for (const condition of fusedConditions(insn))
         mem.set16(at + C.TEMPLATE_FUSED + condition * 2, this.writer.pairHandler(shape, condition));
     mem.set16(at + C.TEMPLATE_HANDLER, plan.handler);
+  }
+  /** Where the fields of its record stand. */
+  #place(at: number, layout: RecordLayout): void {
+    const { bytes } = this.mem;
+    const put = (to: number, field: number | undefined): void => {
+      bytes[at + to] = Math.max(field ?? 0, 0);
+    };
+    put(C.TEMPLATE_BASE, layout.base);
+    put(C.TEMPLATE_INDEX, layout.index);
+    put(C.TEMPLATE_IMMEDIATE_AT, layout.immediates[0]);
+    put(C.TEMPLATE_DISPLACEMENT, layout.displacement);
+    put(C.TEMPLATE_NEXT, layout.next);
   }
 }
 
@@ -165,7 +180,7 @@ function flagsOf({ row, op, compiled }: DecodedInstruction, shape: Shape, operan
     (shape.seesFlags ? C.FLAG_SEES_FLAGS : 0) |
     (shape.harmless ? C.FLAG_HARMLESS : 0) |
     (operands.memory ? C.FLAG_MEMORY : 0) |
-    (plan.needsNext ? C.FLAG_NEEDS_NEXT : 0) |
+    (plan.layouts[0]!.immediateBytes === 8 ? C.FLAG_WIDE_IMMEDIATE : 0) |
     (compiled.usesVvvv ? C.FLAG_VVVV : 0) |
     (needsAvx ? C.FLAG_AVX : 0)
   );

@@ -2,24 +2,24 @@
 import { CC_LOGIC, CC_SUB, EXIT_BUDGET, EXIT_FAULT, EXIT_LOOKUP, EXIT_SYSTEM, FAULT_EXCEPTION } from '../codes.ts';
 import type { Emitter, FlagKind, Form, Size, Value } from '../emitter.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
+import { CACHE_LINE } from '../code-layout.ts';
 import * as L from '../layout.ts';
 import {
   BUDGET_MARGIN,
   HANDLER,
   LINEAR_32,
-  RECORD,
   registerField,
+  SCALE_BITS,
   segmentAccess,
-  SECOND_IMMEDIATE,
-  SECOND_MEMORY,
   STUB,
   TERMINATOR,
 } from '../records.ts';
-import type { Addressing } from '../records.ts';
+import type { Addressing, RecordLayout } from '../records.ts';
 import type { Writer } from '../wasm/writer.ts';
 import { FLAG_KINDS, knownCondition } from './conditions.ts';
 import type { KnownFlags } from './conditions.ts';
 import { loadOf, MemoryEmitter, storeOf } from './memory.ts';
+import type { MemoryInstruction } from '../wasm/opcodes.ts';
 import type { Expression, Helper } from './values.ts';
 
 /** Parameters of every function that holds handlers. */
@@ -50,9 +50,9 @@ const VECTORS_WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   #form!: Form;
   #options!: HandlerOptions;
-  /** Offsets from the record in hand of this instruction's record and of its terminator. */
+  /** Offset from the record in hand of this instruction's record, and where its fields are in that. */
   #offset = 0;
-  #terminator = 0;
+  #layout!: RecordLayout;
   #known: KnownFlags | undefined;
   #addresses = new Map<Operand, Expression>();
   /** Set when the handler left for good. */
@@ -78,13 +78,12 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   /**
    * Begins one of its instructions.
    * @param offset of its record
-   * @param terminator of the terminator's record, if it ends a block
    */
-  beginInstruction(form: Form, options: HandlerOptions, offset: number, terminator: number): void {
+  beginInstruction(form: Form, options: HandlerOptions, offset: number, layout: RecordLayout): void {
     this.#form = form;
     this.#options = options;
     this.#offset = offset;
-    this.#terminator = terminator;
+    this.#layout = layout;
     this.#addresses = new Map();
     this.#ended = false;
     this.#usesNext = false;
@@ -99,6 +98,14 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
 
   get #record(): Expression {
     return this.local(PARAMETER.record, 'i32');
+  }
+  get #terminator(): number {
+    return this.#place(this.#layout.terminator);
+  }
+  /** Offset from the record in hand of a field of this instruction's. */
+  #place(field: number | undefined): number {
+    if (field === undefined || field < 0) throw new Error(`${this.#form.op}: its record has no such field`);
+    return this.#offset + field;
   }
   get #budget(): Expression {
     return this.local(PARAMETER.budget, 'i32');
@@ -196,16 +203,15 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
       if (address === undefined) throw new Error(`${this.#form.op}: a ${operand.kind} operand is not a register`);
       return this.i32(address);
     }
-    const field = RECORD.registers[index];
-    if (field === undefined) throw new Error(`${this.#form.op}: too many register operands`);
-    return this.peek('i32.load16_u', this.#record, this.#offset + field);
+    return this.#field(this.#layout.registers[index], 'i32.load16_u');
   }
   #immediate(operand: Operand, size: Size): Expression {
     if (operand.kind !== 'immediate') throw new Error(`${this.#form.op}: ${operand.kind} is not an immediate`);
     const index = this.#form.operands.filter((candidate) => candidate.kind === 'immediate').indexOf(operand);
     if (index < 0)
       return size === 8 ? this.i64(operand.value) : this.i32(Number(BigInt.asUintN(size * 8, operand.value)));
-    return this.peek(loadOf(size), this.#record, this.#offset + (index === 1 ? SECOND_IMMEDIATE : RECORD.immediate));
+    const narrow = size === 8 && this.#layout.immediateBytes === 4;
+    return this.#field(this.#layout.immediates[index], narrow ? 'i64.load32_s' : loadOf(size));
   }
 
   read(operand: Operand, size: Size): Expression {
@@ -294,12 +300,15 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     this.#addresses.set(operand, linear);
     return linear;
   }
-  #field(field: number, name: 'i32.load8_u' | 'i32.load16_u' | 'i64.load' | 'i64.load8_u'): Expression {
-    return this.peek(name, this.#record, this.#offset + field);
+  #field(field: number | undefined, name: MemoryInstruction): Expression {
+    return this.peek(name, this.#record, this.#place(field));
+  }
+  #scaled(index: Value): Expression {
+    const scale = this.op('i64.and', this.#field(this.#layout.index, 'i64.load8_u'), this.i64(SCALE_BITS));
+    return this.op('i64.shl', index, scale);
   }
   elementAddress(operand: Operand, index: Value): Expression {
-    const scaled = this.op('i64.shl', index, this.#field(RECORD.scale, 'i64.load8_u'));
-    const sum = this.op('i64.add', this.#effective(operand as MemoryOperand, 'b'), scaled);
+    const sum = this.op('i64.add', this.#effective(operand as MemoryOperand, 'b'), this.#scaled(index));
     return this.let(this.#linear(operand as MemoryOperand, this.#truncated(sum)));
   }
   #linearAddress(operand: MemoryOperand): Expression {
@@ -307,12 +316,8 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   }
   #linear(operand: MemoryOperand, effective: Expression): Expression {
     if (this.#options.addressing !== 'g') return effective;
-    const base = this.peek(
-      'i64.load',
-      this.#field(this.#isSecondMemory(operand) ? SECOND_MEMORY.segment : RECORD.segment, 'i32.load16_u'),
-      0,
-    );
-    const width = this.op('i64.and', this.#field(RECORD.address, 'i64.load8_u'), this.i64(LINEAR_32));
+    const base = this.peek('i64.load', this.#segmentOf(operand), 0);
+    const width = this.op('i64.and', this.#field(this.#layout.address, 'i64.load8_u'), this.i64(LINEAR_32));
     // Bit 7 of the field becomes a shift by 32.
     const clear = this.op('i64.shr_u', this.i64(-1), this.op('i64.shr_u', width, this.i64(2)));
     return this.op('i64.and', this.op('i64.add', base, effective), clear);
@@ -321,21 +326,26 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     if (operand.kind !== 'memory')
       throw new Error(`${this.#form.op}: a ${(operand as Operand).kind} operand has no address`);
     if (this.#isSecondMemory(operand))
-      return this.#truncated(this.peek('i64.load', this.#field(SECOND_MEMORY.base, 'i32.load16_u'), 0));
+      return this.#truncated(this.peek('i64.load', this.#field(this.#layout.secondBase, 'i32.load16_u'), 0));
     let sum = this.op(
       'i64.add',
-      this.peek('i64.load', this.#field(RECORD.base, 'i32.load16_u'), 0),
-      this.#field(RECORD.displacement, 'i64.load'),
+      this.peek('i64.load', this.#field(this.#layout.base, 'i32.load16_u'), 0),
+      this.#field(this.#layout.displacement, 'i64.load'),
     );
     if (addressing === 'b') return sum;
-    const index = this.peek('i64.load', this.#field(RECORD.index, 'i32.load16_u'), 0);
-    sum = this.op('i64.add', sum, this.op('i64.shl', index, this.#field(RECORD.scale, 'i64.load8_u')));
+    const register = this.op('i32.and', this.#field(this.#layout.index, 'i32.load16_u'), this.i32(~SCALE_BITS));
+    sum = this.op('i64.add', sum, this.#scaled(this.peek('i64.load', register, 0)));
     return addressing === 'x' ? sum : this.#truncated(sum);
   }
   #truncated(effective: Expression): Expression {
     // Shift counts are taken modulo 64, which hides LINEAR_32.
-    const clear = this.#field(RECORD.address, 'i64.load8_u');
+    const clear = this.#field(this.#layout.address, 'i64.load8_u');
     return this.op('i64.and', effective, this.op('i64.shr_u', this.i64(-1), clear));
+  }
+  /** Address of the base of its segment. */
+  #segmentOf(operand: Operand): Expression {
+    const { segment, secondSegment } = this.#layout;
+    return this.#field(this.#isSecondMemory(operand) ? secondSegment : segment, 'i32.load16_u');
   }
   #isSecondMemory(operand: Operand): boolean {
     return (
@@ -357,10 +367,7 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
     return this.#truncated(offset as Expression);
   }
   segmentAddress(segment: Operand | 'stack', offset: Value, bytes: number, write: boolean): Expression {
-    const place =
-      segment === 'stack'
-        ? this.i32(L.SS)
-        : this.#field(this.#isSecondMemory(segment) ? SECOND_MEMORY.segment : RECORD.segment, 'i32.load16_u');
+    const place = segment === 'stack' ? this.i32(L.SS) : this.#segmentOf(segment);
     return this.#checkedAddress(place, offset, this.i32(segmentAccess(bytes, write)));
   }
   #checkedAddress(segment: Value, offset: Value, access: Value): Expression {
@@ -371,8 +378,8 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   /** The whole of the record that checks an operand before its instruction. */
   checkSegment(): void {
     const [operand] = this.#form.operands as [MemoryOperand];
-    const segment = this.#field(RECORD.segment, 'i32.load16_u');
-    this.#checkedAddress(segment, this.#effective(operand), this.peek('i32.load', this.#record, RECORD.immediate));
+    const access = this.#field(this.#layout.immediates[0], 'i32.load');
+    this.#checkedAddress(this.#segmentOf(operand), this.#effective(operand), access);
   }
 
   // ---- flags
@@ -465,7 +472,9 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
       this.#spend();
       this.#lookUp();
     });
-    this.#go(this.let(this.peek('i32.load', entry, 8)));
+    const record = this.let(this.peek('i32.load', entry, 8));
+    this.touch(record, CACHE_LINE);
+    this.#go(record);
   }
   /** Goes on at RIP, which the jump cache does not have. A function of its own leaves that to its caller. */
   #lookUp(): void {
@@ -483,14 +492,14 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   }
   #jumpCacheEntry(gva: Expression): Expression {
     const low = this.let(this.op('i32.wrap_i64', gva));
-    const hash = this.op('i32.xor', low, this.op('i32.shr_u', low, this.i32(12)));
+    const shifted = (bits: number): Value => this.op('i32.shr_u', low, this.i32(bits));
+    const hash = this.op('i32.xor', shifted(L.JC_LOW), shifted(L.JC_HIGH));
     const offset = this.op('i32.shl', this.op('i32.and', hash, this.i32(L.JC_ENTRIES - 1)), this.i32(L.JC_SHIFT));
     return this.let(this.op('i32.add', offset, this.peek('i32.load', this.i32(0), L.JC_BASE)));
   }
   nextRip(): Expression {
     this.#usesNext = true;
-    // Without a terminator the address stands in a record after the instruction's.
-    return this.peek('i64.load', this.#record, (this.#terminator || this.#offset + L.RECORD_SIZE) + TERMINATOR.next);
+    return this.#field(this.#layout.next, 'i64.load');
   }
 
   // ---- handlers of stubs

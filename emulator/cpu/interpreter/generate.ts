@@ -5,8 +5,7 @@
 import { EXIT_BREAK, EXIT_LOOKUP, EXIT_STOP, EXIT_SYSTEM, EXIT_UNLINKED } from '../codes.ts';
 import type { Semantic } from '../emitter.ts';
 import * as L from '../layout.ts';
-import { BUDGET_MARGIN, HANDLER, terminatorFollows } from '../records.ts';
-import type { Operand } from '../instruction.ts';
+import { BUDGET_MARGIN, HANDLER, layoutOf, SEGMENT_CHECK, SEGMENT_CHECK_LAYOUT } from '../records.ts';
 import type { TableForm } from '../table/forms.ts';
 import { isString } from '../table/legacy.ts';
 import { buildModule } from '../wasm/module.ts';
@@ -168,17 +167,18 @@ function emitHandler(
   const { form: last } = steps.at(-1)!;
   const needsNext = steps.length === 1 && usesNext(steps[0]!, semantics(last.op)!, emitter.placement, helper);
   const endsBlock = last.row.branch !== undefined;
-  const lastRecord = (steps.length - 1) * L.RECORD_SIZE;
-  const terminator = endsBlock && terminatorFollows(last.operands, needsNext) ? lastRecord + L.RECORD_SIZE : lastRecord;
   emitter.beginHandler();
-  steps.forEach(({ form, options }, index) => {
-    emitter.beginInstruction(form, options, index * L.RECORD_SIZE, terminator);
+  let end = 0;
+  for (const { form, options } of steps) {
+    const layout = layoutOf(form, options.addressing, endsBlock && form === last, needsNext);
+    emitter.beginInstruction(form, options, end, layout);
     semantics(form.op)!(emitter, form);
-  });
+    end += layout.size;
+  }
   if (endsBlock) {
     if (!emitter.ended) emitter.w.unreachable();
   } else if (emitter.ended) throw new Error(`${key} ends the block, its table row does not`);
-  else emitter.next(lastRecord + (needsNext ? 2 : 1) * L.RECORD_SIZE);
+  else emitter.next(end);
   return needsNext;
 }
 
@@ -187,26 +187,11 @@ function emitSegmentCheck(helper: (name: string) => Helper): DefinedFunction {
   const w = new Writer(64);
   const emitter = new InterpreterEmitter(w, helper, { tlbBase: undefined, dispatch: undefined }, 2);
   emitter.beginHandler();
-  emitter.beginInstruction(
-    { op: CHECK_SEGMENT, size: 0, operands: [CHECKED_OPERAND], rep: 'none' },
-    { addressing: 'g', dropFlags: false },
-    0,
-    0,
-  );
+  emitter.beginInstruction(SEGMENT_CHECK, { addressing: 'g', dropFlags: false }, 0, SEGMENT_CHECK_LAYOUT);
   emitter.checkSegment();
-  emitter.next(L.RECORD_SIZE);
+  emitter.next(SEGMENT_CHECK_LAYOUT.size);
   return { type: HANDLER_TYPE, locals: emitter.locals, body: w.finish() };
 }
-const CHECKED_OPERAND: Operand = {
-  kind: 'memory',
-  base: 0,
-  index: 0,
-  scale: 0,
-  displacement: 0n,
-  segment: 0,
-  addressSize: 32,
-};
-
 function findAccesses(
   forms: readonly TableForm[],
   semantics: (op: string) => Semantic | undefined,
@@ -217,7 +202,7 @@ function findAccesses(
     if (isString(form.op) || !form.operands.some(({ kind }) => kind === 'memory')) continue;
     const probe = new AccessProbe(helper);
     probe.beginHandler();
-    probe.beginInstruction(form, { addressing: 'g', dropFlags: false }, 0, 0);
+    probe.beginInstruction(form, { addressing: 'g', dropFlags: false }, 0, layoutOf(form, 'g', true, true));
     semantics(form.op)!(probe, form);
     if (probe.access !== 0) accesses[form.key] = probe.access;
   }
@@ -238,7 +223,7 @@ function usesNext(
     2,
   );
   probe.beginHandler();
-  probe.beginInstruction(form, options, 0, 0);
+  probe.beginInstruction(form, options, 0, layoutOf(form, options.addressing, true, true));
   semantic(probe, form);
   return probe.usesNext;
 }

@@ -5,6 +5,7 @@
  * crosses a page misses.
  */
 import type { Size, Value, ValueType } from '../emitter.ts';
+import { CACHE_LINE, TOUCHED_BYTES } from '../code-layout.ts';
 import * as L from '../layout.ts';
 import type { MemoryInstruction } from '../wasm/opcodes.ts';
 import { typeOf, ValueEmitter } from './values.ts';
@@ -88,6 +89,14 @@ export abstract class MemoryEmitter extends ValueEmitter {
     const host = this.call(helper, address, this.i32(bytes), this.site());
     this.faultIf(this.op('i32.eq', host, this.i32(-1)));
     this.push(host);
+  }
+
+  /** Has the host fetch the lines of a block's records, from this one on (code-layout.ts, TOUCHED_BYTES). */
+  touch(record: Value, from = 0): void {
+    for (let line = from; line < TOUCHED_BYTES; line += CACHE_LINE) {
+      this.push(this.peek('i32.load8_u', record, line));
+      this.w.plain(0x1a); // drop
+    }
   }
 
   faultIf(condition: Value): void {

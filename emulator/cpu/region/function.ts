@@ -453,7 +453,7 @@ class RegionFunction {
     if (target && guard === undefined) return this.#goTo(node, edge);
     if (target && guard !== undefined) {
       const low = guard >>> 0;
-      const offset = ((low ^ (low >>> 12)) & JC_MASK) << L.JC_SHIFT;
+      const offset = (((low >>> L.JC_LOW) ^ (low >>> L.JC_HIGH)) & JC_MASK) << L.JC_SHIFT;
       const base = e.at('i32.load', e.i32(0), L.JC_BASE);
       const hit = e.op('i64.eq', e.at('i64.load', base, offset), e.i64(toBigint(guard)));
       const same = e.op('i32.eq', e.at('i32.load', base, offset + 8), e.i32(target.code.block.record));
@@ -469,7 +469,8 @@ class RegionFunction {
   #indirect(node: RegionNode, target: Value): void {
     const e = this.#e;
     const low = e.let(e.op('i32.wrap_i64', target));
-    const hash = e.op('i32.xor', low, e.op('i32.shr_u', low, e.i32(12)));
+    const shifted = (bits: number): Value => e.op('i32.shr_u', low, e.i32(bits));
+    const hash = e.op('i32.xor', shifted(L.JC_LOW), shifted(L.JC_HIGH));
     const offset = e.op('i32.shl', e.op('i32.and', hash, e.i32(JC_MASK)), e.i32(L.JC_SHIFT));
     const entry = e.let(e.op('i32.add', offset, e.at('i32.load', e.i32(0), L.JC_BASE)));
     e.when(e.op('i64.ne', e.at('i64.load', entry), target));
@@ -486,6 +487,7 @@ class RegionFunction {
       e.know(knowledge);
       this.#w.end();
     }
+    e.touch(record);
     if (node.code.insns.at(-1)!.row.branch === 'return') e.leave(record);
     else this.#leaveTo(record, node.code.terminator);
   }

@@ -271,10 +271,9 @@ export function decodeBlock(blocks: BlockCache, block: Block, mode: CodeMode): R
   for (const plan of writer.plan(insns, mode, false)) {
     for (let index = 0; index < plan.instructions; index++) handlers.push(plan.handler);
     if (plan.terminator >= 0) terminator = at + plan.terminator;
-    at += plan.records * L.RECORD_SIZE;
+    at += plan.bytes;
   }
   if (block.system) terminator = 0;
   else if (terminator === 0) terminator = at;
-  const records = block.slots.map((slot) => block.record + slot * L.RECORD_SIZE);
-  return { block, insns, records, handlers, terminator };
+  return { block, insns, records: block.records, handlers, terminator };
 }
