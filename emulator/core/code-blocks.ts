@@ -167,21 +167,21 @@ function cacheJump(gva: u64, record: u32): void {
   store<u32>(word, load<u32>(word) | (1 << (<u32>chunk & 31)));
 }
 
-/** Number of the block with a first record: they stand in the order of numbers. */
-function numberOf(record: u32): i32 {
-  let low = 0;
-  let high = load<i32>(BLOCK_COUNT) - 1;
+/** The block whose records hold an address: they stand in the order of blocks. */
+export function blockHolding(record: u32): usize {
+  let low: u32 = 0;
+  let high = load<u32>(BLOCK_COUNT) - 1;
   while (low < high) {
     const middle = (low + high + 1) >> 1;
-    if (load<u32>(blockAt(middle), BLOCK_RECORD) <= record) low = middle;
+    if (load<u32>(<usize>BLOCKS + <usize>middle * BLOCK_SIZE, BLOCK_RECORD) <= record) low = middle;
     else high = middle - 1;
   }
-  return low;
+  return <usize>BLOCKS + <usize>low * BLOCK_SIZE;
 }
 /** As `codeRecord` for a block whose last instruction goes on on the next page, if that is the frame it was decoded from. Links do not lead to such directly. */
 function crossing(gva: u64, record: u32, stub: usize): u32 {
   const host = codeAt((gva | 0xfff) + 1);
-  if (host == 0 || (host - <u32>RAM_BASE) >> 12 != load<u32>(blockAt(numberOf(record)), BLOCK_SECOND_PFN)) return 0;
+  if (host == 0 || (host - <u32>RAM_BASE) >> 12 != load<u32>(blockHolding(record), BLOCK_SECOND_PFN)) return 0;
   if (stub && load<u32>(stub, STUB_CELL)) store<u16>(stub, HANDLER_FAR);
   cacheJump(gva, record);
   return record;

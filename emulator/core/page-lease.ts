@@ -3,14 +3,14 @@
  * and after the delivery of such a fault. TypeScript takes the lease back whenever it does anything that a lease depends on.
  */
 import {
-  ACTIVITY, BLOCK_COUNT, BLOCK_SIZE, BLOCKS, BUDGET, CODE_MODE, CR2, FAULT_GPA, FAULT_KIND, FAULT_QUALIFICATION, GPR, INTERRUPTIBILITY, LEASE, LEASE_EPT_READ,
+  ACTIVITY, BUDGET, CODE_MODE, CR2, FAULT_GPA, FAULT_KIND, FAULT_QUALIFICATION, GPR, INTERRUPTIBILITY, LEASE, LEASE_EPT_READ,
   LEASE_EPT_WRITE, LEASE_FRAME, LEASE_FRAME_END, LEASE_GPA, LEASE_GPA_END, LEASE_HVA, LEASE_INSTALLED, LEASE_LAST, LEASE_LEAF_HIGH, LEASE_REGISTERS, LEASE_SERVED,
-  LEASE_TAKEN, LEASE_WRITABLE, LEASE_ZERO, MSR_KERNEL_GS_BASE, OP, PENDING_EVENTS, RECORD_LENGTHS, RECORD_SIZE, RECORDS, RIP, SUPPLY_EPT_LEAF, SUPPLY_FRAME, SUPPLY_HVA,
+  LEASE_TAKEN, LEASE_WRITABLE, LEASE_ZERO, MSR_KERNEL_GS_BASE, OP, PENDING_EVENTS, RECORD_LENGTHS, RECORD_UNIT, RECORDS, RIP, SUPPLY_EPT_LEAF, SUPPLY_FRAME, SUPPLY_HVA,
   SUPPLY_INSTALLED, SUPPLY_LEAF, SUPPLY_LEAF_HIGH, SUPPLY_NEEDED, SUPPLY_RECYCLED, SYSTEM_FLAGS, WATCHES,
 } from '../cpu/layout';
 import { BLOCK_GVA, BLOCK_RECORD } from '../cpu/code-layout';
 import { FAULT_EPT_VIOLATION, SUPPLY_RETURNED } from '../cpu/codes';
-import { codeRecord } from './code-blocks';
+import { blockHolding, codeRecord } from './code-blocks';
 import { supplyPage } from './page-supply';
 import { mayInterrupt } from './vm-transitions';
 
@@ -27,18 +27,6 @@ const QUALIFICATION_GVA: u32 = 0x80;
 const PTE_PRESENT: u32 = 1;
 const PTE_WRITABLE: u32 = 2;
 const PTE_USER: u32 = 4;
-
-/** The block whose records hold an address: they stand in the order of blocks. */
-function blockHolding(record: u32): usize {
-  let low: u32 = 0;
-  let high = load<u32>(BLOCK_COUNT) - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (load<u32>(<usize>BLOCKS + <usize>middle * BLOCK_SIZE, BLOCK_RECORD) <= record) low = middle;
-    else high = middle - 1;
-  }
-  return <usize>BLOCKS + <usize>low * BLOCK_SIZE;
-}
 
 /** Nothing that makes instructions more than themselves: no stepping, shadows, events, watched ranges. */
 @inline function isPlain(): bool {
@@ -84,8 +72,8 @@ export function serveLeased(): i32 {
   const block = blockHolding(op);
   let offset: u64 = 0;
   let budget = load<i32>(BUDGET);
-  for (let record = load<u32>(block, BLOCK_RECORD); record < op; record += RECORD_SIZE) {
-    for (let lengths: u32 = load<u8>(<usize>RECORD_LENGTHS + <usize>((record - RECORDS) / RECORD_SIZE)); lengths > 0; lengths >>= 4) {
+  for (let record = load<u32>(block, BLOCK_RECORD); record < op; record += RECORD_UNIT) {
+    for (let lengths: u32 = load<u8>(<usize>RECORD_LENGTHS + <usize>((record - RECORDS) / RECORD_UNIT)); lengths > 0; lengths >>= 4) {
       offset += lengths & 15;
       budget--;
     }
