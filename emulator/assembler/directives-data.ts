@@ -12,6 +12,8 @@ import { fixedDistance } from './sections.ts';
 import { f32Bytes, f64Bytes, f80Bytes } from './floats.ts';
 import { leb128 } from './layout.ts';
 
+const TOO_LARGE = 'this would make the section larger than 1 GB';
+
 function list(cursor: Cursor, one: () => void): void {
   if (cursor.done) return;
   do one();
@@ -51,16 +53,17 @@ function strings(terminated: boolean): Directive {
 }
 
 function floats(bytesOf: (value: string) => number[]): Directive {
-  return (assembler, cursor) =>
-    list(cursor, () => {
-      cursor.skip();
-      const text = /^(0[a-z])?([-+]?(\d+\.?\d*(e[-+]?\d+)?|\.\d+(e[-+]?\d+)?|inf(inity)?|s?nan))/i.exec(
-        cursor.text.slice(cursor.at),
-      );
-      if (!text) return cursor.fail('expected a floating-point number');
-      cursor.at += text[0].length;
-      assembler.sections.bytes(bytesOf(text[2]!));
-    });
+  return (assembler, cursor) => list(cursor, () => assembler.sections.bytes(bytesOf(float(cursor))));
+}
+/** A number as the source has it. */
+function float(cursor: Cursor): string {
+  cursor.skip();
+  const text = /^(0[a-z])?([-+]?(\d+\.?\d*(e[-+]?\d+)?|\.\d+(e[-+]?\d+)?|inf(inity)?|s?nan))/i.exec(
+    cursor.text.slice(cursor.at),
+  );
+  if (!text) return cursor.fail('expected a floating-point number');
+  cursor.at += text[0].length;
+  return text[2]!;
 }
 
 /** `.align` in bytes on ELF for x86. */
@@ -94,12 +97,27 @@ function align(assembler: Assembler, cursor: Cursor, isPower: boolean, width: 1 
   });
 }
 
-const space: Directive = (assembler, cursor, statement) => {
-  const count = parseExpression(cursor, assembler);
-  const value = cursor.take(',') ? assembler.absolute(cursor) : 0n;
-  cursor.end();
-  fill(assembler, statement, count, 1, value);
-};
+/** So many values of a width, 0 if none is named. */
+function cells(width: number): Directive {
+  return (assembler, cursor, statement) => {
+    const count = parseExpression(cursor, assembler);
+    const value = cursor.take(',') ? assembler.absolute(cursor) : 0n;
+    cursor.end();
+    fill(assembler, statement, count, width, value);
+  };
+}
+const space = cells(1);
+
+function floatCells(bytesOf: (value: string) => number[]): Directive {
+  return (assembler, cursor) => {
+    const count = Number(assembler.absolute(cursor));
+    const one = bytesOf(cursor.take(',') ? float(cursor) : '0');
+    cursor.end();
+    const total = Math.max(0, count) * one.length;
+    if (total > 1 << 30) throw new AssemblyError(TOO_LARGE);
+    assembler.sections.bytes(Array.from({ length: total }, (_, index) => one[index % one.length]!));
+  };
+}
 
 function fill(
   assembler: Assembler,
@@ -111,8 +129,7 @@ function fill(
   const reduced = reduce(count, fixedDistance);
   if (reduced && isConstant(reduced)) {
     if (reduced.constant < 0n) throw new AssemblyError('the size is negative');
-    if (reduced.constant * BigInt(width) > 1n << 30n)
-      throw new AssemblyError('this would make the section larger than 1 GB');
+    if (reduced.constant * BigInt(width) > 1n << 30n) throw new AssemblyError(TOO_LARGE);
     // Small ones are plain bytes, so that distances over them are known.
     const total = Number(reduced.constant) * width;
     if (total <= 4096) {
@@ -143,6 +160,21 @@ export const dataDirectives: Readonly<Record<string, Directive>> = {
   'dc.s': floats(f32Bytes),
   'dc.d': floats(f64Bytes),
   'dc.x': floats(f80Bytes),
+  ds: cells(2),
+  'ds.b': cells(1),
+  'ds.w': cells(2),
+  'ds.l': cells(4),
+  'ds.s': cells(4),
+  'ds.d': cells(8),
+  'ds.p': cells(10),
+  'ds.x': cells(10),
+  dcb: cells(2),
+  'dcb.b': cells(1),
+  'dcb.w': cells(2),
+  'dcb.l': cells(4),
+  'dcb.s': floatCells(f32Bytes),
+  'dcb.d': floatCells(f64Bytes),
+  'dcb.x': floatCells(f80Bytes),
   value: integers(2),
   short: integers(2),
   hword: integers(2),

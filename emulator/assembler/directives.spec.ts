@@ -205,6 +205,31 @@ const CASES: Readonly<Record<string, string>> = {
     .dc.s 1.5, -0.1
     .dc.d 2.5
     .dc.x 3.5`,
+  '.ds, .dcb': `
+    .ds 3
+    .ds.b 3, 1
+    .ds.w 2, 0x1234
+    .ds.l 2, 0x12345678
+    .ds.s 2
+    .ds.d 2, 5
+    .ds.p 1
+    .ds.x 2
+    .ds.x 1, 3
+    .dcb 2, 7
+    .dcb.b 3, 1
+    .dcb.w 2, 0x1234
+    .dcb.l 2, 0x12345678
+    .dcb.s 2, 1.5
+    .dcb.d 2, 2.5
+    .dcb.x 1, 3.5
+    .dcb.b 3
+    .ds.w 2, -2
+    .dcb.l 2
+    .dcb.w 2, -1
+    .ds.d 1, 0x123456789abcdef
+    .dcb.d 0, 1
+    .ds.b 4200, 7
+    .ds.x 420, 7`,
   '.cfi: every instruction': `
     .text
     .globl f
