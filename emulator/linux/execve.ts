@@ -58,7 +58,7 @@ export function replaceProgram(
   leaveOldProgram(linux, task);
   process.mm = fresh;
   releaseMemoryMap(linux, old);
-  becomeProgram(linux, task, path, argv);
+  becomeProgram(linux, task, path);
   enterProgram(linux, task, loaded);
   return 'no-return';
 }
@@ -88,7 +88,7 @@ function takeLeaderId(linux: Linux, task: Task): void {
   state.currentTid = task.tid;
 }
 
-function becomeProgram(linux: Linux, task: Task, path: string, argv: readonly string[]): void {
+function becomeProgram(linux: Linux, task: Task, path: string): void {
   const { process } = task;
   if (process.fds.users > 1) {
     const shared = process.fds;
@@ -112,7 +112,7 @@ function becomeProgram(linux: Linux, task: Task, path: string, argv: readonly st
   task.robustList = 0;
   task.clearChildTid = 0;
   task.savedMask = undefined;
-  nameProgram(process, path, argv);
+  nameProgram(process, path);
   task.name = process.name;
   process.vforkParent = 0;
   wake(linux, `vfork:${process.pid}`);
@@ -122,9 +122,8 @@ function becomeProgram(linux: Linux, task: Task, path: string, argv: readonly st
   }));
 }
 
-export function nameProgram(process: Process, path: string, argv: readonly string[]): void {
+export function nameProgram(process: Process, path: string): void {
   process.name = baseName(path).slice(0, 15);
-  process.commandLine = new TextEncoder().encode(argv.map((text) => `${text}\0`).join(''));
 }
 
 /** The loaded state page becomes the start of the program. */

@@ -220,7 +220,7 @@ function start(linux: Linux): void {
     hardware: hardwareInformation(linux.context.model),
   };
   const image = loadProgram(linux, process, request);
-  nameProgram(process, path, argv);
+  nameProgram(process, path);
   const task = createTask(linux, process, pid, new Uint8Array(linux.cpu.save()));
   state.currentTid = pid;
   enterProgram(linux, task, image);
@@ -263,7 +263,6 @@ export function firstProcess(linux: Linux, pid: number, mm: Process['mm']): Proc
     realTimer: disarmed(),
     limits,
     name: '',
-    commandLine: new Uint8Array(0),
     cycles: 0,
     childCycles: 0,
     vforkParent: 0,

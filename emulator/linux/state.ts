@@ -150,7 +150,6 @@ export interface Process {
   realTimer: IntervalTimer;
   limits: [bigint, bigint][];
   name: string;
-  commandLine: Uint8Array;
   /** Cycles its threads have used and those of reaped children. */
   cycles: number;
   childCycles: number;

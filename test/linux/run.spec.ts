@@ -16,6 +16,7 @@ const PROGRAMS = [
   'times',
   'scripts',
   'orphan',
+  'title',
 ];
 const BUILDS: readonly (readonly [string, readonly string[]])[] = [
   ['gcc', ['-O2', '-static']],

@@ -5,7 +5,7 @@ import { createInode } from './inode.ts';
 import type { DeviceName, Inode, Linux, Process } from '../state.ts';
 import { now } from '../time.ts';
 import { memoryMapText } from './maps.ts';
-import { readString } from '../usermem.ts';
+import { copyIn, readString } from '../usermem.ts';
 
 export const DEVICES: Readonly<Record<string, DeviceName>> = {
   '/dev/null': 'null',
@@ -41,12 +41,23 @@ const GLOBAL: Readonly<Record<string, (linux: Linux) => string>> = {
   '/sys/kernel/mm/transparent_hugepage/hpage_pmd_size': () => '2097152\n',
 };
 
+/** The arguments as they stand in memory; a program that has written over their end goes on into its environment (get_mm_cmdline). */
+function commandLine(linux: Linux, process: Process): Uint8Array {
+  const { argStart, argEnd, envStart, envEnd } = process.mm;
+  if (process.zombie) return new Uint8Array(0);
+  const bytes = copyIn(linux, process, argStart, argEnd - argStart) ?? new Uint8Array(0);
+  if (bytes.length === 0 || bytes.at(-1) === 0 || envStart !== argEnd) return bytes;
+  const all = copyIn(linux, process, argStart, envEnd - argStart) ?? bytes;
+  const end = all.indexOf(0);
+  return end < 0 ? all : all.subarray(0, end + 1);
+}
+
 const PER_PROCESS: Readonly<Record<string, (linux: Linux, process: Process) => string | Uint8Array>> = {
   maps: (_linux, process) => memoryMapText(process),
   status: statusText,
   stat: statText,
   statm: (_linux, process) => `${totalPages(process)} ${process.mm.resident} 0 0 0 0 0\n`,
-  cmdline: (_linux, process) => process.commandLine,
+  cmdline: commandLine,
   comm: (_linux, process) => `${process.name}\n`,
   auxv: (_linux, process) => process.mm.auxv,
   environ: environment,
