@@ -1,5 +1,5 @@
 /** The interpreter's back-end: operands come from the decoded record, state from linear memory. */
-import { CC_LOGIC, CC_SUB, EXIT_BUDGET, EXIT_FAULT, EXIT_LOOKUP, EXIT_SYSTEM, FAULT_EXCEPTION } from '../codes.ts';
+import { EXIT_BUDGET, EXIT_FAULT, EXIT_LOOKUP, EXIT_SYSTEM, FAULT_EXCEPTION } from '../codes.ts';
 import type { Emitter, FlagKind, Form, Size, Value } from '../emitter.ts';
 import type { MemoryOperand, Operand } from '../instruction.ts';
 import { CACHE_LINE } from '../code-layout.ts';
@@ -16,8 +16,8 @@ import {
 } from '../records.ts';
 import type { Addressing, RecordLayout } from '../records.ts';
 import type { Writer } from '../wasm/writer.ts';
-import { FLAG_KINDS, knownCondition } from './conditions.ts';
-import type { KnownFlags } from './conditions.ts';
+import { FLAG_KINDS, knownCondition, likelyCondition } from './conditions.ts';
+import type { KnownFlags, StoredFlags } from './conditions.ts';
 import { loadOf, MemoryEmitter, storeOf } from './memory.ts';
 import type { MemoryInstruction } from '../wasm/opcodes.ts';
 import type { Expression, Helper } from './values.ts';
@@ -402,39 +402,14 @@ export class InterpreterEmitter extends MemoryEmitter implements Emitter {
   condition(cc: number): Expression {
     const known = this.#known && knownCondition(this, this.#known, cc);
     if (known) return this.let(known);
-    if (this.placement.dispatch === undefined) return this.call('condition', this.i32(cc));
-    return this.#likelyCondition(cc);
-  }
-  /** The commonest kinds inline: after CMP and SUB everything but O, P and S; zero or not for all kinds whose result is at hand. */
-  #likelyCondition(cc: number): Expression {
-    const condition = cc >> 1;
-    if (condition === 0 || condition === 4 || condition === 5) return this.call('condition', this.i32(cc));
-    const state = this.let(this.peek('i32.load', this.i32(0), L.CC_OP));
-    const a = this.let(this.peek('i64.load', this.i32(0), L.CC_A));
-    const b = this.peek('i64.load', this.i32(0), L.CC_B);
-    const result = this.variable('i32');
-    const kind = this.op('i32.shr_u', state, this.i32(2));
-    const otherwise = (): void => this.set(result, this.call('condition', this.i32(cc)));
-    const viaSubtraction = (): void =>
-      this.if(
-        this.op('i32.eq', kind, this.i32(CC_SUB)),
-        () => this.set(result, this.#compare(cc, state, a, b)),
-        otherwise,
-      );
-    if (condition !== 2) viaSubtraction();
-    else {
-      const isZero = this.op(cc & 1 ? 'i64.ne' : 'i64.eq', a, this.i64(0));
-      this.if(this.op('i32.ge_u', kind, this.i32(CC_LOGIC)), () => this.set(result, isZero), viaSubtraction);
-    }
-    return this.let(this.get(result));
-  }
-  /** Condition of a - b, both zero-extended from the size in `state`. */
-  #compare(cc: number, state: Value, a: Value, b: Value): Value {
-    const names = ['', '', 'lt_u', 'ge_u', 'eq', 'ne', 'le_u', 'gt_u', '', '', '', '', 'lt_s', 'ge_s', 'le_s', 'gt_s'];
-    if (cc < 12) return this.op(`i64.${names[cc]}`, a, b);
-    const bits = this.op('i32.shl', this.i32(8), this.op('i32.and', state, this.i32(3)));
-    const shift = this.let(this.op('i64.extend_i32_u', this.op('i32.sub', this.i32(64), bits)));
-    return this.op(`i64.${names[cc]}`, this.op('i64.shl', a, shift), this.op('i64.shl', b, shift));
+    const otherwise = (): Expression => this.call('condition', this.i32(cc));
+    if (this.placement.dispatch === undefined) return otherwise();
+    const flags = (): StoredFlags => ({
+      state: this.let(this.peek('i32.load', this.i32(0), L.CC_OP)),
+      a: this.let(this.peek('i64.load', this.i32(0), L.CC_A)),
+      b: this.peek('i64.load', this.i32(0), L.CC_B),
+    });
+    return likelyCondition(this, cc, flags, otherwise);
   }
   direction(): Expression {
     const flags = this.peek('i32.load', this.i32(0), L.SYSTEM_FLAGS);
