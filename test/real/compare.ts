@@ -5,8 +5,8 @@ import type { RealRun } from './programs.ts';
 import { repository, work } from './workspace.ts';
 
 /** Milliseconds. */
-export const NATIVE_LIMIT = 300_000;
-export const EMULATED_LIMIT = 1_800_000;
+const NATIVE_LIMIT = 300_000;
+const EMULATED_LIMIT = 1_800_000;
 const MOST_OUTPUT = 1 << 28;
 
 export interface Measured {

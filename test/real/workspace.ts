@@ -9,7 +9,7 @@ export const repository = join(here, '../..');
 export const work = join(repository, 'dist/real');
 /** The root that packages are unpacked into. */
 export const root = join(work, 'root');
-export const library = join(root, 'usr/lib/x86_64-linux-gnu');
+const library = join(root, 'usr/lib/x86_64-linux-gnu');
 const lists = join(work, 'lists');
 
 export const driver = (name: string): string => join(here, 'drivers', name);
