@@ -1,6 +1,6 @@
 /** TLB banks and their jump caches (AssemblyScript). Which bank serves which context is decided by mmu/banks.ts. */
 import {
-  CODE_ADDEND, CODE_BANK_BYTES, CODE_BITMAP, CODE_CHUNK, CODE_ENTRIES, CODE_PAGES, CODE_PAGES_A_BANK, CODE_SHIFT, CODE_TLB, CODE_USED, CODE_USED_BYTES, CODE_VALID, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_EMPTY, JC_SHIFT, JC_USED,
+  CODE_ADDEND, CODE_BANK_BYTES, CODE_BITMAP, CODE_CHUNK, CODE_ENTRIES, CODE_PAGES, CODE_PAGES_A_BANK, CODE_SHIFT, CODE_SIZE, CODE_TLB, CODE_USED, CODE_USED_BYTES, CODE_VALID, FRAME_DIRTY, FRAME_FLAGS, FRAME_WATCHED, JC, JC_BANK_BYTES, JC_CHUNK_SHIFT, JC_EMPTY, JC_SHIFT, JC_USED,
   MARKS_A_BANK, RAM_BASE, TLB,
   TLB_ADDEND, TLB_BANK_BYTES, TLB_BANKS, TLB_BASE, TLB_ENTRIES, TLB_EXEC, TLB_FLAGS, TLB_GPA_SHIFT, TLB_MARKS, TLB_PARKED, TLB_READ, TLB_SHIFT,
   TLB_SIBLINGS, TLB_UNCACHED, TLB_WRITE,
@@ -44,12 +44,17 @@ const largePages: usize = memory.data(TLB_BANKS * 128 * 8, 8);
   return size == FLAG_2M ? 21 : size == FLAG_4M ? 22 : 30;
 }
 
+/** Size of the page that the last walk ended at: one of FLAG_LARGE, 0 for 4 KB. */
+@inline function walkedSize(): u32 {
+  return walkPageShift == 12 ? 0 : walkPageShift == 21 ? FLAG_2M : walkPageShift == 22 ? FLAG_4M : FLAG_1G;
+}
 /** A part of a large page enters the bank. */
 function noteLarge(bank: i32, gva: u64, size: u32): void {
   const shift = shiftOf(size);
   const slot = largeSlot(bank, gva, shift);
   const page = ((gva >> shift) << shift) | <u64>size;
   const known = load<u64>(slot);
+  large |= <u32>1 << bank;
   if (known != page) store<u64>(slot, known == 0 ? page : MANY);
 }
 
@@ -79,20 +84,28 @@ export function codeAt(gva: u64): u32 {
     return load<u64>(code) & TLB_PARKED ? 0 : <u32>gva + load<u32>(code, CODE_ADDEND);
   const entry = currentEntry(gva);
   if (load<u64>(entry, TLB_EXEC) != page) return 0;
-  noteCode(gva, load<u32>(entry, TLB_ADDEND));
+  noteCode(gva, load<u32>(entry, TLB_ADDEND), load<u32>(entry, TLB_FLAGS) & FLAG_LARGE);
   return <u32>gva + load<u32>(entry, TLB_ADDEND);
+}
+/** As `noteCode`, of what has just been found for a fetch: by the entry for data, or by a walk where there is none (TLB_UNCACHED). */
+export function noteFetched(gva: u64, addend: u32): void {
+  const entry = currentEntry(gva);
+  const cached = load<u64>(entry, TLB_EXEC) == (gva & PAGE_MASK);
+  noteCode(gva, addend, cached ? load<u32>(entry, TLB_FLAGS) & FLAG_LARGE : walkedSize());
 }
 /**
  * Code at `gva` has been looked up. What the jump cache answers, a look into the TLB would: a page leaves both at once, and neither on account of data. Links within a
  * page ask neither; the page they are on is there. So it cannot be seen which blocks are decoded, linked and cached, nor where slices end.
  */
-export function noteCode(gva: u64, addend: u32): void {
+function noteCode(gva: u64, addend: u32, size: u32): void {
   const bank = currentBank();
   const code = codeEntry(bank, gva);
   const displaced = load<u64>(code);
   if (displaced != 0) dropJumps(bank, displaced & PAGE_MASK, PAGE_MASK);
   store<u64>(code, (gva & PAGE_MASK) | CODE_VALID);
   store<u32>(code, addend, CODE_ADDEND);
+  store<u32>(code, size, CODE_SIZE);
+  if (size) noteLarge(bank, gva, size);
   const chunk = (<u32>(gva >> 12) & (CODE_ENTRIES - 1)) / CODE_CHUNK;
   const byte = <usize>CODE_USED + <usize>bank * CODE_USED_BYTES + (chunk >> 3);
   store<u8>(byte, <u8>(<u32>load<u8>(byte) | (<u32>1 << (chunk & 7))));
@@ -107,14 +120,14 @@ const CODE_CHUNK_BYTES: usize = CODE_CHUNK << CODE_SHIFT;
 @inline function codeChunk(bank: i32, word: usize, bits: u64): usize {
   return <usize>CODE_TLB + <usize>bank * CODE_BANK_BYTES + ((word << 3) + <usize>ctz<u64>(bits)) * CODE_CHUNK_BYTES;
 }
-/** Drops what code of pages is fetched by; whether there was any. */
-function dropCode(bank: i32, page: u64, mask: u64): bool {
+/** Drops what code in the parts of a large page is fetched by; whether there was any. */
+function dropCode(bank: i32, page: u64, mask: u64, size: u32): bool {
   let found = false;
   for (let word: usize = 0; word < <usize>CODE_USED_BYTES; word += 8) {
     for (let left = load<u64>(usedWord(bank, word)); left != 0; left &= left - 1) {
       let at = codeChunk(bank, word, left);
       for (const end = at + CODE_CHUNK_BYTES; at < end; at += 1 << CODE_SHIFT) {
-        if ((load<u64>(at) & mask) != page || load<u64>(at) == 0) continue;
+        if ((load<u64>(at) & mask) != page || load<u32>(at, CODE_SIZE) != size || load<u64>(at) == 0) continue;
         store<u64>(at, 0);
         found = true;
       }
@@ -191,13 +204,12 @@ export function fill(gva: u64, write: bool): void {
   store<u64>(entry, writeTag, TLB_WRITE);
   store<u64>(entry, walkExecutable ? page : NO_TAG, TLB_EXEC);
   store<u32>(entry, <u32>RAM_BASE + (<u32>walkHpa & 0xffff_f000) - <u32>page, TLB_ADDEND);
-  const size = walkPageShift == 12 ? 0 : walkPageShift == 21 ? FLAG_2M : walkPageShift == 22 ? FLAG_4M : FLAG_1G;
+  const size = walkedSize();
   const gpa = <u32>(walkGpa >> 12) << TLB_GPA_SHIFT;
   store<u32>(entry, gpa | (walkGlobal ? FLAG_GLOBAL : 0) | (writable ? FLAG_WRITABLE : 0) | size, TLB_FLAGS);
-  const bit = <u32>1 << ((<u32>base - TLB) / TLB_BANK_BYTES);
-  used |= bit;
-  if (size) large |= bit;
-  if (size) noteLarge(<i32>((<u32>base - TLB) / TLB_BANK_BYTES), gva, size);
+  const bank = <i32>((<u32>base - TLB) / TLB_BANK_BYTES);
+  used |= <u32>1 << bank;
+  if (size) noteLarge(bank, gva, size);
 }
 
 @inline function clear(entry: usize): void {
@@ -340,7 +352,7 @@ function flushParts(bank: i32, page: u64, which: i32, shift: u64, size: u32): vo
     found = true;
   }
   // Code may be fetched by what data has displaced here.
-  if (dropCode(bank, page, mask) || found) dropJumps(bank, page, mask);
+  if (dropCode(bank, page, mask, size) || found) dropJumps(bank, page, mask);
 }
 
 @inline function concerns(entry: usize, which: i32): bool {

@@ -7,7 +7,7 @@ import {
   ACCESS_EXEC, ACCESS_IMPLICIT, ACCESS_KIND, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, FAULT_BAIL, FAULT_EPT_MISCONFIG, FAULT_EPT_VIOLATION,
   FAULT_EXCEPTION, FAULT_HELD, FAULT_NOT_CANONICAL,
 } from '../cpu/codes';
-import { allowsWrite, codeAt, currentCode, currentEntry, fill, flushFaulting, noteCode, noteCodePage } from './mmu-tlb';
+import { allowsWrite, codeAt, currentCode, currentEntry, fill, flushFaulting, noteCodePage, noteFetched } from './mmu-tlb';
 import { setAccessBytes, violatesSmallPage } from './mmu-ept';
 import { checking, forgetStale, noteFill, passStale, serves, servesCode, staleMet } from './mmu-stale';
 import { walk, walkBacked, walkHpa } from './mmu-walk';
@@ -88,7 +88,7 @@ export function locate(gva: u64, access: i32): i32 {
   noteCodePage(gva);
   if (checking && servesCode(currentCode(gva), gva)) return <i32>gva + load<i32>(currentCode(gva), CODE_ADDEND);
   const host = locateData(gva, access);
-  if (host != FAULTED && host != NOWHERE) noteCode(gva, <u32>host - <u32>gva);
+  if (host != FAULTED && host != NOWHERE) noteFetched(gva, <u32>host - <u32>gva);
   return host;
 }
 function locateData(gva: u64, access: i32): i32 {

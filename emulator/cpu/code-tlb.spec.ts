@@ -86,6 +86,15 @@ describe('the translations of code', () => {
           assert.deepEqual(t.faults, []);
         });
 
+  it('stay when another page is invalidated, though nothing is known of large pages after the TLB was put back', () => {
+    const t = start(CALLEE + APART);
+    t.mmu.restore(t.mmu.save());
+    t.engine.contextChanged();
+    t.mmu.invalidatePage(BigInt(OTHER));
+    t.engine.run((ROUNDS / 3) * ROUND);
+    assert.equal(added(t), BigInt((ROUNDS / 3) * 2));
+  });
+
   it('go when code displaces them, from the jump cache, too', () => {
     const t = start(CALLEE + APART);
     // In the place of the load from there: call [displacing]; nop; nop.

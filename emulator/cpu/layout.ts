@@ -323,11 +323,12 @@ export const CODE_PAGES = 0x90000;
 export const CODE_PAGES_A_BANK = 512;
 /**
  * Translations that code is fetched by, CODE_ENTRIES a bank by the low bits of the page number, which only fetches displace: page | CODE_VALID (u64; 0 none), linear
- * memory offset = wrap(gva) + addend (u32), spare (u32). TLB_PARKED as above.
+ * memory offset = wrap(gva) + addend (u32), size of the page that it is a part of as TLB_FLAGS has it (u32). TLB_PARKED as above.
  */
 export const CODE_TLB = 0x1000000;
 export const CODE_VALID = 2;
 export const CODE_ADDEND = 8;
+export const CODE_SIZE = 12;
 export const CODE_ENTRIES = 8192;
 export const CODE_SHIFT = 4;
 export const CODE_BANK_BYTES = 0x20000;
