@@ -68,6 +68,20 @@ export class Block {
     this.#each((record) => records.push(record));
     return records;
   }
+  /** Instructions before the one of a record. */
+  instructionsBefore(end: number): number {
+    let instructions = 0;
+    for (let record = this.record; record < end; record += L.RECORD_UNIT)
+      for (let rest = this.lengths.of(record); rest > 0; rest >>>= 4) instructions++;
+    return instructions;
+  }
+  /** Their bytes. */
+  bytesBefore(end: number): number {
+    let bytes = 0;
+    for (let record = this.record; record < end; record += L.RECORD_UNIT)
+      for (let rest = this.lengths.of(record); rest > 0; rest >>>= 4) bytes += rest & 15;
+    return bytes;
+  }
   #each(visit: (record: number, offset: number) => void): void {
     for (let record = this.record, index = 0, offset = 0; index < this.count; record += L.RECORD_UNIT) {
       for (let rest = this.lengths.of(record); rest > 0; rest >>>= 4, index++) {

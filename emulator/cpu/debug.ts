@@ -6,7 +6,9 @@ import * as L from './layout.ts';
 import type { CoreExports } from './context.ts';
 import { toNumber } from './code-address.ts';
 import type { LinearMemory } from './state.ts';
+import { BLOCKED_BY_MOV_SS } from './codes.ts';
 import { CR4_DE } from './control-bits.ts';
+import { Flag } from './system/rflags.ts';
 
 /** DR6 (SDM 3B 18.2.3): breakpoint conditions 3:0, general detect, single step, task switch. */
 export const Dr6 = { BREAKPOINTS: 0xf, BD: 0x2000, BS: 0x4000, BT: 0x8000 } as const;
@@ -109,14 +111,16 @@ export class DebugRegisters {
     return LENGTHS[(this.#dr7 >>> (18 + 4 * n)) & 3]!;
   }
 
-  /** Bits of DR6 for the instruction breakpoints at `gva` in the context in force. */
+  /** Bits of DR6 for the instruction breakpoints at `gva` in the context in force; 0 while RF or a MOV to SS holds them off. */
   instructionHits(gva: number): number {
     let hits = 0;
     for (let n = 0; n < COUNT; n++) {
       if (this.#enabled(n) && this.#kind(n) === EXECUTE && toNumber(this.#addresses[n]!) === gva) hits |= 1 << n;
     }
     if (hits === 0) this.#passed();
-    return hits;
+    const { mem } = this;
+    const held = mem.get32(L.SYSTEM_FLAGS) & Flag.RF || mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS;
+    return held ? 0 : hits;
   }
   /** A stop of nobody's breakpoint was met. */
   #passed(): void {

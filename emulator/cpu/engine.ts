@@ -5,7 +5,7 @@
  * the budget is too short for, and those under TF or a shadow, are stepped singly. So neither costs anything otherwise.
  */
 import * as C from './codes.ts';
-import { Blocking, SHADOW } from './activity.ts';
+import { SHADOW } from './activity.ts';
 import { Boundary } from './boundary.ts';
 import { BlockCache } from './blocks.ts';
 import type { Block, SystemStep } from './block.ts';
@@ -43,7 +43,6 @@ const LONGEST_SLICE = 2_000_000;
 const FLAG_TF = Flag.TF;
 const FLAG_RF = Flag.RF;
 const FLAG_ZF = Flag.ZF;
-const BLOCKED_BY_MOV_SS = Blocking.MOV_SS;
 const VECTOR_DB = Vector.DB;
 const VECTOR_GP = Vector.GP;
 
@@ -365,10 +364,8 @@ export class ExecutionEngine implements Engine {
   }
   /** The fault of a breakpoint on the instruction at `gva`, if there is one and nothing holds it off. */
   #breakpointFault(gva: number): boolean {
-    const { mem } = this;
     const hits = this.debug.instructionHits(gva);
-    const held = mem.get32(L.SYSTEM_FLAGS) & FLAG_RF || mem.get32(L.INTERRUPTIBILITY) & BLOCKED_BY_MOV_SS;
-    if (hits === 0 || held) return false;
+    if (hits === 0) return false;
     this.deliver({ kind: 'exception', vector: VECTOR_DB, debug: hits, because: 'instruction breakpoint (DR7)' });
     return true;
   }
@@ -434,12 +431,8 @@ export class ExecutionEngine implements Engine {
       this.#count(block.count - 1);
       return this.#system(system, block.end - system.insn.length);
     }
-    // Instructions before it, and their bytes.
-    let index = 0;
-    let offset = 0;
-    for (let record = block.record; record < op; record += L.RECORD_UNIT)
-      for (let lengths = block.lengths.of(record); lengths > 0; lengths >>>= 4, index++) offset += lengths & 15;
-    const gva = block.gva + offset;
+    const index = block.instructionsBefore(op);
+    const gva = block.gva + block.bytesBefore(op);
     this.#count(index);
     if (exit === C.EXIT_SYSTEM) return this.#system(this.#systemStep(block, index, gva), gva);
     this.#setRip(gva);
@@ -578,9 +571,7 @@ export class ExecutionEngine implements Engine {
   }
   #settle(stop: RunStop): RunStop {
     this.flushCounts();
-    // What no flag is made of depends on where runs were cut: dead flags are not computed but by single steps.
-    const kind = this.mem.get32(L.CC_OP) >> 2;
-    if (kind === C.CC_FLAGS || kind === C.CC_LOGIC) this.mem.set64(L.CC_B, 0n);
+    this.cpu.forgetDeadFlags();
     return stop;
   }
 
