@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { newcArchive } from './harness/initramfs.ts';
+import { programNames } from './harness/programs.ts';
 import type { Results } from './harness/report.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -28,6 +29,15 @@ describe('npm run bench', () => {
     assert(alu!.instructions > 50 && alu!.instructions < 5000, String(alu!.instructions));
     assert(alu!.cpu['dune-debug']! > 0 && alu!.cpu.native! > 0);
     assert.match(readFileSync(join(out, 'mips.svg'), 'utf8'), /<svg .*alu, native: /);
+  });
+
+  it('every program, long enough to be translated, comes to the result it has natively', function () {
+    this.timeout(300_000);
+    const args = ['--rounds', '1', '--scale', '0.2', '--peers', 'native', '--out', out];
+    const run = spawnSync('npx', ['tsx', 'bench/bench.ts', ...args], { cwd: root, encoding: 'utf8' });
+    assert.equal(run.status, 0, run.stderr);
+    const { programs } = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Results;
+    assert.equal(programs.length, programNames().length);
   });
 
   it('packs an archive as the format says: 13 fields of 8 hexadecimal digits, name and data padded to 4', () => {
