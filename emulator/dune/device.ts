@@ -43,7 +43,6 @@ export function createDuneDevice(context: CpuContext, services: KernelServices, 
     ept: new Ept(context.physical, services, accessedDirty),
     state: newState(),
     latest: { mmapBase: 0, startStack: 0, layout: undefined },
-    lease: { served: 0 },
   };
   context.onPortAccess = (access) => lintPort(dune, access);
   context.onGuestException = (fault) => lintException(dune, fault);

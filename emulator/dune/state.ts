@@ -21,8 +21,6 @@ export interface Dune {
   readonly ept: Ept;
   state: ModuleState;
   /** The windows that were asked for last: what they follow from, and they. */
-  /** EPT violations that the last lease has served (supply.ts). Decides nothing but how long the next one is. */
-  readonly lease: { served: number };
   readonly latest: { mmapBase: number; startStack: number; layout: Layout | undefined };
 }
 

@@ -35,16 +35,13 @@ export function supplyPage(dune: Dune, thread: Thread): number {
   return served;
 }
 
-/** Frames of a lease: twice what the last one has used, between these. */
-const FEWEST = 16;
-const MOST = 4096;
+/** Frames of a lease, as many as a table has entries: where the next one begins the core declines, and a new lease is made. */
+const LEASED = 512;
 
 /** The core may serve what comes next by itself, as long as it meets the same area through the same window (core/page-lease.ts). */
 function lend(dune: Dune, pid: number, vcpu: Vcpu, gpa: number, hva: number): void {
   const { mem } = dune.context;
-  const frames = Math.min(Math.max(2 * dune.lease.served, FEWEST), MOST);
-  dune.lease.served = 0;
-  const area = dune.services.leasePages(pid, hva, frames);
+  const area = dune.services.leasePages(pid, hva, LEASED);
   const window = windowAt(layoutOfProcess(dune, pid), gpa);
   const start = Math.max(area.start, window.hva);
   const end = Math.min(area.end, window.hva + window.bytes);
@@ -68,7 +65,6 @@ export function settleLease(dune: Dune, thread: Thread): void {
   mem.set32(L.LEASE_INSTALLED, 0);
   mem.set32(L.LEASE_TAKEN, 0);
   dune.services.settleLease(thread.pid, installed, taken);
-  dune.lease.served += installed;
   const first = L.LEASE_REGISTERS >>> 3;
   vcpu.registers.set(mem.u64.subarray(first, first + 16));
   vcpu.kernelGsBase = mem.u64[first + 16]!;

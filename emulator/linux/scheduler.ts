@@ -16,7 +16,7 @@ import { expire, now, restoreClock, warpTo } from './time.ts';
 const SLICE = 100_000;
 const SLICE_JITTER = 16_384;
 /** Alone, with no timer armed. */
-const LONG_SLICE = 1_000_000;
+const LONG_SLICE = 4_000_000;
 
 export type Scheduled = 'run' | 'blocked' | 'idle-input' | 'deadlock' | 'exited';
 

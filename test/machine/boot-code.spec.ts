@@ -94,7 +94,9 @@ function run(image: Uint8Array): { output: string; status: number } {
 }
 
 function assemble(name: string, text: string): Uint8Array {
-  const { object, diagnostics } = assembleObject(name, text);
+  const { object, diagnostics } = assembleObject(name, text, {
+    include: (path) => readFileSync(join(EXAMPLE, path), 'utf8'),
+  });
   assert.deepEqual(diagnostics, []);
   return object!;
 }
